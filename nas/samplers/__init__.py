@@ -1,0 +1,1 @@
+"""One file for each search method, each an Optuna sampler."""
