@@ -1,0 +1,1 @@
+"""What happened: every evaluation and failure of a search, durable, resumable and parallel."""

@@ -1,0 +1,60 @@
+"""What a worker process finds around it: its device, its threads, no Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def thread_variables(threads: int) -> dict[str, str]:
+    """Without these, every worker starts one thread per core and they all slow each other down."""
+    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+
+
+def device_variables(device: str) -> dict[str, str]:
+    """Let a worker see one device only: "cpu", or "cuda:1" for the second that this process sees.
+
+    In the worker the device is then plain "cuda". Raises ValueError for anything else.
+    """
+    if device == "cpu":
+        return {_VISIBLE: ""}
+    kind, _, index = device.partition(":")
+    if kind != "cuda" or not (index or "0").isdigit():
+        raise ValueError(f"a worker's device must be 'cpu' or like 'cuda:0', got {device!r}")
+    visible = [item for item in os.environ.get(_VISIBLE, "").split(",") if item]
+    position = int(index or 0)
+    if visible and position >= len(visible):
+        raise ValueError(f"{device!r} is not among {_VISIBLE}={os.environ[_VISIBLE]!r}")
+    return {_VISIBLE: visible[position] if visible else str(position)}
+
+
+@contextmanager
+def child_environment(variables: dict[str, str]) -> Iterator[None]:
+    """Processes started in this block inherit `variables`, and a blocked SIGINT.
+
+    Set around the start rather than in the child, where importing the evaluation's module may
+    already have initialised torch. A Ctrl-C during the block reaches this process after it.
+    """
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)

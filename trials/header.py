@@ -1,0 +1,117 @@
+"""run.json: which search a run directory belongs to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from trials.record import installed_versions
+
+SCHEMA = 1
+FILE_NAME = "run.json"
+
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What identifies a run.
+
+    `settings` are the caller's, with at least "kind" (str) and "seed" (int); `storage` is an
+    Optuna URL without its password, None for the directory's own journal; `versions` are those
+    of the creation, each evaluation carries its own.
+    """
+
+    settings: dict[str, Any]
+    directions: list[Direction]
+    name: str
+    storage: str | None
+    versions: dict[str, str]
+    created: str
+    schema: int = SCHEMA
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dict, the inverse of `header_from_dict`."""
+        return asdict(self)
+
+
+def new_header(
+    settings: dict[str, Any], directions: Sequence[Direction], name: str, storage: str | None
+) -> Header:
+    """Check and normalise. Raises ValueError for settings not in JSON or without kind or seed."""
+    try:
+        plain = json.loads(json.dumps(settings, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"settings must be plain JSON ({error}), got {settings!r}") from None
+    if not isinstance(plain.get("kind"), str) or type(plain.get("seed")) is not int:
+        raise ValueError(f"settings need a 'kind' (str) and a 'seed' (int), got {plain!r}")
+    if not directions or any(item not in ("maximize", "minimize") for item in directions):
+        raise ValueError(f"directions must be 'maximize' or 'minimize', got {list(directions)!r}")
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Header(plain, list(directions), name, storage, installed_versions(), created)
+
+
+def header_from_dict(data: dict[str, Any], source: str) -> Header:
+    """Raises ValueError, naming `source`, for what this version did not write."""
+    if data.get("schema") != SCHEMA:
+        raise ValueError(
+            f"{source} has schema {data.get('schema')!r}, this version reads {SCHEMA}: "
+            "use the version that wrote it"
+        )
+    try:
+        return Header(**data)
+    except TypeError as error:
+        raise ValueError(f"{source} is not a run's description: {error}") from None
+
+
+def read_header(run_dir: Path) -> Header:
+    """What DIR/run.json says. Raises ValueError where there is no run."""
+    path = run_dir / FILE_NAME
+    if not path.is_file():
+        raise ValueError(
+            f"{run_dir} holds no run ({FILE_NAME} is missing): check the path, or create one"
+        )
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): restore it from a copy") from None
+    return header_from_dict(data, str(path))
+
+
+def write_header(run_dir: Path, header: Header) -> None:
+    """All or nothing, and on the disk when this returns."""
+    path = run_dir / FILE_NAME
+    temporary = path.with_suffix(".json.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(header.to_dict(), file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def check_same_search(
+    old: Header, new: Header, identity: Sequence[str] | None, where: str
+) -> Header:
+    """The header to go on with: the old one with the settings that may change taken from the new.
+
+    `identity` names the settings that make the search what it is, None all of them. Raises
+    ValueError naming the first key that differs, and both values.
+    """
+    keys = identity if identity is not None else sorted({*old.settings, *new.settings})
+    pairs = [
+        *((key, old.settings.get(key), new.settings.get(key)) for key in ("kind", "seed", *keys)),
+        ("directions", old.directions, new.directions),
+        ("storage", old.storage, new.storage),
+    ]
+    for key, before, now in pairs:
+        if before != now:
+            raise ValueError(
+                f"{where} is the run of another search: its {key} is {before!r}, not {now!r}; "
+                "repeat its settings or choose another --out"
+            )
+    return replace(old, settings=new.settings)

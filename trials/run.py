@@ -1,0 +1,143 @@
+"""A run as its driver writes it, trial by trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from trials.drivers import Driver
+from trials.header import Header
+from trials.record import Evaluation, Failure, trial_seed
+from trials.redraw import redraw
+from trials.view import RESERVED, Proposal, Record, RunView
+
+if TYPE_CHECKING:
+    from models.spec import ArchSpec
+
+
+class Run(RunView):
+    """A run to drive. Set `study.sampler` before asking; use as a context manager."""
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        header: Header,
+        run_dir: Path | None,
+        from_json: Callable[[str], ArchSpec],
+        *,
+        release: Callable[[], None],
+        driver: Driver | None,
+    ) -> None:
+        super().__init__(study, header, run_dir, from_json)
+        self._release = release
+        self._driver = driver
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the directory go; harmless when repeated."""
+        if self._driver is not None:
+            self._driver.close()
+        self._release()
+
+    @property
+    def shared(self) -> bool:
+        """Whether other drivers may work on the same study."""
+        return self._driver is not None
+
+    def started(self) -> int:
+        """How many trials were ever begun: the next one's number."""
+        trials = self.study.get_trials(deepcopy=False)
+        return sum(trial.state != TrialState.WAITING for trial in trials)
+
+    def ask(self) -> optuna.Trial:
+        """A new trial, or one that was put back."""
+        trial = self.study.ask()
+        if self._driver is not None:
+            trial.set_user_attr("driver", self._driver.name)
+        return redraw(self.study, self._stored(trial.number)) if trial.params else trial
+
+    def ask_again(self, number: int) -> optuna.Trial:
+        """An interrupted trial without a spec, to be proposed anew under its own number."""
+        return redraw(self.study, self._stored(number))
+
+    def put_back(self, trial: optuna.Trial) -> None:
+        """Return a trial for which there is no proposal; the next `ask` hands its number out."""
+        self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+
+    def begin(self, trial: optuna.Trial, proposal: Proposal) -> Record:
+        """Store a proposal. Raises ValueError for attributes named like the run's own."""
+        clash = sorted(set(proposal.attrs) & set(RESERVED))
+        if clash:
+            raise ValueError(f"attributes {clash} are the run's own: choose other names")
+        seed = proposal.seed
+        seed = trial_seed(self.seed, trial.number) if seed is None else seed
+        # The spec last: with it, a trial is ready to be trained by whoever resumes the run.
+        for key, value in {
+            **proposal.attrs,
+            "seed": seed,
+            "cost": proposal.cost,
+            "spec": proposal.spec.to_json(),
+        }.items():
+            trial.set_user_attr(key, value)
+        return self.record(self._stored(trial.number))
+
+    def note_retry(self, number: int, failure: Failure) -> Record:
+        """Store that this failure gets its second chance."""
+        return self._note(number, "retried", failure)
+
+    def note_outcome(self, number: int, outcome: Evaluation | Failure) -> Record:
+        """Store what a trial came to, before it is told: what is stored is never trained again."""
+        key = "evaluation" if isinstance(outcome, Evaluation) else "failure"
+        return self._note(number, key, outcome)
+
+    def tell(self, number: int, values: Sequence[float] | None) -> Record:
+        """Finish a trial: COMPLETE with `values` (one per direction), FAIL with None.
+
+        Raises ValueError for NaN or a wrong number of values; the trial then stays unfinished.
+        """
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+        told = None if values is None else [float(value) for value in values]
+        # In a shared study another driver may have taken over and finished first: that one counts.
+        self.study.tell(number, told, state=state, skip_if_finished=self.shared)
+        return self.record(self._stored(number))
+
+    def interrupted(self) -> list[FrozenTrial]:
+        """Trials that were begun and not finished, by number, now this driver's to finish.
+
+        Alone on a study, a driver takes all of them; in a shared one, only those whose driver
+        is gone.
+        """
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if self._driver is None:
+            return running
+        gone = [trial for trial in running if self._driver.is_gone(trial, self.study.user_attrs)]
+        for trial in gone:
+            self._storage.set_trial_user_attr(trial._trial_id, "driver", self._driver.name)
+        return gone
+
+    def _note(self, number: int, key: str, what: Evaluation | Failure) -> Record:
+        try:
+            trial_id = self._stored(number)._trial_id
+            self._storage.set_trial_user_attr(trial_id, key, what.to_dict())
+        except RuntimeError:  # Optuna's word for a trial that is finished already
+            if not self.shared or not self._stored(number).state.is_finished():
+                raise
+        return self.record(self._stored(number))
+
+    def _stored(self, number: int) -> FrozenTrial:
+        storage, study = self._storage, self.study
+        trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+        return storage.get_trial(trial_id)
+
+    @property
+    def _storage(self) -> optuna.storages.BaseStorage:
+        return self.study._storage

@@ -1,0 +1,117 @@
+"""A run as it can be read: records of its trials.
+
+Each trial stores the user attributes "spec" (JSON text), "seed", "cost", then "evaluation" or
+"failure", "retried" (a failure that was given a second chance), in shared studies "driver", and
+whatever attributes its proposal brought. Its state is COMPLETE with values, or FAIL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from trials.header import Header
+from trials.record import Evaluation, Failure
+
+if TYPE_CHECKING:
+    from models.spec import ArchSpec
+
+RESERVED = ("spec", "seed", "cost", "evaluation", "failure", "retried", "driver")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to try next. `cost` and `attrs` are JSON; `seed` None derives it from the trial."""
+
+    spec: ArchSpec
+    cost: dict[str, Any] = field(default_factory=dict)
+    attrs: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One trial as the study tells it: `evaluation` and `values` where complete, else `failure`."""
+
+    number: int
+    state: Literal["running", "complete", "failed"]
+    spec: ArchSpec
+    seed: int
+    cost: dict[str, Any]
+    params: dict[str, Any]
+    attrs: dict[str, Any]
+    evaluation: Evaluation | None
+    failure: Failure | None
+    retried: Failure | None
+    values: tuple[float, ...] | None
+
+
+class RunView:
+    """A run to read from, live while its driver writes; what a report is drawn from."""
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        header: Header,
+        run_dir: Path | None,
+        from_json: Callable[[str], ArchSpec],
+    ) -> None:
+        self.study = study
+        self.header = header
+        self.dir = run_dir
+        self._from_json = from_json
+        self._finished: dict[int, Record] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The search's settings, as its caller gave them."""
+        return self.header.settings
+
+    @property
+    def seed(self) -> int:
+        """The study's seed, from which every trial's derives."""
+        return int(self.header.settings["seed"])
+
+    def finished(self) -> list[Record]:
+        """Every finished trial by number. Trials that other programs put there are left out."""
+        done = (TrialState.COMPLETE, TrialState.FAIL)
+        for trial in self.study.get_trials(deepcopy=False, states=done):
+            attrs = trial.user_attrs
+            # A finished trial never changes, so its spec is parsed once.
+            if trial.number not in self._finished and _is_ours(attrs):
+                self._finished[trial.number] = self.record(trial)
+        return [record for _, record in sorted(self._finished.items())]
+
+    def record(self, trial: FrozenTrial) -> Record:
+        """One trial's record; it must have a "spec"."""
+        attrs = trial.user_attrs
+        failure, retried = attrs.get("failure"), attrs.get("retried")
+        complete = trial.state == TrialState.COMPLETE
+        state: Literal["failed", "running"] = "failed" if trial.state.is_finished() else "running"
+        return Record(
+            number=trial.number,
+            state="complete" if complete else state,
+            spec=self._from_json(attrs["spec"]),
+            seed=attrs["seed"],
+            cost=attrs["cost"],
+            params=dict(trial.params),
+            attrs={key: value for key, value in attrs.items() if key not in RESERVED},
+            evaluation=_evaluation(attrs),
+            failure=None if failure is None else Failure.from_dict(failure),
+            retried=None if retried is None else Failure.from_dict(retried),
+            values=tuple(trial.values) if complete else None,
+        )
+
+
+def _is_ours(attrs: dict[str, Any]) -> bool:
+    return "spec" in attrs and ("evaluation" in attrs or "failure" in attrs)
+
+
+def _evaluation(attrs: dict[str, Any]) -> Evaluation | None:
+    stored = attrs.get("evaluation")
+    return None if stored is None else Evaluation.from_dict(stored)
