@@ -9,13 +9,14 @@ half of T to T unless told otherwise, that may be trained at all.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Number = TypeVar("Number", float, NDArray[np.float64])
 
+Direction = Literal["maximize", "minimize"]
 AIMS = ("reward", "hard", "front")
 
 
@@ -50,7 +51,7 @@ class Objective:
                 raise ValueError(f"exponent {name}={exponent} is not a number from -10 to 10")
 
     @property
-    def directions(self) -> list[str]:
+    def directions(self) -> list[Direction]:
         """Optuna's: the value, or accuracy and cost for the aim ``front``."""
         return ["maximize", "minimize"] if self.aim == "front" else ["maximize"]
 

@@ -103,8 +103,17 @@ class Space:
             end = start + len(stage.values)
             made.append(self._stage(i, tuple(int(index) for index in row[start:end])))
             start = end
-        label = f"{self.name}-" + "".join(np.base_repr(int(index), 36).lower() for index in row)
-        return replace(self.template, name=label, stages=tuple(made))
+        return replace(self.template, name=self._label(row), stages=tuple(made))
+
+    def _label(self, row: Sequence[int] | Batch) -> str:
+        """The space's name and the candidate's place in it, in base 36."""
+        place, digits = 0, ""
+        for index, size in zip(row, self.sizes, strict=True):
+            place = place * int(size) + int(index)
+        while place:
+            place, digit = divmod(place, 36)
+            digits = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + digits
+        return f"{self.name}-{digits or '0'}"
 
     def with_template(self, **changes: Any) -> Space:
         """The same choices around another template: ``resolution=192``, ``classes=10`` …"""
@@ -264,9 +273,9 @@ def space(name: str) -> Space:
 
     Raises ValueError for another name.
     """
-    if name not in _SPACES:
-        raise ValueError(f"space {name!r:.60} is unknown: choose one of {', '.join(_SPACES)}")
-    return _SPACES[name]()
+    if name not in SPACES:
+        raise ValueError(f"space {name!r:.60} is unknown: choose one of {', '.join(SPACES)}")
+    return SPACES[name]()
 
 
 # MobileNetV2's (arXiv:1801.04381, Table 2) seven stages: channels, layers, stride.
@@ -334,4 +343,4 @@ def _mbconv() -> Space:
     return Space("mbconv", family("efficientnet-b0"), tuple(stages))
 
 
-_SPACES: dict[str, Callable[[], Space]] = {"mnasnet": _mnasnet, "mbconv": _mbconv}
+SPACES: dict[str, Callable[[], Space]] = {"mnasnet": _mnasnet, "mbconv": _mbconv}

@@ -168,6 +168,16 @@ def load(
     )
 
 
+def native_size(source: str | os.PathLike[str]) -> int:
+    """The pixels a side that `load` stores by default, without decoding the pictures.
+
+    Raises ValueError as `load` does for a missing or empty source.
+    """
+    if source in ("cifar10", "cifar100"):
+        return 32  # known without a download
+    return _open(source, None, cache_folder(None), progress=False).size
+
+
 def _open(source: str | os.PathLike[str], size: int | None, cache: Path, progress: bool) -> Source:
     match source:
         case "mnist":

@@ -37,7 +37,7 @@ def _forward(conv: nn.Conv2d, x: Tensor) -> Tensor:
     kernel, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
     slow = kernel > 3 or x.shape[2] < kernel > 1
     if slow and conv.training and x.device.type == "cpu":
-        y: Tensor = _Depthwise.apply(x, conv.weight, stride, padding)  # type: ignore[no-untyped-call]
+        y: Tensor = _Depthwise.apply(x, conv.weight, stride, padding)
         return y if conv.bias is None else y + conv.bias[:, None, None]
     return F.conv2d(x, conv.weight, conv.bias, stride, padding, 1, conv.groups)
 

@@ -27,6 +27,7 @@ class Recipe:
     drop_strides   how many of the first strides of 2, the stem's first, become 1
     width          multiplier on every channel of the network that is trained
     images         cap on the number of training images, stratified and seeded; None: all
+    held_out       cap on the number of validation images, None: all; the test split has no cap
     epochs         passes over them
     lr             peak of the schedule, for a batch of 256, scaled linearly with ``batch`` (sgd)
                    or with its square root (adamw)
@@ -47,6 +48,7 @@ class Recipe:
     drop_strides: int = 0
     width: float = 1.0
     images: int | None = None
+    held_out: int | None = None
     epochs: int = 30
     batch: int = 128
     optimizer: str = "sgd"

@@ -51,21 +51,43 @@ def train(
     *,
     network: nn.Module | None = None,
     on_epoch: OnEpoch | None = None,
-    held_out: str = "validation",
 ) -> Evaluation:
     """Train ``spec`` from scratch and measure its accuracy on the validation split.
 
     Weights, order and augmentation derive from ``seed``: on one device and one version of torch
     the same seed gives the same accuracy. ``network`` is trained in place of a fresh one where
-    given; ``on_epoch`` receives each epoch's number and loss; ``held_out`` is ``test`` for a
-    final training only.
+    given; ``on_epoch`` receives each epoch's number and loss.
 
     Raises FloatingPointError where the loss is no longer finite, ValueError where the data are too
     few for one batch norm step.
     """
-    start = time.perf_counter()
-    device = choose_device(device) if isinstance(device, str) else device
-    run = _Run(spec, recipe, data.to(device), seed, device, network)
+    run = _Run(spec, recipe, data, seed, device, network)
+    return _train(run, "validation", on_epoch)
+
+
+def final(
+    spec: ArchSpec,
+    recipe: Recipe,
+    data: Data,
+    seed: int,
+    device: torch.device | str = "auto",
+    *,
+    network: nn.Module | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> tuple[nn.Module, Evaluation]:
+    """``train``, measured on the test split, with the trained network.
+
+    For the one training that nothing is chosen by. Raises ValueError where there is no test split.
+    """
+    if not len(data.test):
+        raise ValueError(f"{data.name} has no test split: load it with a share of test pictures")
+    run = _Run(spec, recipe, data, seed, device, network)
+    found = _train(run, "test", on_epoch)
+    return run.averaged, found
+
+
+def _train(run: _Run, held_out: str, on_epoch: OnEpoch | None) -> Evaluation:
+    start, recipe = time.perf_counter(), run.recipe
     losses = []
     for epoch in range(recipe.epochs):
         losses.append(run.epoch())
@@ -73,17 +95,17 @@ def train(
             raise FloatingPointError(f"the loss is {losses[-1]} after {epoch + 1} epochs: diverged")
         if on_epoch:
             on_epoch(epoch, losses[-1])
-    split = run.data.validation if held_out == "validation" else run.data.test
+    split = run.data.test if held_out == "test" else first(run.data.validation, recipe.held_out)
     accuracy, loss = evaluate(run.averaged, split, run.side, run.data)
     if not math.isfinite(loss):
         raise FloatingPointError(f"the {held_out} loss is {loss}: diverged")
     return Evaluation(
         accuracy=accuracy,
         loss=loss,
-        seed=seed,
+        seed=run.seed,
         recipe=recipe.key,
         seconds=time.perf_counter() - start,
-        device=_describe(device),
+        device=_describe(run.device),
         versions={"torch": torch.__version__, "python": platform.python_version()},
         details={
             "losses": [round(value, 4) for value in losses],
@@ -91,7 +113,7 @@ def train(
             "steps": run.step,
             "side": run.side,
             "held_out": held_out,
-            "data": data.digest,
+            "data": run.data.digest,
         },
     )
 
@@ -119,11 +141,12 @@ class _Run:
     """What one training carries from step to step."""
 
     def __init__(
-        self, spec: ArchSpec, recipe: Recipe, data: Data, seed: int, device: torch.device,
+        self, spec: ArchSpec, recipe: Recipe, data: Data, seed: int, device: torch.device | str,
         network: nn.Module | None,
     ) -> None:  # fmt: skip
-        self.recipe, self.data = recipe, data
-        self.split = Split(data.train.images[: recipe.images], data.train.labels[: recipe.images])
+        self.device = choose_device(device) if isinstance(device, str) else device
+        self.recipe, self.data, self.seed = recipe, data.to(self.device), seed
+        self.split = first(self.data.train, recipe.images)
         if len(self.split) < 2:
             raise ValueError(f"{len(self.split)} training images: batch norm needs at least 2")
         twin = recipe.network(spec, len(data.classes), data.channels)
@@ -136,11 +159,14 @@ class _Run:
             network = build(twin)
             if recipe.zero_init:
                 zero_starts(network)
-        self.network = quicken(network.to(device, memory_format=torch.channels_last))
+        network = network.to(self.device).to(memory_format=torch.channels_last)
+        self.network = quicken(network)
         self.averaged: nn.Module = self.network
         if recipe.ema:
             self.averaged = AveragedModel(
-                self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True
+                self.network,
+                multi_avg_fn=get_ema_multi_avg_fn(recipe.ema),  # type: ignore[no-untyped-call]
+                use_buffers=True,
             )
         self.optimizer = _optimizer(self.network, recipe)
         self.batch = min(recipe.batch, len(self.split))
@@ -175,7 +201,7 @@ class _Run:
         with _autocast(images.device):
             logits = self.network(images)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -183,6 +209,11 @@ class _Run:
         if isinstance(self.averaged, AveragedModel):
             self.averaged.update_parameters(self.network)
         return loss.detach()
+
+
+def first(split: Split, count: int | None) -> Split:
+    """The first ``count`` images, a stratified sample as ``load`` orders them; None: all."""
+    return Split(split.images[:count], split.labels[:count])
 
 
 def schedule(progress: float, warmup: float) -> float:

@@ -18,8 +18,17 @@ def cores() -> int:
 
 
 def thread_variables(threads: int) -> dict[str, str]:
-    """Without these, every worker starts one thread per core and they all slow each other down."""
-    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    """Without these, every worker starts one thread per core and they all slow each other down.
+
+    glibc is told to keep freed memory: a training step frees and takes the same large buffers
+    again and again, and the kernel would have to clear every page of them each time.
+    """
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
+    }
 
 
 def device_variables(device: str) -> dict[str, str]:

@@ -1,0 +1,48 @@
+"""What every command line of the project does alike."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from models.sizes import parse_size
+
+
+class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Defaults are shown, the description keeps its lines."""
+
+
+def parser(name: str, description: str) -> argparse.ArgumentParser:
+    """An argument parser whose help shows defaults."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {name}", description=description, formatter_class=Formatter
+    )
+
+
+def size(text: str) -> float:
+    """``parse_size`` as an argparse type."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1, as an argparse type."""
+    if text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r:.60} is not a whole number of at least 1")
+
+
+def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
+    """``main``'s exit code: 0; 2 with one line for bad input; 130 for Ctrl-C."""
+    try:
+        main(argv)
+    except (ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; what has finished is kept: go on with --resume", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,142 @@
+"""What was learned before: a table of architectures and their accuracies on other data.
+
+Only ranks and differences count, never the level: accuracies are standardised. How far the table
+is believed is decided by the table (how well a model of it predicts rows that it has not seen) and
+by the search (how well what it trains agrees); see ``nas.samplers.knowledge``.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.spec import ArchSpec
+from nas.space import Batch, Choices, Space, Value
+
+ACCURACY = ("accuracy", "imagenet_top1_percent")
+FEWEST = 5
+_BLOCK = re.compile(r"e(\d+)k(\d+)l(\d+)se(\d+)")
+
+
+@dataclass(frozen=True)
+class Prior:
+    """``rows`` (N, D) of a space and ``accuracy`` (N,) in any unit in which more is better.
+
+    Raises ValueError for fewer than five rows, lengths that differ, accuracies that are not
+    finite or all equal.
+    """
+
+    rows: Batch
+    accuracy: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if len(self.rows) != len(self.accuracy):
+            raise ValueError(f"{len(self.rows)} rows and {len(self.accuracy)} accuracies")
+        if len(self.rows) < FEWEST:
+            raise ValueError(f"a prior of {len(self.rows)} networks: at least {FEWEST} are needed")
+        if not np.isfinite(self.accuracy).all():
+            raise ValueError("a prior's accuracies must be finite numbers: leave failed rows out")
+        if np.ptp(self.accuracy) == 0:
+            raise ValueError(
+                f"all of the prior's accuracies are {self.accuracy[0]}: none is better"
+            )
+
+
+def prior_of(trained: Iterable[tuple[ArchSpec, float]], space: Space) -> Prior:
+    """A prior from networks and their accuracies, as an earlier run has them.
+
+    Networks count by their stages: resolution, classes and head may be others than ``space``'s.
+    Those whose stages are not in ``space`` are left out; ValueError where fewer than five remain.
+    """
+    found: list[tuple[Choices, float]] = []
+    for spec, accuracy in trained:
+        choices = space.choices_of(replace(space.template, stages=spec.stages))
+        if choices is not None:
+            found.append((choices, accuracy))
+    return _prior(found, space)
+
+
+def read_prior(path: Path, space: Space) -> Prior:
+    """A prior from a CSV file, gzipped or not.
+
+    Columns: ``accuracy`` (or ``imagenet_top1_percent``), and the architecture as one column for
+    each of the space's choices, or ``architecture`` in Accel-NASBench's form
+    (``e6k3l1se0-…``, one block a stage), or ``spec`` (``ArchSpec.to_json``).
+
+    Raises ValueError, with the line, for anything else.
+    """
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        lines = list(csv.DictReader(io.StringIO(data.decode())))
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read as a CSV table: {error}") from None
+    columns = set(lines[0]) if lines else set()
+    column = next((name for name in ACCURACY if name in columns), None)
+    forms = {"architecture", "spec"} & columns
+    if column is None or not (forms or set(space.names) <= columns):
+        raise ValueError(
+            f"{path} has the columns {sorted(map(str, columns))[:12]}: a prior needs {ACCURACY[0]}"
+            f", and architecture, spec or all of {space.names[0]} … {space.names[-1]}"
+        )
+    found: list[tuple[Choices, float]] = []
+    for number, line in enumerate(lines, start=2):
+        try:
+            choices = _choices(line, space)
+            space.indices([choices])
+            found.append((choices, float(line[column])))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+    return _prior(found, space)
+
+
+def accel_nasbench_choices(text: str) -> Choices:
+    """``e6k3l1se0-…`` as choices of the space ``mbconv``; ValueError for another form."""
+    found: Choices = {}
+    for i, block in enumerate(text.split("-")):
+        if (match := _BLOCK.fullmatch(block)) is None:
+            raise ValueError(f"block {block!r:.40} of {text!r:.80} does not read like e6k3l1se0")
+        for name, value in zip(("e", "k", "l", "se"), match.groups(), strict=True):
+            found[f"block{i}_{name}"] = int(value)
+    return found
+
+
+def _choices(line: Mapping[str, str], space: Space) -> Choices:
+    if line.get("spec"):
+        spec = ArchSpec.from_json(line["spec"])
+        choices = space.choices_of(replace(space.template, stages=spec.stages))
+        if choices is None:
+            raise ValueError(f"the network {spec.name!r:.60} is not in space {space.name}")
+        return choices
+    if line.get("architecture"):
+        return accel_nasbench_choices(line["architecture"])
+    return {name: _value(name, line[name], menu) for name, menu in space.choices.items()}
+
+
+def _value(name: str, text: str, menu: tuple[Value, ...]) -> Value:
+    """The value of ``menu`` that ``text`` means: 6 and 6.0 are the same number."""
+    for value in menu:
+        if text == str(value) or (not isinstance(value, str) and _number(text) == value):
+            return value
+    raise ValueError(f"{name}={text!r:.40} is not one of {menu}")
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _prior(found: list[tuple[Choices, float]], space: Space) -> Prior:
+    rows = space.indices([choices for choices, _ in found])
+    return Prior(rows, np.array([accuracy for _, accuracy in found], dtype=float))

@@ -1,0 +1,66 @@
+"""What a search of the space came to, read back from its trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.spec import ArchSpec
+from nas.objective import Objective
+from nas.pareto import front
+from trials.view import Record
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained network: its accuracy in [0, 1], what it costs and the reward of both."""
+
+    number: int
+    spec: ArchSpec
+    accuracy: float
+    cost: float
+    reward: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A search's outcome.
+
+    best     the recommended network: the best posterior mean reward where the sampler has a model
+             of the noise, else the best reward measured
+    front    networks that no other beats in both accuracy and cost, by rising cost
+    trials   every finished trial, failed ones too
+    """
+
+    best: Candidate
+    front: tuple[Candidate, ...]
+    trials: tuple[Record, ...]
+
+
+def candidates(records: Sequence[Record], objective: Objective) -> list[Candidate]:
+    """The trials that were trained, in order."""
+    found = []
+    for record in records:
+        if record.evaluation is not None:
+            accuracy, cost = record.evaluation.accuracy, float(record.cost["cost"])
+            reward = objective.reward(accuracy, cost)
+            found.append(Candidate(record.number, record.spec, accuracy, cost, reward))
+    return found
+
+
+def result(
+    records: Sequence[Record], objective: Objective, recommended: int | None = None
+) -> Result:
+    """The outcome of finished trials; ``recommended`` is the number of the network to name.
+
+    Raises ValueError where none of them was trained.
+    """
+    trained = candidates(records, objective)
+    if not trained:
+        raise ValueError("no candidate was trained successfully: see the failures in trials.csv")
+    best = max(trained, key=lambda c: (c.reward, -c.number))
+    for one in trained:
+        if one.number == recommended:
+            best = one
+    kept = front([c.accuracy for c in trained], [c.cost for c in trained])
+    return Result(best, tuple(trained[i] for i in kept), tuple(records))

@@ -1,0 +1,164 @@
+"""Step 1: search a space for the baseline network with the best ACC·(FLOPS/T)^w.
+
+    from nas.search import search
+    from nas.space import space
+    result = search(space("mnasnet"), evaluate, budget=400e6, trials=100)
+
+``evaluate(spec, seed)`` is any way to score a network, a short training as a rule; the search
+itself knows nothing of torch. From the command line: ``python -m nas.search --budget 400M``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from models.cost import cost as price
+from models.spec import ArchSpec
+from nas import samplers
+from nas.objective import Objective
+from nas.result import Result, result
+from nas.samplers import SpaceExhausted
+from nas.space import Space
+from trials.loop import run_trials
+from trials.pool import Executor, InProcess, ProcessPool
+from trials.record import Evaluation
+from trials.run import Run
+from trials.study import open_run
+from trials.view import Proposal, Record
+
+if TYPE_CHECKING:
+    from nas.prior import Prior
+
+Evaluate = Callable[[ArchSpec, int], Evaluation | float]
+CostOf = str | Callable[[ArchSpec], float]
+
+
+def search(
+    space: Space,
+    evaluate: Evaluate,
+    budget: float = 400e6,
+    trials: int = 300,
+    sampler: str = "auto",
+    aim: str = "reward",
+    cost: CostOf = "macs",
+    seed: int = 0,
+    run_dir: str | Path | None = None,
+    resume: bool = False,
+    *,
+    w: float = -0.07,
+    over: float | None = None,
+    low: float = 0.5,
+    high: float = 1.0,
+    prior: Prior | None = None,
+    workers: int = 1,
+    executor: Executor | None = None,
+    storage: str | None = None,
+    join: bool = False,
+    minutes: float | None = None,
+    settings: dict[str, Any] | None = None,
+    progress: Callable[[Run, int, Callable[[Record], float]], Any] | None = None,
+) -> Result:
+    """Train up to ``trials`` networks of ``space`` and name the best.
+
+    evaluate    (spec, seed) → ``Evaluation`` or accuracy in [0, 1]; raising fails that trial only
+    budget      T, in the unit of ``cost``: no T changes which network has the greatest reward, so
+                T acts through the window, ``low``·T to ``high``·T, of costs that may be trained
+    aim, w, over    as ``nas.objective.Objective``
+    sampler     a name of ``nas.samplers.NAMES``
+    cost        "macs", "params", "activations" or a function of the spec
+    run_dir     where the study is kept, so that ``resume`` can go on with it; None: in memory
+    workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
+                ``executor`` replaces both
+    settings    further facts to record with the run, which must agree on resuming
+    progress    makes a context manager that sees each finished record (``trials.progress``)
+
+    Raises ValueError for bad arguments, and where nothing could be trained; ``SearchFailed`` where
+    the first candidates all fail.
+    """
+    objective = Objective(budget, aim, w, over, low, high)
+    facts = {
+        "kind": "nas",
+        "space": space.name,
+        "template": space.template.key,
+        "objective": asdict(objective),
+        "sampler": sampler,
+        "cost": cost if isinstance(cost, str) else getattr(cost, "__name__", "function"),
+        "seed": seed,
+        **(settings or {}),
+    }
+    with ExitStack() as stack:
+        directory = None if run_dir is None else Path(run_dir)
+        run = stack.enter_context(
+            open_run(
+                directory, {**facts, "trials": trials}, objective.directions,
+                from_json=ArchSpec.from_json, resume=resume, storage=storage, join=join,
+                identity=tuple(facts),
+            )
+        )  # fmt: skip
+        run.study.sampler = samplers.sampler(
+            sampler, space, objective, seed=seed, cost=cost, prior=prior
+        )
+        pool = executor or _executor(evaluate, workers)
+        stack.callback(pool.close)
+        seen = stack.enter_context(
+            progress(run, trials, lambda record: _reward(record, objective))
+        ) if progress else None  # fmt: skip
+        run_trials(
+            run, _propose(space, cost), pool, lambda record, found: objective.values(
+                found.accuracy, record.cost["cost"]
+            ), trials, on_result=seen, max_seconds=minutes and 60 * minutes,
+        )  # fmt: skip
+        return result(run.finished(), objective, _recommended(run, space, objective, sampler, cost))
+
+
+def _propose(space: Space, cost: CostOf) -> Callable[[optuna.Trial, Run], Proposal | None]:
+    def propose(trial: optuna.Trial, _: Run) -> Proposal | None:
+        try:
+            choices = {
+                name: trial.suggest_categorical(name, values)
+                for name, values in space.choices.items()
+            }
+        except SpaceExhausted:
+            return None
+        spec = space.spec(choices)
+        prices = price(spec)
+        paid = getattr(prices, cost) if isinstance(cost, str) else float(cost(spec))
+        return Proposal(spec, {"cost": paid, **prices._asdict()})
+
+    return propose
+
+
+def _executor(evaluate: Evaluate, workers: int) -> Executor:
+    return InProcess(evaluate) if workers == 1 else ProcessPool(evaluate, workers)
+
+
+def _reward(record: Record, objective: Objective) -> float:
+    if record.evaluation is None:
+        return 0.0
+    return objective.reward(record.evaluation.accuracy, float(record.cost["cost"]))
+
+
+def _recommended(
+    run: Run, space: Space, objective: Objective, name: str, cost: CostOf
+) -> int | None:
+    """The trial that the sampler's own model of accuracy and noise holds to be the best."""
+    if name != "auto":
+        return None
+    from nas.samplers.auto import recommend
+
+    return recommend(run.study, space, objective, cost)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from models.command import run as run_command
+    from nas.command import main
+
+    sys.exit(run_command(main))

@@ -1,0 +1,1 @@
+"""A study made readable: tables, figures and one HTML page, drawn from the study alone."""

@@ -1,0 +1,160 @@
+"""The page of a network search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from models.cost import cost
+from models.families import family
+from models.sizes import format_size
+from models.spec import ArchSpec
+from nas.objective import Objective
+from nas.result import Result, candidates, result
+from reports import figures
+from reports.network import readable, stage_table
+from reports.page import Page
+from reports.tables import failures_table, trials_table
+from trials.study import read_run
+from trials.view import Record, RunView
+
+UNITS = {"macs": "FLOPs (multiply-adds of convolution and linear layers, one image)",
+         "params": "parameters", "activations": "activations"}  # fmt: skip
+
+
+def report(run_dir: Path, storage: str | None = None) -> Path:
+    """Write trials.csv, pareto.csv, pareto.png, history.png and report.html into ``run_dir``.
+
+    Raises ValueError where the run has no finished training yet.
+    """
+    run = read_run(run_dir, from_json=ArchSpec.from_json, storage=storage)
+    settings, records = run.settings, run.finished()
+    objective = Objective(**settings["objective"])
+    trials_table(records).to_csv(run_dir / "trials.csv", index=False)
+    found = result(records, objective, _chosen(run_dir, records))
+    _pareto_csv(found, run_dir)
+    _figures(run, found, objective, run_dir)
+    page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")
+    _answer(page, found, objective, settings)
+    page.figure(run_dir / "pareto.png", "Accuracy against cost. Dashed lines stand at the cost of "
+                "published networks for scale; they were not trained here.")  # fmt: skip
+    _front(page, found)
+    page.heading("The chosen network")
+    page.table(["operator", "input", "channels", "layers", "FLOPs", "parameters"],
+               readable(stage_table(found.best.spec)))  # fmt: skip
+    page.heading("The search")
+    page.figure(run_dir / "history.png", "The reward of each trial, and the best so far.")
+    _circumstances(page, records, settings)
+    page.write(run_dir / "report.html")
+    return run_dir / "report.html"
+
+
+def _chosen(run_dir: Path, records: Sequence[Record]) -> int | None:
+    """The trial whose network the search named; None before it has named one."""
+    path = run_dir / "baseline.json"
+    if not path.exists():
+        return None
+    key = ArchSpec.from_json(path.read_text()).key
+    return next((record.number for record in records if record.spec.key == key), None)
+
+
+def _pareto_csv(found: Result, run_dir: Path) -> None:
+    kept = {candidate.number for candidate in found.front}
+    records = [record for record in found.trials if record.number in kept]
+    table = trials_table(records).sort_values(["macs", "number"])
+    table.to_csv(run_dir / "pareto.csv", index=False)
+
+
+def _figures(run: RunView, found: Result, objective: Objective, run_dir: Path) -> None:
+    trained = candidates(found.trials, objective)
+    kind = run.settings["cost"]
+    known = []
+    for label, name in (("EfficientNet-B0", "efficientnet-b0"), ("MobileNetV2", "mobilenet-v2")):
+        if kind in UNITS:
+            known.append((label, float(getattr(cost(_alike(name, found.best.spec)), kind))))
+    window = (objective.low * objective.budget, objective.high * objective.budget)
+    chance = run.settings.get("data", {}).get("chance")
+    unit = UNITS.get(kind, kind)
+    figures.pareto(run_dir / "pareto.png", trained, found.front, found.best, known, unit, window,
+                   chance)  # fmt: skip
+    figures.history(run_dir / "history.png", trained)
+
+
+def _alike(name: str, spec: ArchSpec) -> ArchSpec:
+    """A published network with the searched networks' input and classes."""
+    return replace(
+        family(name), classes=spec.classes, in_channels=spec.in_channels, resolution=spec.resolution
+    )
+
+
+def _answer(page: Page, found: Result, objective: Objective, settings: dict[str, Any]) -> None:
+    best = found.best
+    prices = cost(best.spec)
+    data = settings.get("data", {})
+    chance = data.get("chance")
+    page.lead(
+        f"{best.spec.name}: {100 * best.accuracy:.2f} % proxy accuracy at "
+        f"{format_size(prices.macs)} FLOPs and {format_size(prices.params)} parameters "
+        f"(budget {format_size(objective.budget)}, reward {best.reward:.4f})."
+    )
+    if chance is not None:
+        deviation = (best.accuracy * (1 - best.accuracy) / data["validation"]) ** 0.5
+        page.text(
+            f"Chance on these pictures is {100 * chance:.1f} %. One accuracy here has a standard "
+            f"error of {100 * deviation:.2f} points from the {data['validation']} validation "
+            "pictures alone; nearer neighbours than that are not told apart by one training. "
+            "The proxy ranks candidates: it is no forecast of the accuracy after full training."
+        )
+    page.note(
+        "FLOPs are multiply-adds of convolution and linear layers for one image at "
+        f"{best.spec.resolution} pixels; fvcore's total for this network, which adds batch norm "
+        f"and pooling, is {format_size(prices.fvcore)} ({prices.fvcore:,})."
+    )
+
+
+def _front(page: Page, found: Result) -> None:
+    page.heading("The Pareto front")
+    rows, chosen = [], None
+    for i, one in enumerate(found.front):
+        prices = cost(one.spec)
+        chosen = i if one.number == found.best.number else chosen
+        rows.append([one.spec.name, one.number, f"{100 * one.accuracy:.2f} %",
+                     format_size(prices.macs), format_size(prices.fvcore),
+                     format_size(prices.params), f"{one.reward:.4f}"])  # fmt: skip
+    page.table(["network", "trial", "accuracy", "FLOPs", "fvcore total", "parameters", "reward"],
+               rows, chosen)  # fmt: skip
+
+
+def _circumstances(page: Page, records: Sequence[Record], settings: dict[str, Any]) -> None:
+    trained = [record.evaluation for record in records if record.evaluation is not None]
+    seconds = sum(evaluation.seconds for evaluation in trained)
+    page.text(
+        f"{len(records)} trials ({len(records) - len(trained)} failed) with sampler "
+        f"{settings['sampler']}, seed {settings['seed']}, in space {settings['space']}; "
+        f"{seconds / 60:.1f} training minutes on {trained[0].device}."
+    )
+    about_pictures(page, settings)
+    if rows := failures_table(records):
+        page.heading("Failures")
+        page.table(["trial", "network", "kind", "reason"], rows)
+
+
+def about_pictures(page: Page, settings: dict[str, Any]) -> None:
+    """The pictures, what was skipped or enlarged, and the proxy recipe."""
+    data, recipe = settings.get("data"), settings.get("recipe")
+    if not data or not recipe:
+        return
+    page.text(
+        f"Pictures: {data['name']} ({data['digest']}), {len(data['classes'])} classes, "
+        f"{data['train']} for training and {data['validation']} for validation, "
+        f"{data['native_size']} pixels; the proxy sees a 224-pixel network at "
+        f"{recipe['resolution']} pixels with its first {recipe['drop_strides']} strides taken out, "
+        f"{recipe['epochs']} epochs (recipe {recipe['key']})."
+    )
+    if data["enlarged"]:
+        page.text(f"{100 * data['enlarged']:.1f} % of the pictures had to be enlarged.")
+    if skipped := data["skipped"]:
+        page.heading("Pictures that could not be read")
+        page.table(["file", "reason"], skipped)

@@ -1,0 +1,87 @@
+"""One self-contained HTML page: text, tables and figures in order, everything escaped."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #8881; --strong: #1f6feb; }
+body { font: 16px/1.55 system-ui, sans-serif; max-width: 62rem; }
+body { margin: 2.5rem auto; padding: 0 1rem; }
+h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { margin-top: 2.4rem; font-size: 1.2rem; }
+.lead { font-size: 1.15rem; border-left: 4px solid var(--strong); padding: .2rem 0 .2rem 1rem; }
+figure { margin: 1.2rem 0; } img { max-width: 100%; background: #fff; border-radius: 6px; }
+figcaption, .note { color: #777; font-size: .9rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
+th:first-child, td:first-child { text-align: left; } thead th { background: var(--soft); }
+tr.chosen td { font-weight: 600; } code { font-size: .9em; overflow-wrap: anywhere; }
+pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: .85rem; }
+"""
+
+
+class Page:
+    """Pieces are added in the order in which they are read; ``write`` makes the file."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._pieces: list[str] = []
+
+    def heading(self, text: str) -> None:
+        self._pieces.append(f"<h2>{html.escape(text)}</h2>")
+
+    def lead(self, text: str) -> None:
+        """The answer, in a sentence or two."""
+        self._pieces.append(f'<p class="lead">{html.escape(text)}</p>')
+
+    def text(self, text: str) -> None:
+        self._pieces.append(f"<p>{html.escape(text)}</p>")
+
+    def note(self, text: str) -> None:
+        """What a careful reader needs to know, in small print."""
+        self._pieces.append(f'<p class="note">{html.escape(text)}</p>')
+
+    def code(self, text: str) -> None:
+        self._pieces.append(f"<pre><code>{html.escape(text)}</code></pre>")
+
+    def table(
+        self,
+        head: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        chosen: int | None = None,
+    ) -> None:
+        """Rows of cells, printed as given; the row ``chosen`` stands out."""
+        cells = ["".join(f"<th>{html.escape(name)}</th>" for name in head)]
+        body = []
+        for i, row in enumerate(rows):
+            mark = ' class="chosen"' if i == chosen else ""
+            body.append(
+                f"<tr{mark}>" + "".join(f"<td>{html.escape(str(c))}</td>" for c in row) + "</tr>"
+            )
+        self._pieces.append(
+            f'<div class="scroll"><table><thead><tr>{cells[0]}</tr></thead>'
+            f"<tbody>{''.join(body)}</tbody></table></div>"
+        )
+
+    def figure(self, path: Path, caption: str) -> None:
+        """The PNG at ``path``, inside the page, with its caption as the text for non-readers."""
+        encoded = base64.b64encode(path.read_bytes()).decode()
+        text = html.escape(caption)
+        self._pieces.append(
+            f'<figure><img alt="{text}" src="data:image/png;base64,{encoded}">'
+            f"<figcaption>{text}</figcaption></figure>"
+        )
+
+    def write(self, path: Path) -> None:
+        title = html.escape(self._title)
+        path.write_text(
+            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<style>{_STYLE}</style></head><body><h1>{title}</h1>\n"
+            + "\n".join(self._pieces)
+            + "\n</body></html>\n",
+            encoding="utf-8",
+        )

@@ -1,0 +1,89 @@
+"""Recipes: their key, the proxy twin, refused settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.cost import cost, parts
+from models.families import family
+from models.scale import scale
+from training.evaluator import proxy_recipe
+from training.recipe import Recipe
+
+
+def test_key_names_the_settings() -> None:
+    assert Recipe().key == Recipe().key
+    assert len({Recipe().key, Recipe(lr=0.3).key, Recipe(images=100).key}) == 3
+
+
+def test_twin_of_a_scaled_network_grows_with_it() -> None:
+    b0 = family("efficientnet-b0")
+    recipe = Recipe(resolution=20, drop_strides=1, regularise=False)
+    twin = recipe.network(b0, classes=10, channels=1)
+    assert (twin.resolution, twin.classes, twin.in_channels) == (20, 10, 1)
+    assert (twin.dropout, twin.drop_path) == (0, 0)
+    larger = recipe.network(scale(b0, resolution=1.3), classes=10, channels=1)
+    assert larger.resolution == 26
+    assert [stage.stride for stage in larger.stages] == [stage.stride for stage in twin.stages]
+
+
+@pytest.mark.parametrize(
+    ("name", "drop", "reduction"),
+    [
+        ("efficientnet-b0", 0, 32),
+        ("efficientnet-b0", 1, 16),
+        ("efficientnet-b0", 3, 4),
+        ("resnet-50", 1, 16),
+        ("resnet-50", 2, 8),
+        ("resnet-50", 3, 4),
+        ("convnext-t", 1, 16),
+        ("convnext-t", 2, 8),
+        ("convnext-t", 3, 4),
+        ("mobilenet-v1", 9, 1),
+    ],
+)
+def test_strides_are_taken_from_the_front(name: str, drop: int, reduction: int) -> None:
+    spec = replace(family(name), resolution=128)
+    twin = Recipe(drop_strides=drop).network(spec, 10, 3)
+    side = parts(twin)[-2].side
+    # A patch stem without padding loses the odd pixel: the map may be one short.
+    assert side in (128 // reduction, 128 // reduction - 1)
+
+
+@given(native=st.integers(1, 512), growth=st.floats(1, 3))
+def test_proxy_resolution_leaves_room_and_pixels(native: int, growth: float) -> None:
+    recipe = proxy_recipe(native, "cpu", growth)
+    assert recipe.resolution is not None
+    assert 8 <= recipe.resolution <= 32
+    if native >= 11 * growth:
+        assert recipe.resolution * growth <= native
+    twin = recipe.network(family("efficientnet-b0"), 10, 3)
+    assert parts(twin)[-2].side >= 2
+    assert cost(twin).macs > 0
+
+
+def test_proxy_resolution_of_the_built_in_pictures() -> None:
+    assert proxy_recipe(28, "cpu").resolution == 20
+    assert proxy_recipe(32, "cpu").resolution == 24
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"optimizer": "lion"},
+        {"epochs": 0},
+        {"lr": 0.0},
+        {"lr": float("nan")},
+        {"warmup": 1.0},
+        {"resolution": 2},
+        {"width": -1.0},
+        {"cutout": 1.5},
+    ],
+)
+def test_bad_settings(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        Recipe(**bad)  # type: ignore[arg-type]

@@ -1,0 +1,62 @@
+"""``python -m training``: train one network properly, and measure it on the test split."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from models.command import count, parser, run
+from models.sizes import format_size
+from models.spec import ArchSpec
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train, then write the spec, the weights and what was measured."""
+    from models.choose import choose
+    from models.cost import cost
+    from training.data import load
+    from training.recipe import Recipe
+    from training.train import final
+
+    made = parser("training", "Train one network from scratch; accuracy is on the test split.")
+    made.add_argument("--spec", required=True, help="a spec file, a run directory or a family name")
+    made.add_argument("--data", default="mnist", help="as for nas.search")
+    made.add_argument("--epochs", type=count, default=30)
+    made.add_argument("--batch", type=count, default=128)
+    made.add_argument("--resolution", type=count, help="pixels; default: the spec's own")
+    made.add_argument("--device", default="auto")
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--out", type=Path, help="default: runs/train-SPEC-DATA")
+    args = made.parse_args(argv)
+    spec = choose(args.spec)
+    side = args.resolution or spec.resolution
+    data = load(args.data, size=side, seed=args.seed)
+    spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
+    recipe = Recipe(epochs=args.epochs, batch=args.batch)
+    out = args.out or Path("runs") / f"train-{spec.name}-{data.name}"
+    out.mkdir(parents=True, exist_ok=True)
+    print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
+    with tqdm(total=args.epochs, unit="epoch", file=sys.stderr) as bar:
+
+        def show(_: int, loss: float) -> None:
+            bar.set_postfix_str(f"loss {loss:.4f}")
+            bar.update()
+
+        network, found = final(spec, recipe, data, args.seed, args.device, on_epoch=show)
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()},
+              out / "weights.safetensors")  # fmt: skip
+    (out / "spec.json").write_text(spec.to_json() + "\n")
+    (out / "evaluation.json").write_text(json.dumps(found.to_dict(), indent=1) + "\n")
+    ArchSpec.from_json((out / "spec.json").read_text())
+    print(f"test accuracy {found.accuracy:.4f} after {args.epochs} epochs, "
+          f"{found.seconds / 60:.1f} minutes: {out}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,71 @@
+"""The ``evaluate(spec, seed)`` that a search is given: a short training on the user's pictures."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+from models.spec import ArchSpec
+from training.data import Data, load
+from training.recipe import Recipe
+from training.train import choose_device, train
+from trials.record import Evaluation
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which pictures, and how they are stored; picklable, where the pictures are not small.
+
+    source     as ``training.data.load`` takes it
+    size       side in pixels at which they are stored
+    seed       of the split
+    """
+
+    source: str
+    size: int | None = None
+    seed: int = 0
+
+    def data(self) -> Data:
+        """The pictures; decoded once for each process and cached on disk for all of them."""
+        return _loaded(self)
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(source: Source) -> Data:
+    return load(source.source, size=source.size, seed=source.seed)
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Trains a spec's proxy twin by ``recipe`` on ``source``; picklable."""
+
+    source: Source
+    recipe: Recipe
+    device: str = "auto"
+
+    def __call__(self, spec: ArchSpec, seed: int) -> Evaluation:
+        return train(spec, self.recipe, self.source.data(), seed, self.device)
+
+
+def proxy_recipe(native: int, device: str = "auto", growth: float = 1.0) -> Recipe:
+    """A short recipe for pictures of ``native`` pixels on that device.
+
+    The proxy resolution is at most three quarters of the pictures' own divided by the growth that
+    a scaling search may ask for (20 pixels for 28, 24 for 32), so that more resolution carries
+    more information; 32 pixels at most on a CPU, 96 on a GPU. Leading strides are taken out until
+    the last maps of a network of stride 32 have 2 pixels or more. Docs: ``docs/proxy.md``.
+    """
+    kind = choose_device(device).type
+    most = 32 if kind == "cpu" else 96
+    side = max(8, min(most, math.floor(0.75 * native / growth / 4) * 4))
+    drop = max(0, 6 - math.ceil(math.log2(side)))
+    if kind == "cpu":
+        return Recipe(
+            resolution=side, drop_strides=drop, images=2000, held_out=2000, epochs=2, batch=32,
+            lr=0.4, regularise=False,
+        )  # fmt: skip
+    return Recipe(
+        resolution=side, drop_strides=drop, images=50_000, epochs=5, batch=256, lr=0.4,
+        regularise=False,
+    )  # fmt: skip

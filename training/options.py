@@ -1,0 +1,117 @@
+"""The command-line options that every search shares: pictures, proxy recipe, workers, run."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.command import count
+from training.data import Data, native_size
+from training.evaluator import Evaluator, Source, proxy_recipe
+from training.recipe import Recipe
+from training.train import choose_device, first
+from trials.environment import cores
+from trials.pool import Executor, ProcessPool
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the pictures, the proxy training, the workers and the run directory."""
+    data = parser.add_argument_group("pictures")
+    data.add_argument(
+        "--data",
+        default="mnist",
+        help="mnist (5,000 digits, embedded), digits, cifar10, cifar100, or a folder with one "
+        "folder of pictures a class, with train/ and val/ or test/ above them where they exist",
+    )
+    proxy = parser.add_argument_group(
+        "proxy training", "each candidate is trained shortly as its small twin; see docs/proxy.md"
+    )
+    proxy.add_argument("--proxy-resolution", type=count, help="pixels; default: by the pictures")
+    proxy.add_argument("--proxy-images", type=count, help="training images; default: by the device")
+    proxy.add_argument("--proxy-epochs", type=count, help="passes; default: by the device")
+    proxy.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    proxy.add_argument(
+        "--workers", type=count, help="processes; default: one a GPU, or one a core on a CPU"
+    )
+    proxy.add_argument(
+        "--trial-timeout", type=float, metavar="SECONDS", help="kill a training after this long"
+    )
+    run = parser.add_argument_group("run")
+    run.add_argument("--minutes", type=float, help="start no further training after this long")
+    run.add_argument("--seed", type=int, default=0, help="of the whole search")
+    run.add_argument("--out", type=Path, help="run directory; default: a new one below runs/")
+    run.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    run.add_argument("--storage", help="an Optuna storage URL in place of the run's journal file")
+    run.add_argument(
+        "--join", action="store_true", help="with --storage: work on a study others work on too"
+    )
+
+
+def prepare(args: argparse.Namespace, growth: float = 1.0) -> tuple[Evaluator, Data]:
+    """The evaluator that the options describe, and the pictures it will use.
+
+    ``growth`` is the greatest multiple of the proxy resolution that will be trained.
+    """
+    native = native_size(args.data)
+    recipe = proxy_recipe(native, args.device)
+    changes = {
+        "resolution": args.proxy_resolution,
+        "images": args.proxy_images,
+        "epochs": args.proxy_epochs,
+    }
+    recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
+    side = recipe.resolution or native
+    # No larger than it is used: a candidate's batches are then not resized at every step.
+    source = Source(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
+    return Evaluator(source, recipe, args.device), source.data()
+
+
+def executor(args: argparse.Namespace, evaluator: Evaluator) -> Executor:
+    """Worker processes: one a GPU, or one a core with a thread each."""
+    device = choose_device(args.device)
+    if device.type != "cuda":
+        workers = args.workers or (cores() if device.type == "cpu" else 1)
+        return ProcessPool(evaluator, workers, timeout=args.trial_timeout)
+    indices = range(torch.cuda.device_count()) if device.index is None else [device.index]
+    devices = [f"cuda:{index}" for index in indices]
+    alone = replace(evaluator, device="cuda")  # a worker sees its own device only
+    workers = args.workers or len(devices)
+    return ProcessPool(alone, workers, devices=devices, timeout=args.trial_timeout)
+
+
+def facts(data: Data, recipe: Recipe) -> dict[str, Any]:
+    """What a report must say of the pictures and the proxy, as JSON."""
+    labels = first(data.validation, recipe.held_out).labels
+    most = Counter(labels.tolist()).most_common(1)[0][1]
+    return {
+        "data": {
+            "name": data.name,
+            "digest": data.digest,
+            "classes": list(data.classes),
+            "channels": data.channels,
+            "train": len(first(data.train, recipe.images)),
+            "validation": len(labels),
+            "native_size": data.native_size,
+            "enlarged": data.enlarged,
+            "skipped": [list(pair) for pair in data.skipped],
+            "chance": most / len(labels),
+        },
+        "recipe": {"key": recipe.key, **asdict(recipe)},
+    }
+
+
+def run_directory(args: argparse.Namespace, name: str) -> Path:
+    """--out, or ``runs/NAME``, with a number where that is taken; the newest to resume."""
+    if args.out is not None:
+        return Path(args.out)
+    root = Path("runs")
+    taken = [path for path in [root / name, *root.glob(f"{name}-[0-9]*")] if path.exists()]
+    if args.resume:
+        return max(taken, key=lambda path: path.stat().st_mtime, default=root / name)
+    return root / name if not taken else root / f"{name}-{len(taken) + 1}"
