@@ -9,13 +9,16 @@ from pathlib import Path
 
 from models.command import count, parser, size
 from models.sizes import format_size
+from models.spec import ArchSpec
 from nas.objective import AIMS
+from nas.prior import Prior, prior_of, read_prior
 from nas.result import Result
 from nas.samplers import NAMES
 from nas.search import search
-from nas.space import SPACES, space
+from nas.space import SPACES, Space, space
 from trials.loop import SearchFailed
 from trials.progress import Progress
+from trials.study import read_run
 
 DESCRIPTION = """\
 Step 1: find a baseline network for your pictures.
@@ -44,6 +47,8 @@ def options() -> argparse.ArgumentParser:
     goal.add_argument("--sampler", default="auto", choices=NAMES)
     goal.add_argument("--trials", type=count, default=30, help="networks to train")
     goal.add_argument("--resolution", type=count, default=224, help="pixels FLOPs are counted at")
+    goal.add_argument("--prior", type=Path, metavar="RUN|CSV",
+                      help="an earlier run, or a table of known accuracies")  # fmt: skip
     add_options(made)
     return made
 
@@ -63,15 +68,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = search(
             searched, evaluator, args.budget, args.trials, args.sampler, args.aim, args.cost,
             args.seed, run_dir, args.resume, w=args.w, over=args.over, low=args.low,
-            high=args.high, executor=executor(args, evaluator),
+            high=args.high, executor=lambda: executor(args, evaluator),
             storage=args.storage, join=args.join, minutes=args.minutes,
             settings=facts(data, evaluator.recipe),
             progress=lambda run, trials, best: Progress(run, trials, best=best),
+            prior=_prior(args.prior, searched) if args.prior else None,
         )  # fmt: skip
     except SearchFailed as error:
         raise SystemExit(f"error: {error}") from None
     write(found, run_dir)
     print(summary(found, run_dir))
+
+
+def _prior(path: Path, searched: Space) -> Prior:
+    if not path.is_dir():
+        return read_prior(path, searched)
+    records = read_run(path, from_json=ArchSpec.from_json).finished()
+    return prior_of(((r.spec, r.evaluation.accuracy) for r in records if r.evaluation), searched)
 
 
 def write(found: Result, run_dir: Path) -> None:

@@ -11,8 +11,9 @@ itself knows nothing of torch. From the command line: ``python -m nas.search --b
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from nas import samplers
 from nas.objective import Objective
 from nas.result import Result, result
 from nas.samplers import SpaceExhausted
+from nas.samplers.auto import recommend
 from nas.space import Space
 from trials.loop import run_trials
 from trials.pool import Executor, InProcess, ProcessPool
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
 
 Evaluate = Callable[[ArchSpec, int], Evaluation | float]
 CostOf = str | Callable[[ArchSpec], float]
+# (run, trials, score of a record) → a context manager that sees each finished record
+Progress = Callable[
+    [Run, int, Callable[[Record], float]], AbstractContextManager[Callable[[Record], None]]
+]
 
 
 def search(
@@ -57,12 +63,12 @@ def search(
     high: float = 1.0,
     prior: Prior | None = None,
     workers: int = 1,
-    executor: Executor | None = None,
+    executor: Callable[[], Executor] | None = None,
     storage: str | None = None,
     join: bool = False,
     minutes: float | None = None,
     settings: dict[str, Any] | None = None,
-    progress: Callable[[Run, int, Callable[[Record], float]], Any] | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Train up to ``trials`` networks of ``space`` and name the best.
 
@@ -74,7 +80,7 @@ def search(
     cost        "macs", "params", "activations" or a function of the spec
     run_dir     where the study is kept, so that ``resume`` can go on with it; None: in memory
     workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
-                ``executor`` replaces both
+                ``executor`` makes another kind of runner, once the arguments have been checked
     settings    further facts to record with the run, which must agree on resuming
     progress    makes a context manager that sees each finished record (``trials.progress``)
 
@@ -104,29 +110,32 @@ def search(
         run.study.sampler = samplers.sampler(
             sampler, space, objective, seed=seed, cost=cost, prior=prior
         )
-        pool = executor or _executor(evaluate, workers)
+        pool = executor() if executor else _executor(evaluate, workers)
         stack.callback(pool.close)
-        seen = stack.enter_context(
-            progress(run, trials, lambda record: _reward(record, objective))
-        ) if progress else None  # fmt: skip
+        shown = progress(run, trials, partial(_reward, objective)) if progress else None
         run_trials(
-            run, _propose(space, cost), pool, lambda record, found: objective.values(
-                found.accuracy, record.cost["cost"]
-            ), trials, on_result=seen, max_seconds=minutes and 60 * minutes,
-        )  # fmt: skip
-        return result(run.finished(), objective, _recommended(run, space, objective, sampler, cost))
+            run,
+            _propose(space, cost),
+            pool,
+            lambda record, found: objective.values(found.accuracy, record.cost["cost"]),
+            trials,
+            on_result=stack.enter_context(shown) if shown else None,
+            max_seconds=None if minutes is None else 60 * minutes,
+        )
+        chosen = None
+        if sampler == "auto" and any(record.evaluation for record in run.finished()):
+            chosen = recommend(run.study, space, objective, cost, prior)
+        return result(run.finished(), objective, chosen)
 
 
 def _propose(space: Space, cost: CostOf) -> Callable[[optuna.Trial, Run], Proposal | None]:
     def propose(trial: optuna.Trial, _: Run) -> Proposal | None:
         try:
-            choices = {
-                name: trial.suggest_categorical(name, values)
-                for name, values in space.choices.items()
-            }
+            for name, values in space.choices.items():
+                trial.suggest_categorical(name, values)
         except SpaceExhausted:
             return None
-        spec = space.spec(choices)
+        spec = space.spec(trial.params)
         prices = price(spec)
         paid = getattr(prices, cost) if isinstance(cost, str) else float(cost(spec))
         return Proposal(spec, {"cost": paid, **prices._asdict()})
@@ -138,21 +147,10 @@ def _executor(evaluate: Evaluate, workers: int) -> Executor:
     return InProcess(evaluate) if workers == 1 else ProcessPool(evaluate, workers)
 
 
-def _reward(record: Record, objective: Objective) -> float:
+def _reward(objective: Objective, record: Record) -> float:
     if record.evaluation is None:
         return 0.0
     return objective.reward(record.evaluation.accuracy, float(record.cost["cost"]))
-
-
-def _recommended(
-    run: Run, space: Space, objective: Objective, name: str, cost: CostOf
-) -> int | None:
-    """The trial that the sampler's own model of accuracy and noise holds to be the best."""
-    if name != "auto":
-        return None
-    from nas.samplers.auto import recommend
-
-    return recommend(run.study, space, objective, cost)
 
 
 if __name__ == "__main__":

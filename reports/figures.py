@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
+import numpy as np
+import pandas as pd
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -14,6 +17,8 @@ from matplotlib.figure import Figure
 
 from models.sizes import format_size
 from nas.result import Candidate
+from scaling_search.result import Result
+from scaling_search.simplex import mesh
 
 CHOSEN, FRONT, PLAIN, SCALE = "#d1242f", "#1f6feb", "#8c959f", "#57606a"
 DPI = 130
@@ -80,3 +85,52 @@ def history(path: Path, trained: Sequence[Candidate]) -> None:
     axes.set_ylabel("reward")
     axes.legend(fontsize=8, loc="lower right")
     save(figure, path)
+
+
+def surface(path: Path, found: Result, points: pd.DataFrame) -> None:
+    """Fitted accuracy over β and γ at the target's cost, the trained points, the 90 % region."""
+    ratio, at = found.grid.ratio, mesh()
+    width, resolution = ratio ** (at[:, 1] / 2), ratio ** (at[:, 2] / 2)
+    fitted = 100 * found.surface.mean(at)
+    figure, axes = new_figure(7.4, 5.6)
+    filled = axes.tricontourf(width, resolution, fitted, levels=14, cmap="YlGn", alpha=0.85)
+    figure.colorbar(filled, label="fitted proxy accuracy, %")
+    inside = found.region.inside.astype(float)
+    axes.tricontour(width, resolution, inside, levels=[0.5], colors=[CHOSEN],
+                    linewidths=1.6)  # fmt: skip
+    trained = points[points["role"] != "baseline"]
+    axes.scatter(trained["realised_width"], trained["realised_resolution"],
+                 s=18 + 14 * trained["trainings"], facecolor="white", edgecolor="#24292f", lw=1,
+                 zorder=3, label="trained; larger: more often")  # fmt: skip
+    for row in trained.to_dict("records"):
+        if row["role"]:
+            label = row["role"].replace("paper", "paper's 1.2/1.1/1.15")
+            axes.annotate(f"  {label}", (row["realised_width"], row["realised_resolution"]),
+                          fontsize=8, va="center")  # fmt: skip
+    best = found.coefficients
+    answer = f"answer: α {best.alpha:.2f}, β {best.beta:.2f}, γ {best.gamma:.2f}"
+    axes.scatter([best.beta], [best.gamma], marker="*", s=280, color=CHOSEN, zorder=4, label=answer)
+    axes.set_xlabel("width multiplier β (realised)")
+    axes.set_ylabel("resolution multiplier γ (realised)")
+    axes.legend(fontsize=8, loc="upper right")
+    save(figure, path)
+
+
+def points(path: Path, table: pd.DataFrame, target: str) -> None:
+    """Mean accuracy of every trained point with its standard error, the best at the top."""
+    figure, axes = new_figure(7.4, 0.8 + 0.27 * len(table))
+    rows = table.iloc[::-1].to_dict("records")
+    for y, row in enumerate(rows):
+        colour = CHOSEN if row["chosen"] else FRONT if row["role"] else PLAIN
+        error = 0 if row["se"] is None or np.isnan(row["se"]) else 100 * row["se"]
+        axes.errorbar(100 * row["mean"], y, xerr=error, fmt="o", ms=5, color=colour, capsize=2)
+    axes.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=8)
+    axes.set_xlabel(f"mean proxy accuracy, % (validation split; all but the baseline at {target} "
+                    "FLOPs)")  # fmt: skip
+    save(figure, path)
+
+
+def _label(row: Mapping[Any, Any]) -> str:
+    numbers = " × ".join(f"{row[f'realised_{d}']:.2f}" for d in ("depth", "width", "resolution"))
+    role = f"{row['role']}: " if row["role"] else ""
+    return f"{role}{numbers} (n={row['trainings']})"

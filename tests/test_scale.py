@@ -25,9 +25,16 @@ CHANNELS = {
     "efficientnet-b6": [56, 32, 40, 72, 144, 200, 344, 576, 2304],
     "efficientnet-b7": [64, 32, 48, 80, 160, 224, 384, 640, 2560],
 }
-BLOCKS = {"efficientnet-b0": 16, "efficientnet-b1": 23, "efficientnet-b2": 23, "efficientnet-b3": 26,
-          "efficientnet-b4": 32, "efficientnet-b5": 39, "efficientnet-b6": 45,
-          "efficientnet-b7": 55}
+BLOCKS = {
+    "efficientnet-b0": 16,
+    "efficientnet-b1": 23,
+    "efficientnet-b2": 23,
+    "efficientnet-b3": 26,
+    "efficientnet-b4": 32,
+    "efficientnet-b5": 39,
+    "efficientnet-b6": 45,
+    "efficientnet-b7": 55,
+}
 
 
 @pytest.mark.parametrize("name", CHANNELS)

@@ -54,5 +54,6 @@ def test_format_reads_back_to_three_digits(value: float) -> None:
 
 
 def test_format() -> None:
-    assert [format_size(v) for v in (385_814_752, 1_827_141_392, 999_999_999, 37_745_884_192, 5)] == [
-        "386M", "1.83G", "1.00G", "37.7G", "5"]
+    assert [
+        format_size(v) for v in (385_814_752, 1_827_141_392, 999_999_999, 37_745_884_192, 5)
+    ] == ["386M", "1.83G", "1.00G", "37.7G", "5"]

@@ -51,14 +51,15 @@ class Evaluator:
 def proxy_recipe(native: int, device: str = "auto", growth: float = 1.0) -> Recipe:
     """A short recipe for pictures of ``native`` pixels on that device.
 
-    The proxy resolution is at most three quarters of the pictures' own divided by the growth that
-    a scaling search may ask for (20 pixels for 28, 24 for 32), so that more resolution carries
-    more information; 32 pixels at most on a CPU, 96 on a GPU. Leading strides are taken out until
+    The proxy resolution is at most three quarters of the pictures' own (20 pixels for 28, 24 for
+    32), and leaves room for ``growth``, the greatest multiple of it that a scaling search will
+    train, to about the pictures' own size: more resolution then carries more information. It is 32
+    pixels at most on a CPU, 96 on a GPU. Leading strides are taken out until
     the last maps of a network of stride 32 have 2 pixels or more. Docs: ``docs/proxy.md``.
     """
     kind = choose_device(device).type
     most = 32 if kind == "cpu" else 96
-    side = max(8, min(most, math.floor(0.75 * native / growth / 4) * 4))
+    side = max(8, min(most, math.floor(native * min(0.75, 1.07 / growth) / 4) * 4))
     drop = max(0, 6 - math.ceil(math.log2(side)))
     if kind == "cpu":
         return Recipe(

@@ -59,7 +59,7 @@ def prepare(args: argparse.Namespace, growth: float = 1.0) -> tuple[Evaluator, D
     ``growth`` is the greatest multiple of the proxy resolution that will be trained.
     """
     native = native_size(args.data)
-    recipe = proxy_recipe(native, args.device)
+    recipe = proxy_recipe(native, args.device, growth)
     changes = {
         "resolution": args.proxy_resolution,
         "images": args.proxy_images,

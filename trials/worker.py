@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,11 @@ def serve(connection: Connection, pickled: bytes, driver: int) -> None:
     Ends at None, at the connection's end, and with the driver, whose process id is `driver`.
     """
     _die_with(driver)
+    with suppress(OSError):  # the driver hung up: nothing is left to do, and nobody to tell
+        _serve(connection, pickled)
+
+
+def _serve(connection: Connection, pickled: bytes) -> None:
     # A Ctrl-C goes to the whole terminal group; it is the driver's to act on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -1,0 +1,38 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One thread a process: searches and tests run processes beside one another.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: install demo test slow lint types clean
+
+# Everything that the demo, the tests and the checks need; again only when pyproject.toml changes.
+install: $(VENV)/.installed
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+# A whole run on the embedded digits: a baseline network, how it scales, both reports.
+demo: install
+	rm -rf runs/demo-nas runs/demo-scaling
+	$(BIN)/python -m nas.search --budget 400M --trials 16 --out runs/demo-nas
+	$(BIN)/python -m scaling_search --target-flops 2x --baseline runs/demo-nas --trials 40 --minutes 8 --out runs/demo-scaling
+	@echo "reports: runs/demo-nas/report.html and runs/demo-scaling/report.html"
+
+test: install
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+slow: install
+	$(BIN)/python -m pytest -q -m slow
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""How a network should scale: coefficients found at equal realised cost, and their family."""

@@ -1,0 +1,105 @@
+"""α, β, γ: how much deeper, wider and finer a network becomes with each step of φ.
+
+The compound scaling of EfficientNet (arXiv:1905.11946, equation 3): depth α^φ, width β^φ,
+resolution γ^φ, which multiplies the cost by about (α·β²·γ²)^φ.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+
+class Multipliers(NamedTuple):
+    """Factors on the baseline's layers, channels and input side."""
+
+    depth: float
+    width: float
+    resolution: float
+
+    @property
+    def product(self) -> float:
+        """The cost factor that depth·width²·resolution² promises before any rounding."""
+        return self.depth * self.width**2 * self.resolution**2
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """α (depth), β (width) and γ (resolution), each positive; below 1 they shrink.
+
+    Raises ValueError for a number that is not positive and finite.
+    """
+
+    alpha: float
+    beta: float
+    gamma: float
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0 < value < math.inf:
+                raise ValueError(f"{name} {value!r} is not a positive number: try 1.2, say")
+
+    @property
+    def product(self) -> float:
+        """α·β²·γ²: what the cost is multiplied by when φ grows by 1, before any rounding."""
+        return self.at(1.0).product
+
+    def at(self, phi: float) -> Multipliers:
+        """The multipliers α^φ, β^φ, γ^φ; a negative φ shrinks."""
+        return Multipliers(self.alpha**phi, self.beta**phi, self.gamma**phi)
+
+    def phi(self, ratio: float) -> float:
+        """The φ at which the nominal cost is ``ratio`` times the baseline's.
+
+        Raises ValueError where the cost does not change with φ, or the ratio is not positive.
+        """
+        if not 0 < ratio < math.inf:
+            raise ValueError(f"cost ratio {ratio!r} is not a positive number")
+        if abs(math.log(self.product)) < 1e-9:
+            raise ValueError(
+                f"α·β²·γ² of {self} is 1: no φ changes the cost, so raise one coefficient"
+            )
+        return math.log(ratio) / math.log(self.product)
+
+    def to_dict(self) -> dict[str, float]:
+        """JSON-ready, the inverse of ``from_dict``."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Coefficients:
+        """Read ``{"alpha": …, "beta": …, "gamma": …}``; other keys are left alone.
+
+        Raises ValueError naming what is missing or amiss.
+        """
+        names = ("alpha", "beta", "gamma")
+        if not isinstance(data, dict) or any(name not in data for name in names):
+            raise ValueError(f"coefficients must be an object with {names}, not {data!r:.80}")
+        return cls(*(data[name] for name in names))
+
+
+# Tan and Le's grid search on EfficientNet-B0 (arXiv:1905.11946, section 3.3, step 1).
+PAPER = Coefficients(1.2, 1.1, 1.15)
+
+
+def parse_coefficients(text: str) -> Coefficients:
+    """``"1.2,1.1,1.15"`` (α, β, γ), or the JSON text of a ``coefficients.json``.
+
+    Raises ValueError for anything else.
+    """
+    stripped = text.strip()
+    if stripped.startswith("{"):
+        try:
+            data = json.loads(stripped)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"not coefficients: the JSON cannot be read ({error})") from None
+        return Coefficients.from_dict(data.get("coefficients", data))
+    try:
+        alpha, beta, gamma = (float(part) for part in stripped.split(","))
+    except ValueError:
+        raise ValueError(
+            f"{text!r:.80} is not three coefficients: write α,β,γ such as 1.2,1.1,1.15"
+        ) from None
+    return Coefficients(alpha, beta, gamma)

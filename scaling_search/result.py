@@ -1,0 +1,156 @@
+"""What a scaling search found: coefficients with their confidence, and comparisons."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from scaling_search.allocation import History
+from scaling_search.coefficients import Coefficients
+from scaling_search.grid import SINGLES, Grid, Point
+from scaling_search.simplex import Array, coefficients
+from scaling_search.surface import LEVEL, Region, Surface
+from trials.view import Record
+
+Verdict = Literal["better", "tie", "worse"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The found scaling against another of the same cost: the difference in accuracy, with its
+    paired 90 % interval; a tie where the interval holds 0."""
+
+    against: str
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the found scaling is better, worse or not told apart."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "tie"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer of a search.
+
+    coefficients  α, β, γ in realised multipliers, with α·β²·γ² equal to the target's ratio: from
+                  the shares of the fitted optimum (``method="adaptive"``) or of the point with the
+                  best mean (``method="grid"``)
+    confidence    90 % interval of each; ``region`` is the joint one
+    point         the trained point that stands for the answer: nominal and realised multipliers
+    comparisons   of that point's scaling with each dimension alone and with the paper's direction
+    trials        the records of all trainings, failed ones too
+    dropped       nominal points that no rounding brings to the target
+    ended         why the search ended: "complete", "stopped" (the region is small enough), "out of
+                  time" or "exhausted"
+    """
+
+    coefficients: Coefficients
+    confidence: dict[str, tuple[float, float]]
+    point: Point
+    comparisons: tuple[Comparison, ...]
+    grid: Grid
+    surface: Surface
+    region: Region
+    trials: list[Record]
+    ended: str
+
+    @property
+    def dropped(self) -> int:
+        """Nominal points that no rounding brings to the target."""
+        return self.grid.dropped
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: what ``coefficients.json`` holds."""
+        baseline = self.grid.baseline
+        return {
+            "coefficients": self.coefficients.to_dict(),
+            "level": LEVEL,
+            "confidence": {name: list(bounds) for name, bounds in self.confidence.items()},
+            "region_size": self.region.size,
+            "target": {"macs": self.grid.target, "ratio": self.grid.ratio},
+            "baseline": {"key": baseline.spec.key, "macs": baseline.macs},
+            "point": {
+                **self.point.to_dict(),
+                "key": self.point.spec.key,
+                "spec": json.loads(self.point.spec.to_json()),
+            },
+            "comparisons": [asdict(item) | {"verdict": item.verdict} for item in self.comparisons],
+            "trainings": sum(record.state == "complete" for record in self.trials),
+            "failed": sum(record.state == "failed" for record in self.trials),
+            "points": len(self.grid.points),
+            "dropped": self.grid.dropped,
+            "merged": self.grid.merged,
+            "ended": self.ended,
+        }
+
+    def write(self, run_dir: Path) -> Path:
+        """Write ``coefficients.json`` and return its path."""
+        path = run_dir / "coefficients.json"
+        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", "utf-8")
+        return path
+
+
+def conclude(history: History, seed: int, method: str, records: list[Record], ended: str) -> Result:
+    """The answer that these trainings give.
+
+    Raises ValueError where none at the target's cost succeeded.
+    """
+    grid = history.grid
+    surface = Surface(history.posterior(), seed)
+    place = _best_place(history, surface, method)
+    trained = grid.shares[place]
+    at = surface.optimum if method == "adaptive" else np.clip(trained, 0, 1)
+    return Result(
+        coefficients(at / at.sum(), grid.ratio),
+        confidence(surface.region, grid.ratio),
+        grid.points[place],
+        tuple(comparisons(surface, grid, trained)),
+        grid,
+        surface,
+        surface.region,
+        records,
+        ended,
+    )
+
+
+def confidence(region: Region, ratio: float) -> dict[str, tuple[float, float]]:
+    """The region's bounds as intervals of α, β and γ."""
+    low, high = coefficients(region.low, ratio), coefficients(region.high, ratio)
+    pairs = {
+        name: sorted((getattr(low, name), getattr(high, name)))
+        for name in ("alpha", "beta", "gamma")
+    }
+    return {name: (bounds[0], bounds[1]) for name, bounds in pairs.items()}
+
+
+def comparisons(surface: Surface, grid: Grid, at: Array) -> list[Comparison]:
+    """The scaling at these shares against each single dimension and the paper's direction."""
+    every = grid.shares
+    return [
+        Comparison(role, *surface.difference(at, every[grid.roles[role]]))
+        for role in (*SINGLES, "paper")
+        if role in grid.roles
+    ]
+
+
+def _best_place(history: History, surface: Surface, method: str) -> int:
+    """The trained point with the highest fitted accuracy, or in a plain grid the best mean."""
+    places = sorted({item.place for item in history.at_target})
+    if method == "grid":
+        return max(places, key=lambda place: _mean_of(history, place))
+    fitted = surface.mean(history.grid.shares[places])
+    return places[int(np.argmax(fitted))]
+
+
+def _mean_of(history: History, place: int) -> float:
+    found = [item.accuracy for item in history.at_target if item.place == place]
+    return float(np.mean([accuracy for accuracy in found if accuracy is not None]))

@@ -1,0 +1,205 @@
+"""Find how a network should scale: train points of equal realised cost, fit, choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from models.sizes import parse_target
+from models.spec import ArchSpec
+from scaling_search import family
+from scaling_search.allocation import History
+from scaling_search.grid import Grid, Point, grid
+from scaling_search.result import Result, conclude
+from scaling_search.samplers import history_of, sampler, space
+from scaling_search.scalable import Scalable, SpecBaseline
+from scaling_search.surface import Surface
+from trials.loop import run_trials
+from trials.pool import Executor, InProcess, ProcessPool
+from trials.record import Evaluation, trial_seed
+from trials.run import Run
+from trials.study import open_run
+from trials.view import Proposal, Record, RunView
+
+Evaluate = Callable[[Any, int], "Evaluation | float"]
+
+KIND = "scaling"
+# What must agree on resuming; the number of trials, the minutes and the region may change.
+IDENTITY = ("baseline", "target", "method", "depth_rounding", "step", "recipe")
+_LARGEST_MULTIPLE = 1000.0
+
+
+def search(
+    baseline: ArchSpec | Scalable,
+    evaluate: Evaluate,
+    target: float | str = 2.0,
+    trials: int = 60,
+    seed: int = 0,
+    run_dir: Path | str | None = None,
+    resume: bool = False,
+    *,
+    method: str = "adaptive",
+    depth_rounding: str = "ceil",
+    step: float = 0.1,
+    workers: int = 1,
+    executor: Callable[[], Executor] | None = None,
+    storage: str | None = None,
+    join: bool = False,
+    minutes: float | None = None,
+    region: float | None = None,
+    phis: Iterable[float] = family.PHIS,
+    settings: dict[str, Any] | None = None,
+    progress: Callable[[Run, int], AbstractContextManager[Callable[[Record], None]]] | None = None,
+) -> Result:
+    """Train networks of one realised cost and say which split of the cost serves best.
+
+    Args:
+        baseline: a spec, or a ``Scalable`` such as ``modules.ModuleBaseline``.
+        evaluate: (network, seed) → an ``Evaluation`` or an accuracy in [0, 1]; raising makes the
+            training a failed one. Trainings of one seed index share the seed: they are paired.
+        target: a multiple of the baseline's cost (2.0; up to 1000), multiply-adds (beyond 1000), or
+            a text such as "2x" or "800M".
+        trials: trainings in all, failed ones and those of a resumed run included.
+        run_dir: where the study, ``coefficients.json`` and ``family/`` are kept; None: in memory.
+        method: "adaptive" trains where it tells most about the optimum; "grid" is Optuna's
+            ``GridSampler``, every point with equal repeats, the best mean wins.
+        depth_rounding: "ceil" (the paper's) or "nearest"; for a spec only.
+        step: the grid's step in shares of the extra cost.
+        executor: makes what runs the trainings instead of this process or ``workers`` processes.
+        storage, join: an Optuna URL for the study, and whether others work on it too.
+        minutes: no new training begins after so long.
+        region: stop when the joint 90 % region is at most this part of all ways to scale.
+        phis: the family's members, written to ``family/`` where there is a ``run_dir``.
+        progress: makes a context manager that sees each finished record (``trials.progress``).
+        settings: more facts about the run, JSON; "recipe" among them must agree on resuming.
+
+    Raises ValueError for bad input or a run directory of another search, ``trials.SearchFailed``
+    where the first trainings all fail.
+    """
+    if isinstance(baseline, ArchSpec):
+        baseline = SpecBaseline(baseline, depth_rounding)
+    _check(trials, minutes, region)
+    points = grid(baseline, target_macs(target, baseline), step=step)
+    facts = {
+        **(settings or {}),
+        **_identity(baseline, points, method, depth_rounding, step),
+        **{"kind": KIND, "seed": seed, "trials": trials, "minutes": minutes, "region": region},
+    }
+    run = open_run(
+        None if run_dir is None else Path(run_dir),
+        facts,
+        ["maximize"],
+        from_json=baseline.from_json,
+        resume=resume,
+        storage=storage,
+        join=join,
+        identity=IDENTITY,
+    )
+    with ExitStack() as stack:
+        stack.enter_context(run)
+        run.study.sampler = sampler(method, points, seed)
+        runner = executor() if executor else _executor(evaluate, workers)
+        stack.callback(runner.close)
+        ended = run_trials(
+            run,
+            _proposer(baseline, points),
+            runner,
+            _accuracy,
+            trials,
+            on_result=stack.enter_context(progress(run, trials)) if progress else None,
+            stop=None if region is None else _stopper(points, seed, region),
+            max_seconds=None if minutes is None else 60 * minutes,
+        )
+        return _finish(run, baseline, points, method, ended.reason, phis)
+
+
+def target_macs(target: float | str, baseline: Scalable) -> float:
+    """The target in multiply-adds, from a multiple, a size or their text.
+
+    Raises ValueError for what is neither.
+    """
+    base = baseline.macs(baseline.spec)
+    if isinstance(target, str):
+        return parse_target(target, base)
+    if isinstance(target, bool) or not target > 0:
+        raise ValueError(f"target {target!r} is not a positive number: try 2.0 or '800M'")
+    return float(target) * base if target <= _LARGEST_MULTIPLE else float(target)
+
+
+def conclusion(run: RunView, points: Grid, method: str, ended: str) -> Result:
+    """The answer that a run's trainings give so far."""
+    return conclude(history_of(run.study, points), run.seed, method, run.finished(), ended)
+
+
+def _finish(
+    run: Run, baseline: Scalable, points: Grid, method: str, ended: str, phis: Iterable[float]
+) -> Result:
+    result = conclusion(run, points, method, ended)
+    if run.dir is not None:
+        result.write(run.dir)
+        family.write(run.dir / "family", family.members(baseline, result.coefficients, phis))
+    return result
+
+
+def _identity(
+    baseline: Scalable, points: Grid, method: str, depth_rounding: str, step: float
+) -> dict[str, Any]:
+    return {
+        "baseline": baseline.spec.to_json(),
+        "target": points.target,
+        "method": method,
+        "depth_rounding": depth_rounding,
+        "step": step,
+    }
+
+
+def _executor(evaluate: Evaluate, workers: int) -> Executor:
+    return InProcess(evaluate) if workers == 1 else ProcessPool(evaluate, workers)
+
+
+def _proposer(baseline: Scalable, points: Grid) -> Callable[[optuna.Trial, Run], Proposal]:
+    """Turns what the sampler says into a network, its cost and the seed of its repeat."""
+    most = {name: item.high for name, item in space(points).items()}
+    roles: dict[int, list[str]] = {}
+    for role, place in points.roles.items():
+        roles.setdefault(place, []).append(role)
+
+    def propose(trial: optuna.Trial, run: Run) -> Proposal:
+        place = trial.suggest_int("point", 0, most["point"])
+        repeat = trial.suggest_int("repeat", 0, most["repeat"])
+        point: Point = points.points[place]
+        attrs = {**point.to_dict(), "place": place, "repeat": repeat, "roles": roles.get(place, [])}
+        cost = baseline.cost(point.spec)
+        # Every point's n-th training has the same seed: differences of points are paired.
+        return Proposal(point.spec, cost, attrs, trial_seed(run.seed, repeat))
+
+    return propose
+
+
+def _accuracy(_: Record, evaluation: Evaluation) -> list[float]:
+    return [evaluation.accuracy]
+
+
+def _stopper(points: Grid, seed: int, size: float) -> Callable[[Run], bool]:
+    """Whether the region is small enough, once all reserved points have been trained."""
+
+    def stop(run: Run) -> bool:
+        history: History = history_of(run.study, points)
+        if len(history.done) <= 2 * len(points.reserved):
+            return False
+        return Surface(history.posterior(), seed).region.size <= size
+
+    return stop
+
+
+def _check(trials: int, minutes: float | None, region: float | None) -> None:
+    if trials < 1:
+        raise ValueError(f"trials must be at least 1, got {trials}")
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"minutes must be positive, got {minutes}")
+    if region is not None and not 0 < region < 1:
+        raise ValueError(f"region {region} is not a part of all ways to scale: try 0.05")

@@ -1,0 +1,180 @@
+"""The search of networks: its API on a stub, and its command line on real digits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.cost import cost
+from models.plan import plan
+from models.spec import ArchSpec
+from nas.search import search
+from nas.space import space
+from trials.loop import SearchFailed
+from trials.pool import InProcess
+
+MBCONV = space("mbconv")
+
+
+def stub(spec: ArchSpec, seed: int) -> float:
+    """Better with more layers and squeeze-and-excitation; noisy by the seed."""
+    layers = sum(stage.layers + 2 * bool(stage.se) for stage in spec.stages)
+    return 0.4 + 0.01 * layers + 0.001 * np.random.default_rng(seed).standard_normal()
+
+
+@pytest.mark.parametrize("sampler", ["auto", "random", "tpe"])
+@pytest.mark.parametrize("aim", ["reward", "hard", "front"])
+def test_every_trial_is_inside_the_window_and_new(sampler: str, aim: str) -> None:
+    found = search(MBCONV, stub, 400e6, 12, sampler, aim, seed=3)
+    assert len(found.trials) == 12
+    specs = [record.spec for record in found.trials]
+    assert all(200e6 <= cost(spec).macs <= 400e6 for spec in specs)
+    assert len({plan(spec) for spec in specs}) == 12
+    assert {record.seed for record in found.trials} != {found.trials[0].seed}
+    front = found.front
+    assert all(a.cost < b.cost and a.accuracy < b.accuracy for a, b in zip(front, front[1:]))  # noqa: B905, RUF007
+
+
+@pytest.mark.parametrize(("measure", "budget"), [("params", 4e6), ("activations", 7e6)])
+def test_other_costs(measure: str, budget: float) -> None:
+    found = search(MBCONV, stub, budget, 5, "random", cost=measure)
+    for record in found.trials:
+        assert 0.5 * budget <= getattr(cost(record.spec), measure) <= budget
+    assert found.best.cost == getattr(cost(found.best.spec), measure)
+
+
+def layers_of(spec: ArchSpec) -> float:
+    return float(sum(stage.layers for stage in spec.stages))
+
+
+def test_a_users_own_cost() -> None:
+    found = search(MBCONV, stub, 16.0, 5, "random", cost=layers_of)
+    assert all(8 <= layers_of(record.spec) <= 16 for record in found.trials)
+
+
+def test_resumed_search_decides_as_an_undisturbed_one(tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    calls = 0
+
+    def interrupted(spec: ArchSpec, seed: int) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        return stub(spec, seed)
+
+    whole = search(MBCONV, stub, trials=9, seed=5)
+    with pytest.raises(KeyboardInterrupt):
+        search(MBCONV, interrupted, trials=9, seed=5, run_dir=tmp_path / "run")
+    resumed = search(MBCONV, stub, trials=9, seed=5, run_dir=tmp_path / "run", resume=True)
+    assert [r.spec.key for r in resumed.trials] == [r.spec.key for r in whole.trials]
+    assert [r.values for r in resumed.trials] == [r.values for r in whole.trials]
+    assert resumed.best == whole.best
+    longer = search(MBCONV, stub, trials=11, seed=5, run_dir=tmp_path / "run", resume=True)
+    assert len(longer.trials) == 11
+
+
+def test_another_search_in_the_same_directory_is_refused(tmp_path: Path) -> None:
+    search(MBCONV, stub, trials=2, sampler="random", run_dir=tmp_path / "run")
+    with pytest.raises(ValueError, match="resume"):
+        search(MBCONV, stub, trials=2, sampler="random", run_dir=tmp_path / "run")
+    with pytest.raises(ValueError, match="objective"):
+        search(MBCONV, stub, 300e6, 2, "random", run_dir=tmp_path / "run", resume=True)
+
+
+def test_failures_are_recorded_and_the_search_goes_on() -> None:
+    def sometimes(spec: ArchSpec, seed: int) -> float:
+        if seed % 2:
+            raise RuntimeError("no luck")
+        return stub(spec, seed)
+
+    found = search(MBCONV, sometimes, trials=10, sampler="random")
+    failed = [record for record in found.trials if record.failure is not None]
+    assert 0 < len(failed) < 10
+    assert all(r.failure and "no luck" in r.failure.reason for r in failed)
+
+
+def test_a_search_whose_candidates_all_fail_stops_and_says_why() -> None:
+    def never(spec: ArchSpec, seed: int) -> float:
+        raise RuntimeError("the disk is gone")
+
+    with pytest.raises(SearchFailed, match="the disk is gone"):
+        search(MBCONV, never, trials=50, sampler="random")
+
+
+def test_workers_and_executor() -> None:
+    found = search(MBCONV, stub, trials=6, sampler="random", workers=2)
+    assert sorted(record.number for record in found.trials) == list(range(6))
+    again = search(MBCONV, stub, trials=6, sampler="random", executor=lambda: InProcess(stub))
+    assert len(again.trials) == 6
+
+
+def test_an_impossible_budget_names_the_spaces_costs() -> None:
+    with pytest.raises(ValueError, match=r"no network of .* cost"):
+        search(MBCONV, stub, 1e3, 5)
+
+
+def command(*arguments: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+
+
+def test_command_line_end_to_end(tmp_path: Path) -> None:
+    """A real search on real digits: small, short, but with every part in it."""
+    out = tmp_path / "run"
+    quick = ("--data", "digits", "--proxy-images", 120, "--proxy-epochs", 1, "--device", "cpu")
+    done = command("nas.search", "--budget", "400M", "--trials", 3, "--out", out, *quick)
+    assert done.returncode == 0, done.stderr
+    baseline = ArchSpec.from_json((out / "baseline.json").read_text())
+    assert (baseline.classes, baseline.in_channels, baseline.resolution) == (10, 1, 224)
+    assert 200e6 <= cost(baseline).macs <= 400e6
+    with (out / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["state"] for row in rows] == ["complete"] * 3
+    page = (out / "report.html").read_text()
+    assert baseline.name in page
+    assert "data:image/png;base64," in page
+    assert (out / "pareto.csv").exists()
+    assert "/3 trials" in done.stderr
+    settings = json.loads((out / "run.json").read_text())
+    assert "budget" in json.dumps(settings)
+
+    refused = command("nas.search", "--trials", 3, "--out", out, *quick)
+    assert refused.returncode == 2
+    assert "--resume" in refused.stderr
+    longer = command("nas.search", "--trials", 4, "--out", out, "--resume", *quick)
+    assert longer.returncode == 0, longer.stderr
+    assert "4/4 trials" in longer.stderr
+    drawn = command("reports", out)
+    assert drawn.returncode == 0, drawn.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--budget", "400X"), "400X"),
+        (("--data", "/nowhere/at/all"), "/nowhere/at/all"),
+        (("--trials", "0"), "at least 1"),
+        (("--sampler", "magic"), "magic"),
+        (("--budget", "1K"), "its networks cost"),
+        (("--device", "tpu"), "tpu"),
+        (("--low", "2"), "window"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    done = command("nas.search", "--data", "digits", "--out", tmp_path / "run", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
