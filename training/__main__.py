@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 from tqdm import tqdm
 
@@ -20,13 +21,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train, then write the spec, the weights and what was measured."""
     from models.choose import choose
     from models.cost import cost
+    from models.pretrained import initialised, read_weights
     from training.data import load
     from training.recipe import Recipe
     from training.train import final
 
-    made = parser("training", "Train one network from scratch; accuracy is on the test split.")
+    made = parser("training", "Train one network; accuracy is on the test split.")
     made.add_argument("--spec", required=True, help="a spec file, a run directory or a family name")
     made.add_argument("--data", default="mnist", help="as for nas.search")
+    made.add_argument(
+        "--init", default="random",
+        help="weights to start from: random; pretrained, torchvision's for ImageNet (--spec is "
+        "then one of its families, whose 1000 classes give way to the data's); or a safetensors "
+        "file with this project's names or torchvision's. Other than random, the learning rate "
+        "is a tenth",
+    )  # fmt: skip
     made.add_argument("--epochs", type=count, default=30)
     made.add_argument("--batch", type=count, default=128)
     made.add_argument("--resolution", type=count, help="pixels; default: the spec's own")
@@ -35,10 +44,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     made.add_argument("--out", type=Path, help="default: runs/train-SPEC-DATA")
     args = made.parse_args(argv)
     spec = choose(args.spec)
+    weights = None if args.init == "random" else read_weights(args.init, spec.name)
     side = args.resolution or spec.resolution
     data = load(args.data, size=side, seed=args.seed)
     spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
     recipe = Recipe(epochs=args.epochs, batch=args.batch)
+    start = None
+    if weights is not None:
+        torch.manual_seed(args.seed)
+        start = initialised(spec, weights)
+        # A rate for random weights would first undo what these have learned.
+        recipe = replace(recipe, lr=recipe.lr / 10)
     out = args.out or Path("runs") / f"train-{spec.name}-{data.name}"
     out.mkdir(parents=True, exist_ok=True)
     print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
@@ -48,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             bar.set_postfix_str(f"loss {loss:.4f}")
             bar.update()
 
-        network, found = final(spec, recipe, data, args.seed, args.device, on_epoch=show)
+        network, found = final(spec, recipe, data, args.seed, args.device, network=start,
+                               on_epoch=show)  # fmt: skip
     save_file({k: v.contiguous() for k, v in network.state_dict().items()},
               out / "weights.safetensors")  # fmt: skip
     (out / "spec.json").write_text(spec.to_json() + "\n")
