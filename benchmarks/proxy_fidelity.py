@@ -73,10 +73,12 @@ def main() -> None:
     chosen = networks(args.table, args.networks, args.seed)
     truth = [accuracy for _, accuracy in chosen]
     band = [i for i, (s, _) in enumerate(chosen) if BAND[0] <= cost(s).macs <= BAND[1]]
-    print(f"{len(chosen)} networks ({len(band)} in the band), {data.name}, seed {args.seed}, one "
-          f"thread, torch {torch.__version__}; recipe of short: {proxy_recipe(32, 'cpu').key}\n")  # fmt: skip
-    print("| proxy | τ, all | τ, band | regret of the first pick, all | in the band | "
-          "seconds each |\n|---|---|---|---|---|---|")  # fmt: skip
+    print(
+        f"{len(chosen)} networks ({len(band)} in the band), {data.name}, seed {args.seed}, "
+        f"one thread, torch {torch.__version__}; recipe of short: {proxy_recipe(32, 'cpu').key}\n"
+    )
+    print("| proxy | τ, all | τ, band | regret of the pick, all | in the band | seconds each |")
+    print("|---|---|---|---|---|---|")
     for name in args.proxies.split(","):
         scores = [proxy(name, "cpu")(spec, data, args.seed) for spec, _ in chosen]
         values = [score.value for score in scores]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +12,10 @@ import pytest
 from models.cost import cost
 from models.plan import plan
 from models.spec import ArchSpec
+from nas.command import main
 from nas.search import search
 from nas.space import space
+from tests.command import assert_refused, command, in_process
 from trials.loop import SearchFailed
 from trials.pool import InProcess
 
@@ -122,13 +122,6 @@ def test_an_impossible_budget_names_the_spaces_costs() -> None:
         search(MBCONV, stub, 1e3, 5)
 
 
-def command(*arguments: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *map(str, arguments)],
-        capture_output=True, text=True, timeout=timeout, check=False,
-    )  # fmt: skip
-
-
 def test_command_line_end_to_end(tmp_path: Path) -> None:
     """A real search on real digits: small, short, but with every part in it."""
     out = tmp_path / "run"
@@ -172,9 +165,7 @@ def test_command_line_end_to_end(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    arguments: tuple[str, ...], message: str, tmp_path: Path
+    arguments: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = command("nas.search", "--data", "digits", "--out", tmp_path / "run", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    given = ("--data", "digits", "--out", tmp_path / "run", *arguments)
+    assert_refused(in_process(main, given, capsys), message)
