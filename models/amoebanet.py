@@ -56,7 +56,7 @@ class AmoebaNet(nn.Module):
     A 3×3/2 stem of 32 channels, two reduction cells at a quarter and half of the width, then a
     reduction cell, with the width doubled, before a third and two thirds of the normal cells.
 
-    Raises ValueError for a genotype other than A, B and C.
+    Raises ValueError for a genotype other than A, B and C, or fewer than 16 filters.
     """
 
     def __init__(
@@ -66,6 +66,10 @@ class AmoebaNet(nn.Module):
         if genotype not in GENOTYPES:
             known = ", ".join(GENOTYPES)
             raise ValueError(f"AmoebaNet-{genotype} is unknown: choose one of {known}")
+        if filters < 16:
+            raise ValueError(
+                f"{filters} filters leave none in the first bottleneck: give 16 or more"
+            )
         normal, reduction = GENOTYPES[genotype]
         self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, bias=False), _norm(32))
         layout = [(reduction, filters // 4), (reduction, filters // 2)]

@@ -10,7 +10,12 @@ from models.sizes import parse_size
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Defaults are shown, the description keeps its lines."""
+    """Defaults are shown where there are any, the description keeps its lines."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False:
+            return action.help
+        return super()._get_help_string(action)
 
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:

@@ -35,8 +35,8 @@ def count(module: nn.Module, resolution: int, channels: int = 3) -> Count:
     handles, 2 for each element that enters a batch norm, 5 a layer or group norm (1 and 4 without
     weights), 1 an adaptive average pool.
     """
-    first = next(module.parameters())
-    image = torch.zeros(1, channels, resolution, resolution, device=first.device)
+    device = next(module.parameters(), torch.empty(0)).device
+    image = torch.zeros(1, channels, resolution, resolution, device=device)
     training = module.training
     try:
         module.eval()

@@ -1,17 +1,36 @@
-"""torchvision's published weights loaded into a built network, strictly.
+"""Published and own weights loaded into a built network, strictly.
 
-Both sides list their modules in the order in which the image meets them; the k-th of one is the
-k-th of the other, and every name and shape must then agree. torchvision itself is not needed.
+torchvision's names are mapped by order: both sides list their modules in the order in which the
+image meets them; the k-th of one is the k-th of the other, and every name and shape must then
+agree. torchvision itself is needed only to fetch its weights.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from models.build import build
+from models.spec import ArchSpec
+
+# Families whose weights torchvision publishes, by torchvision's name. The first published ones
+# (IMAGENET1K_V1) are meant: those of the papers' recipes.
+PUBLISHED = {
+    **{f"efficientnet-b{i}": f"efficientnet_b{i}" for i in range(8)},
+    "mobilenet-v2": "mobilenet_v2",
+    "mnasnet-b1": "mnasnet1_0",
+    **{f"resnet-{layers}": f"resnet{layers}" for layers in (18, 34, 50, 101, 152)},
+    "resnext-50": "resnext50_32x4d",
+    "resnext-101-64x4d": "resnext101_64x4d",
+    "convnext-t": "convnext_tiny",
+    "convnext-s": "convnext_small",
+    "convnext-b": "convnext_base",
+    "convnext-l": "convnext_large",
+}
 _LAST = ("classifier", "fc", "downsample", "layer_scale")
 
 
@@ -89,3 +108,85 @@ def read_safetensors(path: str) -> dict[str, Tensor]:
             f"{path} cannot be read as safetensors ({error}): convert the weights with "
             "safetensors.torch.save_file"
         ) from None
+
+
+def pretrained_state(name: str) -> dict[str, Tensor]:
+    """torchvision's published ImageNet weights of a family, fetched once and kept by torch.
+
+    The download is checked against its hash and read without unpickling code.
+
+    Raises ValueError where nothing is published under ``name`` or the download fails.
+    """
+    if name not in PUBLISHED:
+        raise ValueError(
+            f"{name!r:.80} has no published weights: give a safetensors file, or one of "
+            f"{', '.join(PUBLISHED)}"
+        )
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(PUBLISHED[name])["IMAGENET1K_V1"]
+    try:
+        state: dict[str, Tensor] = weights.get_state_dict(
+            progress=False, check_hash=True, weights_only=True, map_location="cpu"
+        )
+    except (OSError, RuntimeError) as error:  # no network; not the hash that was promised
+        raise ValueError(
+            f"the weights of {name} could not be fetched ({error}): download {weights.url} where "
+            "there is a network, convert it with safetensors.torch.save_file, and give that file"
+        ) from None
+    return state
+
+
+def read_weights(source: str, name: str) -> dict[str, Tensor]:
+    """``pretrained``: the published weights of the family ``name``; else a safetensors file."""
+    return pretrained_state(name) if source == "pretrained" else read_safetensors(source)
+
+
+def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+    """Copy weights, with this project's names or torchvision's, into ``module`` in place.
+
+    Raises ValueError, and changes nothing, where they are of another network.
+    """
+    own = module.state_dict()
+    if set(own) != set(state_dict):
+        load_torchvision_state_dict(module, state_dict)
+        return
+    for name, tensor in state_dict.items():
+        if own[name].shape != tensor.shape:
+            raise ValueError(
+                f"{name} is {tuple(tensor.shape)} where the network has "
+                f"{tuple(own[name].shape)}: give the spec the weights' width and classes"
+            )
+    module.load_state_dict(dict(state_dict))
+
+
+def initialised(spec: ArchSpec, state_dict: Mapping[str, Tensor]) -> nn.Module:
+    """The built ``spec`` with these weights, for training on.
+
+    Where the weights are for another number of classes than the spec's the classifier is a fresh
+    one. Raises ValueError where they are of another network.
+    """
+    first, last = _ends(state_dict)
+    classes, channels = len(state_dict[f"{last}.bias"]), state_dict[f"{first}.weight"].shape[1]
+    if channels != spec.in_channels:
+        raise ValueError(
+            f"the weights are for images of {channels} channels, the network for "
+            f"{spec.in_channels}: give the pictures as many channels, or start from random weights"
+        )
+    network, donor = build(spec), build(replace(spec, classes=classes))
+    load_weights(donor, state_dict)
+    kept = donor.state_dict()
+    if classes != spec.classes:
+        kept |= dict(list(network.state_dict().items())[-2:])  # the classifier's weight and bias
+    network.load_state_dict(kept)
+    return network
+
+
+def _ends(state: Mapping[str, Tensor]) -> tuple[str, str]:
+    """The modules that the image meets first and last, by this project's names or torchvision's."""
+    names = _in_forward_order(_by_module(state))
+    head = [name for name in names if name.startswith("head.")]
+    first, last = ("stem.0", head[-1]) if head else (names[0], names[-1]) if names else ("", "")
+    if f"{first}.weight" not in state or f"{last}.bias" not in state:
+        raise ValueError("the weights are of no network that this project builds")
+    return first, last

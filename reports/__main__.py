@@ -1,4 +1,7 @@
-"""``python -m reports runs/NAME``: the page again, from the study alone."""
+"""``python -m reports runs/NAME``: the page again, from the study alone.
+
+``python -m reports networks``: published networks, measured.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.command import parser, run
-from reports import nas, scaling
-from trials.header import read_header
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Draw a run's report again."""
-    made = parser("reports", "Draw a run's tables, figures and page again, from its study alone.")
+    """Draw a run's report again, or the tables of published networks."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] == "networks":
+        from reports import networks
+
+        networks.main(argv[1:])
+    else:
+        _again(argv)
+
+
+def _again(argv: Sequence[str]) -> None:
+    from reports import nas, scaling
+    from trials.header import read_header
+
+    made = parser(
+        "reports",
+        "Draw a run's tables, figures and page again, from its study alone.\n"
+        "`python -m reports networks --help`: published networks, measured.",
+    )
     made.add_argument("run", type=Path, help="a run directory")
     made.add_argument("--storage", help="the storage URL of a run that has no journal file")
     args = made.parse_args(argv)
