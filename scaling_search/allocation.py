@@ -12,15 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_search.grid import Grid
+from scaling_search.regression import Posterior, Trainings, fit, slope_to
 from scaling_search.simplex import Array, basis, degrees, mesh
-from scaling_search.surface import Posterior, Surface, Trainings, fit, slope_to
+from scaling_search.surface import Surface
 
 MAX_REPEATS = 64
 
 _SPREAD = 15  # points trained once, far from each other, before the surface decides
 _DRAWS = 256  # surfaces drawn for a decision
-# Points that lie this many standard deviations below the optimum are not trained again.
-_RULED_OUT = 3.0
+# Points that lie this many standard deviations below the optimum are not trained again, unless
+# nothing else is left: their gain is multiplied by _NEVER.
+_RULED_OUT, _NEVER = 3.0, 1e-12
 _GIVEN_UP = 2  # failures without a success after which a point is left alone
 
 
@@ -58,7 +60,7 @@ class History:
     def posterior(self, spare_seeds: int = 0) -> Posterior:
         """The surface's posterior; ValueError where nothing was trained at the target's cost."""
         data = self.data()
-        base = [item.accuracy for item in self.done if item.place == 0 and item.accuracy]
+        base = [item.accuracy or 0.0 for item in self.done if item.place == 0]
         baseline = float(np.mean(base)) if base else None
         level = float(data.accuracy.mean()) if len(data.accuracy) else 0.0
         slope = slope_to(level, baseline, self.grid.ratio)
@@ -78,11 +80,12 @@ class History:
 def choose(history: History, seed: int, number: int) -> tuple[int, int] | None:
     """(place, repeat) of the training that trial ``number`` should make, None when all are made.
 
-    First the baseline, the single-dimension points and the paper's direction, once each. Then the
-    point whose training is expected to reduce most the variance of f(x̂) - f(x), x̂ the optimum
-    and x the optima of surfaces drawn from the posterior: a linear optimal design for the contrasts
-    between the best and its plausible rivals. Points that the surface rules out are not trained.
-    Running trainings count as made, with a result that is not known yet.
+    First the baseline, the single-dimension points and the paper's direction, once each; then
+    points far from those begun, until there are 15. From there on the point whose training is
+    expected to reduce most the variance of f(x̂) - f(x), x̂ the optimum and x the optima of surfaces
+    drawn from the posterior: a linear optimal design for the contrasts between the best and its
+    plausible rivals. Points that the surface rules out are not trained. Running trainings count as
+    made, with a result that is not known yet.
     """
     repeats = history.next_repeats()
     for place in history.grid.reserved:
@@ -130,10 +133,6 @@ def _gains(history: History, places: list[int], repeats: list[int], seed: tuple[
     gains: Array = ((reach @ contrasts.T) ** 2).mean(axis=1) / spread
     gains[surface.deficit(at[places]) > _RULED_OUT] *= _NEVER
     return gains
-
-
-# Ruled-out points are still trained where nothing else is left.
-_NEVER = 1e-12
 
 
 def _features(at: Array, repeats: list[int], count: int) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 
 from models.spec import ArchSpec
 from scaling_search.coefficients import Coefficients
-from scaling_search.grid import TOLERANCE, Point, baseline_point, nearest
+from scaling_search.point import TOLERANCE, Point, baseline_point, nearest
 from scaling_search.scalable import Scalable
 
 # B0 to B7 of arXiv:1905.11946; the released networks come from a table and not from these.

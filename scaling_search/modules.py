@@ -60,8 +60,8 @@ class ModuleBaseline:
 
     ``side`` is the input side at resolution 1. Realised multipliers are those that the factory was
     called with: its roundings are its own and show in the cost only, which the resolution makes up
-    for. Every network that the grid considers is built and counted once, about half a second each
-    for one like EfficientNet-B0; a coarser grid step needs fewer.
+    for. Every network that the grid considers is built and counted once, which takes a while for
+    large ones; a coarser grid step needs fewer.
     """
 
     def __init__(self, factory: Factory, side: int, channels: int = 3) -> None:
@@ -113,8 +113,8 @@ class ModuleBaseline:
             yield replace(candidate, depth=round(candidate.depth * factor, 6))
 
     def width_steps(self, candidate: Scaled) -> Iterator[Scaled]:
-        """A little more or less width."""
-        for factor in (0.99, 1.01):
+        """A little more or less width; the factory may round small steps away."""
+        for factor in (0.965, 0.98, 0.99, 1.01, 1.02, 1.035):
             yield replace(candidate, width=round(candidate.width * factor, 6))
 
     def from_json(self, text: str) -> Scaled:

@@ -11,7 +11,8 @@ import numpy as np
 
 from scaling_search.allocation import History
 from scaling_search.coefficients import Coefficients
-from scaling_search.grid import SINGLES, Grid, Point
+from scaling_search.grid import Grid
+from scaling_search.point import SINGLES, Point
 from scaling_search.simplex import Array, coefficients
 from scaling_search.surface import LEVEL, Region, Surface
 from trials.view import Record
@@ -76,6 +77,7 @@ class Result:
             "level": LEVEL,
             "confidence": {name: list(bounds) for name, bounds in self.confidence.items()},
             "region_size": self.region.size,
+            "expected_regret": self.surface.regret,
             "target": {"macs": self.grid.target, "ratio": self.grid.ratio},
             "baseline": {"key": baseline.spec.key, "macs": baseline.macs},
             "point": {

@@ -13,7 +13,8 @@ from models.sizes import parse_target
 from models.spec import ArchSpec
 from scaling_search import family
 from scaling_search.allocation import History
-from scaling_search.grid import Grid, Point, grid
+from scaling_search.grid import Grid, grid
+from scaling_search.point import Point
 from scaling_search.result import Result, conclude
 from scaling_search.samplers import history_of, sampler, space
 from scaling_search.scalable import Scalable, SpecBaseline
@@ -82,6 +83,7 @@ def search(
     """
     if isinstance(baseline, ArchSpec):
         baseline = SpecBaseline(baseline, depth_rounding)
+    depth_rounding = getattr(baseline, "depth_rounding", depth_rounding)
     _check(trials, minutes, region)
     points = grid(baseline, target_macs(target, baseline), step=step)
     facts = {

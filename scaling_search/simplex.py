@@ -86,5 +86,6 @@ def _to_orthonormal() -> Array:
     """The matrix that makes the monomials orthonormal over the mesh (Gram–Schmidt by degree)."""
     columns = _monomials(mesh())
     _, upper = np.linalg.qr(columns / np.sqrt(len(columns)))
+    upper *= np.sign(np.diag(upper))[:, None]  # QR leaves the signs open: the constant shall be 1
     result: Array = np.linalg.inv(upper)
     return result

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling_search.coefficients import PAPER, Coefficients, Multipliers
-from scaling_search.grid import (
+from scaling_search.point import (
     SINGLES,
     TOLERANCE,
     Point,
@@ -32,7 +32,7 @@ LADDERS: dict[str, tuple[float, ...]] = {
 }
 # Figure 4: the (depth, resolution) under which its four curves widen.
 WIDTH_SETTINGS = ((1.0, 1.0), (1.0, 1.3), (2.0, 1.0), (2.0, 1.3))
-# Dollár et al., section 5: width takes 0.8 of the extra cost's logarithm, the others 0.1 each.
+# Dollár et al.: width takes 0.8 of the extra cost's logarithm, the others 0.1 each.
 FAST = (0.1, 0.8, 0.1)
 
 # (method, FLOPs in billions, ImageNet top-1 in %) as printed in arXiv:1905.11946 v5: Table 3, and

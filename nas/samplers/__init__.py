@@ -1,1 +1,64 @@
-"""One file for each search method, each an Optuna sampler."""
+"""One file for each search method, each an Optuna sampler.
+
+    study.sampler = sampler("auto", space, Objective(400e6), seed=0)
+
+Whatever the method, a candidate outside the objective's window is never proposed, nor one whose
+network was proposed before, and a killed search that is resumed decides as it would have.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nas.objective import Objective
+from nas.samplers.auto import Auto, recommend
+from nas.samplers.base import Method, NetworkSampler
+from nas.samplers.borrowed import MAKERS, Borrowed
+from nas.samplers.candidates import Candidates, CostOf, SpaceExhausted
+from nas.samplers.evolution import Evolution
+from nas.space import Space
+
+if TYPE_CHECKING:
+    from nas.prior import Prior
+
+NAMES = ("auto", *MAKERS, "evolution", "controller")
+
+__all__ = ["NAMES", "SpaceExhausted", "recommend", "sampler"]
+
+
+def sampler(
+    name: str,
+    space: Space,
+    objective: Objective,
+    *,
+    seed: int,
+    cost: CostOf = "macs",
+    prior: Prior | None = None,
+) -> NetworkSampler:
+    """The search method of that name over ``space``.
+
+    cost    what the objective counts: "macs", "params", "activations" or a function of the spec
+    prior   what was learned before (``nas.prior``); only ``auto`` can use it
+
+    Raises ValueError for an unknown name, a prior that the method cannot use, and a window in
+    which the space has no network. Proposing raises SpaceExhausted (a ValueError) when every
+    network in the window was proposed.
+    """
+    if name not in NAMES:
+        raise ValueError(f"sampler {name!r:.60} is unknown: choose one of {', '.join(NAMES)}")
+    if prior is not None and name != "auto":
+        raise ValueError(f"sampler {name} cannot use a prior: choose auto")
+    candidates = Candidates(space, objective, cost)
+    return NetworkSampler(candidates, _method(name, candidates, seed, prior), seed)
+
+
+def _method(name: str, candidates: Candidates, seed: int, prior: Prior | None) -> Method:
+    if name in MAKERS:
+        return Borrowed(candidates, name)
+    if name == "evolution":
+        return Evolution(candidates)
+    if name == "controller":
+        from nas.samplers.controller import Controller  # the only method that needs torch
+
+        return Controller(candidates, seed)
+    return Auto(candidates, prior)

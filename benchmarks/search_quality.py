@@ -1,0 +1,226 @@
+"""How many trainings each sampler needs, on accuracies that were measured.
+
+    python -m benchmarks.search_quality --data accel_nasbench_dev.csv.gz --quick
+
+A surrogate (``benchmarks.surrogate``), fitted to three quarters of the rows, stands in for
+training; its R² and Kendall's τ on the last quarter, which also serves as prior, are printed
+first. Tasks: reward; noisy (reward, 0.4 points of noise on each training); hard; front; table
+(reward; only measured rows can be trained: a proposal is moved to the nearest that was not).
+Samplers are those of ``nas.samplers``, and three variants of auto: auto-8 (eight trainings in
+flight), auto-prior, auto-shuffled (the prior's accuracies shuffled). Finished runs are kept under
+--out: an interrupted benchmark goes on where it was.
+
+Regret is the best reward that any search on the surrogate found minus the true reward of the best
+so far (noisy: of the recommended network), times 100. For front: percent of the best known
+hypervolume that is missing. "needed" is the number of trainings after which TPE's median value at
+the last training (front: NSGA-II's) is reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pickle
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from benchmarks.quality_report import write_report
+from benchmarks.surrogate import Surrogate, Table, scores, search_directly
+from nas.objective import Objective
+from nas.prior import Prior
+from nas.samplers import NAMES, recommend, sampler
+from nas.space import Batch, space
+
+SHARED = Path(os.environ.get("EVENSCALE_SHARED", Path(__file__).parents[2] / "shared"))
+DATA = SHARED / "data" / "accel_nasbench_dev.csv.gz"
+TASKS = ("reward", "noisy", "hard", "front", "table")
+VARIANTS = ("auto-8", "auto-prior", "auto-shuffled")
+REFERENCES = {"front": "nsga2"}  # the sampler whose last value is to be reached; else tpe
+QUICK = ("auto", "tpe", "nsga2", "random", "evolution", "controller")
+BUDGET = 400e6
+NOISE = 0.004
+PICKED = (20, 50, 60, 100, 200, 300)
+SPACE = space("mbconv")
+
+
+class World(NamedTuple):
+    """What can be trained: the surrogate, or the rows of a table."""
+
+    surrogate: Surrogate
+    table: Table
+    prior: Table
+
+
+def main() -> int:
+    args = parse()
+    args.out.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    world = prepare(args.data, args.out)
+    ideal = {task: best_known(world, task, args.out) for task in args.aim}
+    for task, name, seed, trials in plan_runs(args):
+        file = args.out / f"{task}.{name}.{seed}.json"
+        if not file.exists() or len(json.loads(file.read_text())["accuracy"]) < trials:
+            start = time.perf_counter()
+            found = run(world, task, name, seed, trials)
+            file.write_text(json.dumps({**found, "seconds": time.perf_counter() - start}))
+            print(f"{file.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    write_report(args.out, list(args.aim), ideal, REFERENCES)
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=DATA, help="Accel-NASBench rows (%(default)s)")
+    parser.add_argument("--samplers", nargs="+", choices=(*NAMES, *VARIANTS),
+                        default=[name for name in (*NAMES, *VARIANTS) if name != "gp"])  # fmt: skip
+    parser.add_argument("--aim", nargs="+", choices=TASKS, default=TASKS)
+    parser.add_argument("--seeds", type=int, default=15)
+    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--quick", action="store_true", help="3 seeds, 60 trainings, few samplers")
+    parser.add_argument("--out", type=Path, default=Path("runs/search_quality"))
+    args = parser.parse_args()
+    if args.quick:
+        args.seeds, args.samplers, args.aim = 3, QUICK, ("reward", "hard", "front")
+    return args
+
+
+def plan_runs(args: argparse.Namespace) -> Iterator[tuple[str, str, int, int]]:
+    """(task, sampler, seed, trials), the references first."""
+    for task in args.aim:
+        reference = REFERENCES.get(task, "tpe")
+        others = [name for name in args.samplers if name != reference]
+        for name in [reference, *others]:
+            if task == "table" and name.startswith(("nsga", "auto-")):
+                continue  # NSGA's generations cannot hold a row it did not propose
+            short = args.quick and name != reference
+            for seed in range(args.seeds):
+                yield task, name, seed, min(60, args.trials) if short else args.trials
+
+
+def prepare(data: Path, out: Path) -> World:
+    """Fit the surrogate, or read the one that an earlier start fitted to the same file."""
+    table = Table.read(data, SPACE)
+    order = np.random.default_rng(0).permutation(len(table.rows))
+    prior, fitted = (table.take(part) for part in np.split(order, [len(order) // 4]))
+    kept = out / "surrogate.pickle"
+    if kept.exists() and kept.stat().st_mtime > data.stat().st_mtime:
+        surrogate = pickle.loads(kept.read_bytes())
+    else:
+        surrogate = Surrogate(SPACE, fitted)
+        kept.write_bytes(pickle.dumps(surrogate))
+    surrogate.space = SPACE
+    r2, tau = scores(surrogate, prior)
+    print(
+        f"surrogate: {len(fitted.rows)} rows, held out {len(prior.rows)}: R² {r2:.3f}, τ {tau:.3f}"
+    )
+    return World(surrogate, table, prior)
+
+
+def objective_of(task: str) -> Objective:
+    return Objective(BUDGET, {"noisy": "reward", "table": "reward"}.get(task, task))
+
+
+def best_known(world: World, task: str, out: Path) -> dict[str, list[float]]:
+    """Accuracy and cost of the best that searching the surrogate directly finds."""
+    file = out / f"best.{task}.json"
+    if not file.exists():
+        objective = objective_of(task)
+        if task == "table":
+            accuracy, rows = world.table.accuracy, world.table.rows
+            costs = SPACE.costs(rows).macs.astype(float)
+            inside = np.asarray(objective.admits(costs))
+            accuracy, costs = accuracy[inside], costs[inside]
+        else:
+            accuracy, costs = search_directly(world.surrogate, objective)
+        file.write_text(json.dumps({"accuracy": accuracy.tolist(), "cost": costs.tolist()}))
+    known: dict[str, list[float]] = json.loads(file.read_text())
+    return known
+
+
+def run(world: World, task: str, name: str, seed: int, trials: int) -> dict[str, object]:
+    """One search: true accuracy and cost of each training, and what was recommended when."""
+    objective = objective_of(task)
+    rng = np.random.default_rng([seed, 1])
+    study = optuna.create_study(directions=objective.directions)
+    prior = prior_for(world, name, rng)
+    study.sampler = sampler(name.split("-")[0], SPACE, objective, seed=seed, prior=prior)
+    workers = 8 if name == "auto-8" else 1
+    accuracy: list[float] = []
+    cost: list[float] = []
+    picks: dict[int, int] = {}
+    asked: list[tuple[optuna.Trial, Batch]] = []
+    numbers: dict[int, int] = {}  # of trials → position among the trainings
+    free = set(range(len(world.table.rows)))
+    while len(accuracy) < trials:
+        while len(asked) < min(workers, trials - len(accuracy)):
+            trial = study.ask()
+            choices = {n: trial.suggest_categorical(n, v) for n, v in SPACE.choices.items()}
+            asked.append((trial, SPACE.indices([choices])))
+        trial, row = asked.pop(0)
+        if task == "table":
+            at = nearest(world.table, row, free, objective)
+            free.discard(at)
+            row, true = world.table.rows[at : at + 1], float(world.table.accuracy[at])
+        else:
+            true = float(world.surrogate(row)[0])
+        paid = float(SPACE.costs(row).macs[0])
+        seen = true + (NOISE * rng.standard_normal() if task == "noisy" else 0)
+        numbers[tell(study, trial, row, objective.values(seen, paid), task == "table")] = len(cost)
+        accuracy.append(true)
+        cost.append(paid)
+        if task == "noisy" and len(cost) in PICKED:
+            picks[len(cost)] = pick(study, objective, name, prior, numbers)
+    return {"accuracy": accuracy, "cost": cost, "picks": picks}
+
+
+def tell(
+    study: optuna.Study, trial: optuna.Trial, row: Batch, values: list[float], moved: bool
+) -> int:
+    """Tell the trial, or fail it and add the row that was trained in its place; its number."""
+    if not moved:
+        return study.tell(trial, values).number
+    study.tell(trial, state=TrialState.FAIL)
+    menus = trial.distributions
+    params = SPACE.values(row[0])
+    study.add_trial(optuna.trial.create_trial(params=params, distributions=menus, values=values))
+    return len(study.get_trials(deepcopy=False)) - 1
+
+
+def pick(
+    study: optuna.Study, objective: Objective, name: str, prior: Prior | None,
+    numbers: dict[int, int],
+) -> int:  # fmt: skip
+    """Position of the recommended training: by the model for auto, else the best observed."""
+    if name.startswith("auto"):
+        return numbers[recommend(study, SPACE, objective, prior=prior)]
+    return numbers[study.best_trial.number]
+
+
+def prior_for(world: World, name: str, rng: np.random.Generator) -> Prior | None:
+    if name == "auto-prior":
+        return Prior(world.prior.rows, world.prior.accuracy)
+    if name == "auto-shuffled":
+        return Prior(world.prior.rows, rng.permutation(world.prior.accuracy))
+    return None
+
+
+def nearest(table: Table, row: Batch, free: set[int], objective: Objective) -> int:
+    """The admissible row, not trained before, whose choices differ least."""
+    left = np.array(sorted(free))
+    left = left[np.asarray(objective.admits(SPACE.costs(table.rows[left]).macs.astype(float)))]
+    away = np.abs(SPACE.encode(table.rows[left]) - SPACE.encode(row)).sum(1)
+    return int(left[np.argmin(away)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""The default: predict accuracy, multiply the exact cost in, train what promises most.
+
+Bayesian optimisation that spends its model on what is unknown. A Gaussian process
+(``model.Model``) predicts accuracy from ``features.Features``; the cost of every network is known
+exactly. The next candidate has the greatest expected improvement of the reward (aims ``reward``
+and ``hard``) or expected hypervolume improvement (``front``), both in closed form, over what the
+model believes of the trained networks (their posterior means: noise does not set the bar). The
+first trainings have no model to go by: they maximise functions drawn from its prior (Thompson
+sampling), the first one the prior's mean; for ``front`` under cost limits that spread over the
+window. Running trials are believed to come out as predicted (kriging believer, Ginsbourger et al.
+2010), so that workers spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial
+
+from nas.objective import Objective
+from nas.pareto import front
+from nas.samplers.acquisition import expected_hypervolume_improvement, expected_improvement
+from nas.samplers.base import History
+from nas.samplers.candidates import Candidates, CostOf, Floats, Taken
+from nas.samplers.features import Groups
+from nas.samplers.knowledge import Knowledge
+from nas.samplers.model import TERMS, Model
+from nas.space import Batch, Space
+
+if TYPE_CHECKING:
+    from nas.prior import Prior
+
+OPENING = 4  # trainings before the model decides
+BOLDNESS = 0.25  # of the prior's standard deviations that the opening's drawn functions have
+DRAWN = 1000  # random candidates that a search for the next one starts from
+CLIMBERS = 8  # of the best, whose neighbours are looked at
+ROUNDS = 10
+ASSUMED = 0.7, 0.03  # accuracy and its spread before any training
+
+Score = Callable[[Batch, Floats], Floats]  # rows (N, D) and their costs (N,) → (N,)
+
+
+class Auto:
+    """``prior`` is what was learned before (``nas.prior``)."""
+
+    def __init__(self, candidates: Candidates, prior: Prior | None = None) -> None:
+        self._candidates = candidates
+        self.see = Knowledge(candidates, prior)
+
+    def propose(
+        self, study: optuna.Study, trial: FrozenTrial, history: History, rng: np.random.Generator
+    ) -> Iterator[Batch]:
+        if len(history.finished) < OPENING:
+            score, starts = self._opening(len(history.rows), rng), history.rows[:0]
+        else:
+            score, starts = self._promise(history)
+        yield from self._search(score, starts, rng)
+
+    def fit(self, history: History) -> Model:
+        """The model of a study with at least one finished trial."""
+        done = history.finished
+        return Model(self.see(history.rows[done]), history.accuracy[done])
+
+    def _opening(self, number: int, rng: np.random.Generator) -> Score:
+        """A function drawn from the prior; its mean for trial 0."""
+        drawn = _linear_draw(self.see(self._candidates.space.random(1, rng)).groups, rng)
+        aim, limit = self._candidates.objective, np.inf
+        if aim.aim == "front":
+            share = (1, 0, 0.5, 0.25, 0.75, 0.125, 0.625, 0.375, 0.875)[number % 9]
+            limit = aim.budget * (aim.low + (aim.high - aim.low) * max(share, 0.1))
+
+        def score(rows: Batch, costs: Floats) -> Floats:
+            data = self.see(rows)
+            guess = data.guess
+            if number and aim.aim != "front":
+                for name, weights in drawn.items():
+                    guess = guess + BOLDNESS * data.groups[name] @ weights
+            accuracy = ASSUMED[0] + ASSUMED[1] * guess
+            if aim.aim == "front":
+                return np.where(costs <= limit, accuracy, accuracy - costs / limit)
+            return aim.reward(accuracy, costs)
+
+        return score
+
+    def _promise(self, history: History) -> tuple[Score, Batch]:
+        """The acquisition function, and the candidates to search from, the best first."""
+        model, aim = self.fit(history), self._candidates.objective
+        known = np.flatnonzero(np.isfinite(history.accuracy) | history.running)
+        costs = history.cost[known]
+        believed = model.mean(self.see(history.rows[known]))
+        rewards = aim.reward(believed, costs)
+        if history.running.any():
+            model.believe(self.see(history.rows[history.running]))
+        starts = history.rows[known[np.argsort(-rewards)[:CLIMBERS]]]
+        worst = float(believed.min()), self._dearest(costs)
+        if aim.aim == "front":
+            starts = history.rows[known[_spaced(believed, costs, CLIMBERS)]]
+
+        def score(rows: Batch, costs_: Floats) -> Floats:
+            mean, sd = model.predict(self.see(rows))
+            if aim.aim == "front":
+                return expected_hypervolume_improvement(mean, sd, costs_, (believed, costs), worst)
+            factor = aim.factor(costs_)
+            return expected_improvement(mean * factor, sd * factor, float(rewards.max()))
+
+        return score, starts
+
+    def _dearest(self, costs: Floats) -> float:
+        aim = self._candidates.objective
+        return float(min(aim.high * aim.budget, 2 * costs.max()))
+
+    def _search(self, score: Score, starts: Batch, rng: np.random.Generator) -> Iterator[Batch]:
+        """Admissible candidates by falling score: random ones, then the neighbours of the best
+        until those no longer change."""
+        space, slow = self._candidates.space, callable(self._candidates.cost)
+        near = [space.neighbours(row) for row in starts[: 2 if slow else CLIMBERS]]
+        batch = np.vstack([space.random(DRAWN // (10 if slow else 1), rng), *near])
+        rows, scores = batch[:0], np.empty(0)
+        climbed: set[bytes] = set()
+        for _ in range(ROUNDS):
+            batch = np.unique(batch, axis=0)
+            costs = self._candidates.costs(batch)
+            inside = np.asarray(self._candidates.objective.admits(costs))
+            if inside.any():
+                rows = np.vstack([rows, batch[inside]])
+                scores = np.append(scores, score(batch[inside], costs[inside]))
+            elif not len(rows):  # a narrow window: walk to it, and climb from there
+                batch = self._candidates.nearest(batch[0], Taken(self._candidates, rows))[None]
+                continue
+            best = np.argsort(-scores, kind="stable")[: 2 if slow else CLIMBERS]
+            fresh = [row for row in rows[best] if row.tobytes() not in climbed]
+            if not fresh:
+                break
+            climbed.update(row.tobytes() for row in fresh)
+            batch = np.vstack([space.neighbours(row) for row in fresh])
+        yield from rows[np.argsort(-scores, kind="stable")]
+
+
+def _linear_draw(groups: Groups, rng: np.random.Generator) -> dict[str, Floats]:
+    """Weights of every linear term, drawn from the model's prior."""
+    drawn = {}
+    for term in TERMS:
+        if not term.length and term.group in groups:
+            columns = groups[term.group].shape[1]
+            sd = np.exp(term.log_variance / 2) / np.sqrt(columns)
+            drawn[term.group] = sd * rng.standard_normal(columns)
+    return drawn
+
+
+def _spaced(accuracy: Floats, cost: Floats, count: int) -> list[int]:
+    """Positions of at most ``count`` points of the front, evenly along it."""
+    kept = front(accuracy, cost)
+    return [kept[i] for i in np.unique(np.linspace(0, len(kept) - 1, count).astype(int))]
+
+
+def recommend(
+    study: optuna.Study,
+    space: Space,
+    objective: Objective,
+    cost: CostOf = "macs",
+    prior: Prior | None = None,
+) -> int:
+    """Number of the trained network with the best expected reward: under noise, not the best
+    observed. The best observed while fewer than ``OPENING`` are trained.
+
+    Raises ValueError where no trial has finished.
+    """
+    candidates = Candidates(space, objective, cost)
+    history = History(candidates, study)
+    done = history.finished
+    if not len(done):
+        raise ValueError("no trial of the study has finished: train some networks first")
+    reward = history.reward[done]
+    if len(done) >= OPENING:
+        auto = Auto(candidates, prior)
+        believed = auto.fit(history).mean(auto.see(history.rows[done]))
+        reward = objective.reward(believed, history.cost[done])
+    return int(history.numbers[done[np.argmax(reward)]])

@@ -1,0 +1,125 @@
+"""What all samplers share: whole candidates, admissible, new, and the same ones on a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.samplers.candidates import Candidates, Floats, SpaceExhausted, Taken
+from nas.space import Batch
+
+REDRAWS = 50  # proposals that a method may make before its last one is repaired
+
+
+class History:
+    """What a study says about all trials but one, ordered by number.
+
+    rows        (N, D) candidates, of every trial that has all its choices
+    numbers     (N,) of the trials
+    cost        (N,) as the objective counts it
+    accuracy    (N,), NaN for a trial that failed or is running
+    running     (N,) bool
+    """
+
+    def __init__(self, candidates: Candidates, study: optuna.Study, but: int | None = None) -> None:
+        trials = [
+            trial
+            for trial in study.get_trials(deepcopy=False)
+            if trial.number != but and set(candidates.space.names) <= trial.params.keys()
+        ]
+        self.rows = _rows(candidates, trials)
+        self.numbers = np.array([trial.number for trial in trials], dtype=np.int64)
+        self.cost: Floats = candidates.costs(self.rows) if trials else np.empty(0)
+        self.running = np.array([t.state == TrialState.RUNNING for t in trials], dtype=bool)
+        told = [t.values[0] if t.state == TrialState.COMPLETE else np.nan for t in trials]
+        front = candidates.objective.aim == "front"
+        factor = 1.0 if front else candidates.objective.factor(self.cost)
+        self.accuracy: Floats = np.array(told, dtype=float) / factor
+        self.reward: Floats = candidates.objective.reward(self.accuracy, self.cost)
+
+    @property
+    def finished(self) -> NDArray[np.int64]:
+        """Positions of the trials that have an accuracy."""
+        return np.flatnonzero(np.isfinite(self.accuracy))
+
+
+def _rows(candidates: Candidates, trials: list[FrozenTrial]) -> Batch:
+    choices = candidates.space.choices
+    out = np.empty((len(trials), len(choices)), dtype=np.int64)
+    for d, (name, values) in enumerate(choices.items()):
+        position = {value: i for i, value in enumerate(values)}
+        out[:, d] = [position[trial.params[name]] for trial in trials]
+    return out
+
+
+class Method(Protocol):
+    """A search method: what it would try next, best first, as often as it is asked."""
+
+    def propose(
+        self, study: optuna.Study, trial: FrozenTrial, history: History, rng: np.random.Generator
+    ) -> Iterator[Batch]:
+        """Rows (D,), admissible or not, new or not; decided by the arguments alone."""
+
+
+class NetworkSampler(optuna.samplers.BaseSampler):
+    """A method as an Optuna sampler that proposes only admissible networks, none twice.
+
+    A decision depends on the seed, the trial's number and what the study holds, on nothing else:
+    a search that was killed and resumed decides the same. When nothing is left to propose, the
+    first ``suggest_categorical`` (not ``ask``) raises SpaceExhausted, so that the caller holds
+    the trial and can put it back.
+    """
+
+    def __init__(self, candidates: Candidates, method: Method, seed: int) -> None:
+        if seed < 0:
+            raise ValueError(f"seed {seed} is negative: choose 0 or more")
+        self.candidates, self.method, self.seed = candidates, method, seed
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return distributions(self.candidates)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        try:
+            row = self._choose(study, trial)
+        except SpaceExhausted:
+            return {}  # sample_independent raises it again
+        return dict(self.candidates.space.values(row))
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        if param_name not in self.candidates.space.choices:
+            raise ValueError(f"{param_name!r} is no choice of space {self.candidates.space.name}")
+        return self.candidates.space.values(self._choose(study, trial))[param_name]
+
+    def _choose(self, study: optuna.Study, trial: FrozenTrial) -> Batch:
+        history = History(self.candidates, study, but=trial.number)
+        taken = Taken(self.candidates, history.rows)
+        rng = np.random.default_rng([self.seed, trial.number])
+        row = self.candidates.space.random(1, rng)[0]
+        for row in islice(self.method.propose(study, trial, history, rng), REDRAWS):
+            if self.candidates.admits(row[None])[0] and row not in taken:
+                return row
+        return self.candidates.nearest(row, taken)
+
+
+def distributions(candidates: Candidates) -> dict[str, BaseDistribution]:
+    """The choices as Optuna's distributions."""
+    return {
+        name: CategoricalDistribution(values) for name, values in candidates.space.choices.items()
+    }

@@ -1,0 +1,54 @@
+"""Optuna's own samplers as methods, at its defaults where nothing else is said.
+
+They are asked for all choices at once, so that TPE is multivariate under every aim.
+NSGA-II and NSGA-III keep populations of 20 (Optuna: 50): a search of 300 trainings then has
+fifteen generations. TPE and GP see running trials (``constant_liar``; GP's own rule), so workers
+do not propose alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+
+from nas.samplers.base import History, distributions
+from nas.samplers.candidates import Candidates
+from nas.space import Batch
+
+POPULATION = 20
+
+MAKERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, constant_liar=True),
+    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
+    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=POPULATION),
+    "nsga3": lambda seed: optuna.samplers.NSGAIIISampler(seed=seed, population_size=POPULATION),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+}
+
+
+class Borrowed:
+    """One of ``MAKERS``, made anew for each trial: its only memory is the study."""
+
+    def __init__(self, candidates: Candidates, name: str) -> None:
+        self._candidates, self._name = candidates, name
+
+    def propose(
+        self, study: optuna.Study, trial: FrozenTrial, history: History, rng: np.random.Generator
+    ) -> Iterator[Batch]:
+        inner = MAKERS[self._name](int(rng.integers(2**31)))
+        space = self._candidates.space
+        asked = {
+            name: one for name, one in distributions(self._candidates).items() if not one.single()
+        }
+        fixed = {name: menu[0] for name, menu in space.choices.items()}
+        while True:
+            drawn = inner.sample_relative(study, trial, asked)
+            for name in [name for name in asked if name not in drawn]:  # start-up, mutated genes
+                drawn[name] = inner.sample_independent(study, trial, name, asked[name])
+            yield space.indices([fixed | drawn])[0]
+            if self._name == "gp":
+                return  # a second draw would cost a second fit

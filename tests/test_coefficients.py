@@ -1,0 +1,55 @@
+"""Coefficients: validation, powers, text and JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaling_search.coefficients import PAPER, Coefficients, parse_coefficients
+
+positive = st.floats(0.3, 3.0)
+
+
+def test_the_papers_product() -> None:
+    assert PAPER.product == pytest.approx(1.92027)
+    assert PAPER.at(2).depth == pytest.approx(1.44)
+    assert PAPER.at(-1).resolution == pytest.approx(1 / 1.15)
+    assert PAPER.at(0) == (1, 1, 1)
+
+
+@given(positive, positive, positive, st.floats(0.1, 10))
+def test_phi_solves_the_ratio(alpha: float, beta: float, gamma: float, ratio: float) -> None:
+    found = Coefficients(alpha, beta, gamma)
+    if abs(math.log(found.product)) < 0.05:
+        return
+    assert found.at(found.phi(ratio)).product == pytest.approx(ratio, rel=1e-6)
+
+
+@given(positive, positive, positive)
+def test_text_and_json_both_ways(alpha: float, beta: float, gamma: float) -> None:
+    found = Coefficients(alpha, beta, gamma)
+    assert parse_coefficients(f"{alpha!r}, {beta!r},{gamma!r}") == found
+    assert parse_coefficients(json.dumps(found.to_dict())) == found
+    file = json.dumps({"coefficients": found.to_dict(), "target": 1})
+    assert parse_coefficients(file) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1.2", "1.2,1.1", "1,2,3,4", "a,b,c", "1.2,0,1", "-1,1,1", "nan,1,1", "inf,1,1", "{}",
+     "{", '{"alpha": 1}', '{"alpha": "1", "beta": 1, "gamma": 1}', '{"coefficients": 3}'],
+)  # fmt: skip
+def test_bad_text_is_refused_with_a_message(text: str) -> None:
+    with pytest.raises(ValueError, match=r"coefficients|positive number"):
+        parse_coefficients(text)
+
+
+def test_unit_product_has_no_phi() -> None:
+    with pytest.raises(ValueError, match="no φ changes the cost"):
+        Coefficients(1, 1, 1).phi(2)
+    with pytest.raises(ValueError, match="not a positive number"):
+        PAPER.phi(0)

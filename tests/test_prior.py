@@ -1,0 +1,132 @@
+"""Earlier results: read, checked, trusted as far as they deserve."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+
+from models.families import family
+from nas.objective import Objective
+from nas.prior import Prior, prior_of, read_prior
+from nas.rerank import rerank
+from nas.samplers import sampler
+from nas.samplers.candidates import Candidates
+from nas.samplers.knowledge import Knowledge
+from nas.space import space
+from tests.test_samplers import accuracy, step
+
+MBCONV = space("mbconv")
+ROWS = MBCONV.random(120, np.random.default_rng(0))
+TRUTH = np.array([accuracy(MBCONV.values(row), MBCONV) for row in ROWS])
+
+
+def text_of(row: np.ndarray) -> str:
+    values = MBCONV.values(row)
+    return "-".join(
+        "".join(f"{kind}{values[f'block{i}_{kind}']}" for kind in ("e", "k", "l", "se"))
+        for i in range(7)
+    )
+
+
+def write(path: Path, header: str, lines: list[str]) -> Path:
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def test_three_forms_of_a_table(tmp_path: Path) -> None:
+    rows, accuracies = ROWS[:6], TRUTH[:6]
+    specs = ['"' + MBCONV.spec_of(row).to_json().replace('"', '""') + '"' for row in rows]
+    forms = {
+        "architecture,accuracy": [text_of(row) for row in rows],
+        "spec,accuracy": specs,
+        ",".join([*MBCONV.names, "accuracy"]): [
+            ",".join(str(float(v)) for v in MBCONV.values(row).values()) for row in rows
+        ],
+    }
+    for i, (header, lines) in enumerate(forms.items()):
+        pairs = zip(lines, accuracies, strict=True)
+        path = write(tmp_path / f"{i}.csv", header, [f"{line},{a}" for line, a in pairs])
+        found = read_prior(path, MBCONV)
+        assert (found.rows == rows).all()
+        assert found.accuracy == pytest.approx(accuracies)
+        zipped = tmp_path / f"{i}.csv.gz"
+        zipped.write_bytes(gzip.compress(path.read_bytes()))
+        assert (read_prior(zipped, MBCONV).rows == rows).all()
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "message"),
+    [
+        ("architecture,top1", "x,0.5", "needs accuracy"),
+        ("layers,accuracy", "3,0.5", "architecture, spec or all of"),
+        ("architecture,accuracy", "e6k3l1,0.5", "line 2.*e6k3l1se0"),
+        ("architecture,accuracy", "e6k3l1se0,0.5", "line 2.*choices of space"),
+        ("architecture,accuracy", text_of(ROWS[0]) + ",good", "line 2.*good"),
+        ("architecture,accuracy", text_of(ROWS[0]) + ",0.5", "at least 5"),
+        ("spec,accuracy", "{},0.5", "line 2"),
+    ],
+)
+def test_clear_errors(tmp_path: Path, header: str, line: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_prior(write(tmp_path / "bad.csv", header, [line]), MBCONV)
+
+
+def test_no_file_and_no_table(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_prior(tmp_path / "none.csv", MBCONV)
+    (tmp_path / "torn.csv").write_bytes(b"\x1f\x8b torn")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_prior(tmp_path / "torn.csv", MBCONV)
+
+
+def test_bad_priors() -> None:
+    with pytest.raises(ValueError, match="none is better"):
+        Prior(ROWS[:9], np.full(9, 0.5))
+    with pytest.raises(ValueError, match="finite"):
+        Prior(ROWS[:9], np.full(9, np.nan))
+
+
+def test_a_run_on_other_pictures_counts() -> None:
+    """Another resolution and number of classes; a network of another space is left out."""
+    specs = [replace(MBCONV.spec_of(row), resolution=32, classes=10) for row in ROWS[:8]]
+    trained = [*zip(specs, TRUTH[:8], strict=True), (family("resnet-50"), 0.9)]
+    found = prior_of(trained, MBCONV)
+    assert (found.rows == ROWS[:8]).all()
+
+
+def test_trust_is_earned() -> None:
+    candidates = Candidates(MBCONV, Objective(400e6))
+    good = Knowledge(candidates, Prior(ROWS, 100 * TRUTH - 7))  # in any unit, at any level
+    assert good.trust > 0.8
+    shuffled = np.random.default_rng(0).permutation(TRUTH)
+    assert Knowledge(candidates, Prior(ROWS, shuffled)).trust < 0.15
+
+
+def test_a_good_prior_starts_near_the_best() -> None:
+    objective = Objective(400e6)
+    first = {}
+    for name, prior in (("without", None), ("with", Prior(ROWS, -TRUTH))):
+        study = optuna.create_study(direction="maximize")
+        study.sampler = sampler("auto", MBCONV, objective, seed=0, prior=prior)
+        first[name] = -accuracy(step(study, MBCONV, objective), MBCONV)
+    assert first["with"] > first["without"]  # where smaller networks are better, a guess is not
+
+
+def test_only_auto_takes_a_prior() -> None:
+    with pytest.raises(ValueError, match="choose auto"):
+        sampler("tpe", MBCONV, Objective(4e8), seed=0, prior=Prior(ROWS, TRUTH))
+
+
+def test_reranking() -> None:
+    accuracies, costs = [0.70, 0.74, 0.76, 0.60], [200e6, 300e6, 400e6, 390e6]
+    assert rerank(accuracies, costs, Objective(400e6)) == [2, 1, 0, 3]
+    assert rerank(accuracies, costs, Objective(400e6, w=-0.3)) == [0, 1, 2, 3]
+    assert rerank(accuracies, costs, Objective(300e6)) == [1, 0]
+    assert rerank(accuracies, costs, Objective(400e6, "front")) == [0, 1, 2]
+    with pytest.raises(ValueError, match="widen"):
+        rerank(accuracies, costs, Objective(50e6))
