@@ -19,8 +19,8 @@ $(VENV)/.installed: pyproject.toml
 # A whole run on the embedded digits: a baseline network, how it scales, both reports.
 demo: install
 	rm -rf runs/demo-nas runs/demo-scaling
-	$(BIN)/python -m nas.search --budget 400M --trials 16 --out runs/demo-nas
-	$(BIN)/python -m scaling_search --target-flops 2x --baseline runs/demo-nas --trials 40 --minutes 8 --out runs/demo-scaling
+	$(BIN)/python -m nas.search --budget 400M --trials 16 --minutes 5 --out runs/demo-nas
+	$(BIN)/python -m scaling_search --target-flops 2x --baseline runs/demo-nas --trials 20 --minutes 8 --out runs/demo-scaling
 	@echo "reports: runs/demo-nas/report.html and runs/demo-scaling/report.html"
 
 test: install
