@@ -125,7 +125,7 @@ def test_clear_errors() -> None:
 
 @needs_shared(ACCEL_NASBENCH)
 def test_accel_nasbench_rows_are_members() -> None:
-    """Equal parameters; its macs are ours, 4 a batch-norm element, the pools' inputs and outputs."""
+    """Its macs are ours, 4 a batch-norm element, and the pools' inputs and outputs."""
     searched = space("mbconv")
     with gzip.open(ACCEL_NASBENCH, "rt") as file:
         rows = list(csv.DictReader(file))[::100]

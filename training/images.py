@@ -8,6 +8,7 @@ transparent ones are laid on white, CMYK is converted, and of an animation the f
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -91,7 +92,13 @@ def read(root: str, paths: Sequence[str], size: int, progress: bool = True) -> P
         return skipped
 
     skipped: list[tuple[str, str]] = []
-    bar = tqdm(total=len(paths), desc="reading pictures", delay=1, disable=not progress)
+    bar = tqdm(
+        total=len(paths),
+        desc="reading pictures",
+        delay=1,
+        disable=not progress,
+        mininterval=0.1 if sys.stderr.isatty() else 10,  # a log gets a line now and then
+    )
     # Pillow releases the interpreter lock while it decodes and resizes, so threads are enough.
     pool = ThreadPoolExecutor(min(8, torch.get_num_threads()))
     with bar, _pillow_silent():
