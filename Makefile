@@ -17,10 +17,12 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 # A whole run on the embedded digits: a baseline network, how it scales, both reports.
+demo: SHORT = --proxy-images 1000
 demo: install
 	rm -rf runs/demo-nas runs/demo-scaling
-	$(BIN)/python -m nas.search --budget 400M --trials 16 --minutes 5 --out runs/demo-nas
-	$(BIN)/python -m scaling_search --target-flops 2x --baseline runs/demo-nas --trials 20 --minutes 8 --out runs/demo-scaling
+	$(BIN)/python -m nas.search --budget 400M --trials 16 --minutes 5 $(SHORT) --out runs/demo-nas
+	$(BIN)/python -m scaling_search --target-flops 2x --baseline runs/demo-nas --trials 20 \
+		--minutes 7 $(SHORT) --out runs/demo-scaling
 	@echo "reports: runs/demo-nas/report.html and runs/demo-scaling/report.html"
 
 test: install
