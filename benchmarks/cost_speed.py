@@ -1,5 +1,7 @@
 """The closed form's time against fvcore's, side by side for EfficientNet-B0 to B7.
 
+After that, the time of costing a million candidates of each search space in one call.
+
     python benchmarks/cost_speed.py
 
 Building the module is not counted against fvcore. Each closed form is the median of 200 calls on
@@ -14,12 +16,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import torch
 from fvcore.nn import FlopCountAnalysis
 
 from models.build import build
 from models.cost import cost
 from models.families import EFFICIENTNET_MULTIPLIERS, family
+from nas.space import SPACES, space
+
+MILLION = 1_000_000
 
 
 def seconds(call: Callable[[], object], times: int) -> float:
@@ -56,7 +62,13 @@ def main() -> None:
         ratios.append(slow / quick)
         equal = totals[0] == cost(spec).fvcore
         print(f"| {name} | {1e3 * quick:.3f} | {1e3 * slow:.0f} | {ratios[-1]:,.0f} | {equal} |")
-    print(f"\nleast ratio {min(ratios):,.0f}; torch {torch.__version__}, one thread")
+    print(f"\nleast ratio {min(ratios):,.0f}; torch {torch.__version__}, one thread\n")
+    for name in SPACES:
+        searched = space(name)
+        batch = searched.random(MILLION, np.random.default_rng(0))
+        start = time.perf_counter()
+        searched.costs(batch)
+        print(f"a million candidates of {name}: {time.perf_counter() - start:.1f} s")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _again(argv: Sequence[str]) -> None:
-    from reports import nas, scaling
+    from reports import nas, scaling, study
     from trials.header import read_header
 
     made = parser(
@@ -36,7 +36,8 @@ def _again(argv: Sequence[str]) -> None:
     made.add_argument("--storage", help="the storage URL of a run that has no journal file")
     args = made.parse_args(argv)
     kind = read_header(args.run).settings["kind"]
-    print((nas if kind == "nas" else scaling).report(args.run, args.storage))
+    report = {"nas": nas.report, "study": study.report}.get(kind, scaling.report)
+    print(report(args.run, args.storage))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``python -m scaling_search``: options, the run, what is said at its end; and ``family``."""
+"""``python -m scaling_search``: options, the run, what it says at its end; ``family``, ``study``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from models.choose import choose
 from models.command import count, parser
 from models.cost import cost
 from models.sizes import format_size, parse_target
+from models.spec import ArchSpec
 from scaling_search import family
 from scaling_search.coefficients import PAPER, Coefficients, parse_coefficients
 from scaling_search.result import Result
@@ -30,7 +31,7 @@ Networks of equal realised cost, from the baseline in every direction, are train
 smooth surface through all trainings gives alpha (depth), beta (width) and gamma (resolution) with
 a 90 % confidence interval. FLOPs are multiply-adds of convolution and linear layers for one image.
 
-Also: python -m scaling_search family --help"""
+Also: python -m scaling_search family --help, python -m scaling_search study --help"""
 
 
 def options() -> argparse.ArgumentParser:
@@ -63,6 +64,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["family"]:
         make_family(given[1:])
+    elif given[:1] == ["study"]:
+        from scaling_search import study_command
+
+        study_command.main(given[1:])
     else:
         run_search(given)
 
@@ -122,6 +127,8 @@ def make_family(argv: Sequence[str]) -> None:
                       help="steps, separated by commas; negative ones shrink")  # fmt: skip
     made.add_argument("--targets", help="costs in place of --phi: 1x,2x,4x or 400M,800M")
     made.add_argument("--batch", type=count, default=family.BATCH, help="for the memory estimate")
+    made.add_argument("--onnx", action="store_true", help="also write each member as ONNX, with "
+                      "fresh weights; needs the extra onnx")  # fmt: skip
     made.add_argument("--out", type=Path, default=Path("family"))
     args = made.parse_args(argv)
     spec = choose(args.baseline)
@@ -139,6 +146,15 @@ def make_family(argv: Sequence[str]) -> None:
               f"{format_size(member.cost['params'])} parameters  depth {realised.depth:.2f} "
               f"width {realised.width:.2f} resolution {realised.resolution:.2f}{memory} "
               f"at batch {member.batch}")  # fmt: skip
+        if args.onnx:
+            _write_onnx(member.spec, path.with_suffix(".onnx"))
+
+
+def _write_onnx(spec: ArchSpec, path: Path) -> None:
+    from models.export import export
+
+    export(spec, path, "onnx")
+    print(path)
 
 
 def _coefficients(text: str) -> Coefficients:

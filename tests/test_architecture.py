@@ -23,6 +23,7 @@ ALLOWED = {
 COMMANDS = {
     "nas/command.py": {"training", "reports"},
     "scaling_search/command.py": {"training", "reports"},
+    "scaling_search/study_command.py": {"training", "reports"},
 }
 
 

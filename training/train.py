@@ -263,4 +263,5 @@ def _autocast(device: torch.device) -> torch.autocast:
 def _describe(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"{device.type} ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"{device.type} ({threads} thread{'s' * (threads > 1)})"

@@ -1,0 +1,77 @@
+"""Accuracy against FLOPs of a study's networks, the published numbers on axes of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.ticker import NullLocator
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from models.sizes import format_size
+from reports.figures import save
+
+_WIDTH, _HEIGHT = 6.4, 4.2  # inches of one panel
+
+
+def draw(path: Path, table: pd.DataFrame, published: pd.DataFrame) -> None:
+    """A row of panels for each baseline: what was trained, and what was published if anything was.
+
+    ``table`` and ``published`` have the columns of ``reports.study``'s tables.
+    """
+    names, columns = list(dict.fromkeys(table["baseline"])), 2 if len(published) else 1
+    figure, panels = plt.subplots(
+        len(names), columns, squeeze=False, layout="constrained",
+        figsize=(_WIDTH * columns, _HEIGHT * len(names)),
+    )  # fmt: skip
+    colours = _colours([*table["series"], *published["series"]])
+    for name, row in zip(names, panels, strict=True):
+        trained = table[(table["baseline"] == name) & (table["trainings"] > 0)]
+        _panel(row[0], trained.assign(accuracy=trained["mean"]), colours)
+        row[0].set_title(f"{name}: trained here", fontsize=10)
+        row[0].set_ylabel("proxy accuracy, % (validation split)")
+        if columns == 2:
+            printed = published[published["baseline"] == name]
+            row[1].set_visible(len(printed) > 0)
+            _panel(row[1], printed, colours)
+            row[1].set_title(f"{name}: published (arXiv:1905.11946)", fontsize=10)
+            row[1].set_ylabel("ImageNet top-1, %")
+    save(figure, path)
+
+
+def _colours(series: list[str]) -> dict[str, Any]:
+    others = [name for name in dict.fromkeys(series) if name != "baseline"]
+    return {name: plt.colormaps["tab10"](i % 10) for i, name in enumerate(others)}
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, colours: dict[str, Any]) -> None:
+    """One line a series, each from the baseline where that is a series of its own."""
+    start = rows[rows["series"] == "baseline"]
+    for name, colour in colours.items():
+        own = rows[rows["series"] == name]
+        if len(own):
+            line = pd.concat([start, own]).sort_values("macs")
+            _line(axes, line, name, color=colour, marker="o", ms=5, lw=1.3)
+    if len(start):
+        _line(axes, start, "baseline", color="#24292f", marker="s", ms=7, lw=0, zorder=3)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda value, _: format_size(value))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.set_xlabel("FLOPs (multiply-adds of one image)")
+    if axes.lines:
+        axes.legend(fontsize=8, loc="best", framealpha=0.9)
+
+
+def _line(axes: Axes, rows: pd.DataFrame, label: str, **style: Any) -> None:
+    errors = rows["se"].astype(float).fillna(0) if "se" in rows else None
+    axes.errorbar(
+        rows["macs"], 100 * rows["accuracy"].astype(float), label=label, capsize=2,
+        yerr=None if errors is None else 100 * errors, **style,
+    )  # fmt: skip
