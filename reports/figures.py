@@ -14,11 +14,12 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.tri import Triangulation
 
 from models.sizes import format_size
 from nas.result import Candidate
 from scaling_search.result import Result
-from scaling_search.simplex import mesh
+from scaling_search.simplex import MESH, mesh
 
 CHOSEN, FRONT, PLAIN, SCALE = "#d1242f", "#1f6feb", "#8c959f", "#57606a"
 DPI = 130
@@ -90,14 +91,15 @@ def history(path: Path, trained: Sequence[Candidate]) -> None:
 def surface(path: Path, found: Result, points: pd.DataFrame) -> None:
     """Fitted accuracy over β and γ at the target's cost, the trained points, the 90 % region."""
     ratio, at = found.grid.ratio, mesh()
-    width, resolution = ratio ** (at[:, 1] / 2), ratio ** (at[:, 2] / 2)
-    fitted = 100 * found.surface.mean(at)
+    plane = Triangulation(ratio ** (at[:, 1] / 2), ratio ** (at[:, 2] / 2), _triangles())
     figure, axes = new_figure(7.4, 5.6)
-    filled = axes.tricontourf(width, resolution, fitted, levels=14, cmap="YlGn", alpha=0.85)
+    fitted = 100 * found.surface.mean(at)
+    filled = axes.tricontourf(plane, fitted, levels=14, cmap="YlGn", alpha=0.9)
     figure.colorbar(filled, label="fitted proxy accuracy, %")
     inside = found.region.inside.astype(float)
-    axes.tricontour(width, resolution, inside, levels=[0.5], colors=[CHOSEN],
-                    linewidths=1.6)  # fmt: skip
+    axes.tricontourf(plane, inside, levels=[-0.5, 0.5], colors=["white"], alpha=0.6)
+    if inside.min() < inside.max():
+        axes.tricontour(plane, inside, levels=[0.5], colors=[CHOSEN], linewidths=1.6)
     trained = points[points["role"] != "baseline"]
     axes.scatter(trained["realised_width"], trained["realised_resolution"],
                  s=18 + 14 * trained["trainings"], facecolor="white", edgecolor="#24292f", lw=1,
@@ -114,6 +116,19 @@ def surface(path: Path, found: Result, points: pd.DataFrame) -> None:
     axes.set_ylabel("resolution multiplier γ (realised)")
     axes.legend(fontsize=8, loc="upper right")
     save(figure, path)
+
+
+def _triangles() -> list[tuple[int, int, int]]:
+    """The mesh's own triangles: in the plane of β and γ its edge is a curve, which a Delaunay
+    triangulation of the nodes would cut across."""
+    place = {(round(MESH * a), round(MESH * b)): n for n, (a, b, _) in enumerate(mesh())}
+    found = []
+    for i, j in place:
+        if i + j < MESH:
+            found.append((place[i, j], place[i + 1, j], place[i, j + 1]))
+        if i + j < MESH - 1:
+            found.append((place[i + 1, j], place[i + 1, j + 1], place[i, j + 1]))
+    return found
 
 
 def points(path: Path, table: pd.DataFrame, target: str) -> None:

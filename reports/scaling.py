@@ -44,9 +44,11 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     figures.points(run_dir / "points.png", points, format_size(tried.target))
     page = Page(f"How {baseline.spec.name} should scale")
     _answer(page, found)
-    page.figure(run_dir / "surface.png", "Fitted accuracy over width and resolution at the "
-                "target's cost; depth takes the rest. Darker green is better; the outline is the "
-                "90 % region of the optimum, the star the answer.")  # fmt: skip
+    page.figure(
+        run_dir / "surface.png",
+        "Fitted accuracy over width and resolution at the target's cost; depth takes the rest. "
+        "What is faded lies outside the 90 % region of the optimum; the star is the answer.",
+    )
     _comparisons(page, found)
     _points(page, points, tried)
     page.figure(run_dir / "points.png", "Mean proxy accuracy of the trained points, with the "

@@ -180,7 +180,8 @@ def _grid(head: list[str], rows: Cells) -> str:
 def _page(run: RunView, table: pd.DataFrame, published: pd.DataFrame, run_dir: Path) -> None:
     study, records = run.settings["study"], run.finished()
     page = Page(TITLES[study])
-    page.figure(run_dir / "study.png", "Mean accuracy against FLOPs, with its standard error. "
+    page.figure(run_dir / "study.png", "Mean accuracy against FLOPs, with its standard error; "
+                "marks of equal FLOPs are set a little apart. "
                 "Published accuracies are ImageNet's and have their own axes.")  # fmt: skip
     page.table(*_cells(table, study))
     page.note(NOTE + "Trainings of one repeat share their seed, so differences are paired.")

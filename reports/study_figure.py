@@ -7,7 +7,8 @@ from typing import Any
 
 import matplotlib
 import pandas as pd
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -17,6 +18,7 @@ from models.sizes import format_size
 from reports.figures import save
 
 _WIDTH, _HEIGHT = 6.4, 4.2  # inches of one panel
+_APART = 3.0  # points of 1/72 inch between the marks of two series
 
 
 def draw(path: Path, table: pd.DataFrame, published: pd.DataFrame) -> None:
@@ -32,7 +34,7 @@ def draw(path: Path, table: pd.DataFrame, published: pd.DataFrame) -> None:
     colours = _colours([*table["series"], *published["series"]])
     for name, row in zip(names, panels, strict=True):
         trained = table[(table["baseline"] == name) & (table["trainings"] > 0)]
-        _panel(row[0], trained.assign(accuracy=trained["mean"]), colours)
+        _panel(row[0], trained.assign(accuracy=trained["mean"].astype(float)), colours)
         row[0].set_title(f"{name}: trained here", fontsize=10)
         row[0].set_ylabel("proxy accuracy, % (validation split)")
         if columns == 2:
@@ -52,26 +54,33 @@ def _colours(series: list[str]) -> dict[str, Any]:
 def _panel(axes: Axes, rows: pd.DataFrame, colours: dict[str, Any]) -> None:
     """One line a series, each from the baseline where that is a series of its own."""
     start = rows[rows["series"] == "baseline"]
-    for name, colour in colours.items():
-        own = rows[rows["series"] == name]
-        if len(own):
-            line = pd.concat([start, own]).sort_values("macs")
-            _line(axes, line, name, color=colour, marker="o", ms=5, lw=1.3)
+    drawn = [name for name in colours if (rows["series"] == name).any()]
+    for i, name in enumerate(drawn):
+        own = rows[rows["series"] == name].sort_values("macs")
+        line = pd.concat([start, own]).sort_values("macs")
+        axes.plot(line["macs"], 100 * line["accuracy"], color=colours[name], lw=1.2)
+        # Entries of equal cost and like accuracy would hide one another.
+        _marks(
+            axes, own, name, _APART * (i - (len(drawn) - 1) / 2), color=colours[name], marker="o"
+        )
     if len(start):
-        _line(axes, start, "baseline", color="#24292f", marker="s", ms=7, lw=0, zorder=3)
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(lambda value, _: format_size(value))
+        _marks(axes, start, "baseline", 0, color="#24292f", marker="s")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 1.5, 2, 3, 5, 7)))
     axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: format_size(value))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.set_xlabel("FLOPs (multiply-adds of one image)")
-    if axes.lines:
+    if len(rows):
         axes.legend(fontsize=8, loc="best", framealpha=0.9)
 
 
-def _line(axes: Axes, rows: pd.DataFrame, label: str, **style: Any) -> None:
-    errors = rows["se"].astype(float).fillna(0) if "se" in rows else None
+def _marks(axes: Axes, rows: pd.DataFrame, label: str, shift: float, **style: Any) -> None:
+    """Marks with their standard errors, ``shift`` points to the right of where they belong."""
+    moved = ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
+    errors = 100 * rows["se"].astype(float).fillna(0) if "se" in rows else None
     axes.errorbar(
-        rows["macs"], 100 * rows["accuracy"].astype(float), label=label, capsize=2,
-        yerr=None if errors is None else 100 * errors, **style,
+        rows["macs"], 100 * rows["accuracy"], yerr=errors, label=label, lw=0, ms=5, elinewidth=1.2,
+        capsize=2, transform=axes.transData + moved, zorder=3, **style,
     )  # fmt: skip

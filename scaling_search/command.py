@@ -1,4 +1,4 @@
-"""``python -m scaling_search``: options, the run, what it says at its end; ``family``, ``study``."""
+"""``python -m scaling_search``: options, the run, what it says at its end; and ``family``."""
 
 from __future__ import annotations
 
