@@ -53,6 +53,7 @@ def _colours(series: list[str]) -> dict[str, Any]:
 
 def _panel(axes: Axes, rows: pd.DataFrame, colours: dict[str, Any]) -> None:
     """One line a series, each from the baseline where that is a series of its own."""
+    axes.set_xscale("log")
     start = rows[rows["series"] == "baseline"]
     drawn = [name for name in colours if (rows["series"] == name).any()]
     for i, name in enumerate(drawn):
@@ -65,7 +66,6 @@ def _panel(axes: Axes, rows: pd.DataFrame, colours: dict[str, Any]) -> None:
         )
     if len(start):
         _marks(axes, start, "baseline", 0, color="#24292f", marker="s")
-    axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 1.5, 2, 3, 5, 7)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: format_size(value))
@@ -77,10 +77,15 @@ def _panel(axes: Axes, rows: pd.DataFrame, colours: dict[str, Any]) -> None:
 
 
 def _marks(axes: Axes, rows: pd.DataFrame, label: str, shift: float, **style: Any) -> None:
-    """Marks with their standard errors, ``shift`` points to the right of where they belong."""
-    moved = ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
-    errors = 100 * rows["se"].astype(float).fillna(0) if "se" in rows else None
+    """Marks; with standard errors where there are any, then ``shift`` points to the right."""
+    accuracy = 100 * rows["accuracy"]
+    errors = 100 * rows["se"].astype(float).fillna(0) if "se" in rows else 0 * accuracy
+    moved = ScaledTranslation(shift / 72 if errors.any() else 0, 0, axes.figure.dpi_scale_trans)
     axes.errorbar(
-        rows["macs"], 100 * rows["accuracy"], yerr=errors, label=label, lw=0, ms=5, elinewidth=1.2,
-        capsize=2, transform=axes.transData + moved, zorder=3, **style,
+        rows["macs"], accuracy, yerr=errors if errors.any() else None, label=label, lw=0, ms=5,
+        elinewidth=1.2, capsize=2, transform=axes.transData + moved, zorder=3, **style,
     )  # fmt: skip
+    # What has a transform of its own is left out of the axes' limits.
+    axes.update_datalim([*zip(rows["macs"], accuracy - errors, strict=True)])
+    axes.update_datalim([*zip(rows["macs"], accuracy + errors, strict=True)])
+    axes.autoscale_view()

@@ -19,12 +19,12 @@ from models.spec import ArchSpec
 from scaling_search.coefficients import PAPER, Coefficients, parse_coefficients
 from scaling_search.studies import parse_shares
 from scaling_search.study_plan import STUDIES, Plan, growth, parse_factors, planned
-from trials.loop import Objective, Propose, SearchFailed, run_trials
+from trials.loop import Propose, SearchFailed, run_trials
 from trials.progress import Progress
-from trials.record import trial_seed
+from trials.record import Evaluation, trial_seed
 from trials.run import Run
 from trials.study import open_run
-from trials.view import Proposal
+from trials.view import Proposal, Record
 
 if TYPE_CHECKING:
     from trials.pool import Executor
@@ -124,7 +124,7 @@ def _splits(study: str, given: Sequence[str]) -> dict[str, tuple[float, float, f
 def _announced(plan: Plan, repeats: int) -> str:
     networks, costs = len(plan.networks), [entry.point.macs for _, entry in plan.entries]
     return (f"{networks} networks of {format_size(min(costs))} to {format_size(max(costs))} FLOPs, "
-            f"{repeats} trainings of each")  # fmt: skip
+            f"{repeats * networks} trainings")  # fmt: skip
 
 
 def _train(
@@ -135,7 +135,6 @@ def _train(
     executor: Callable[[], Executor],
 ) -> None:
     trials = args.repeats * len(plan.networks)
-    accuracy: Objective = lambda _, evaluation: [evaluation.accuracy]  # noqa: E731
     with (
         open_run(
             run_dir, settings, ["maximize"], from_json=ArchSpec.from_json, resume=args.resume,
@@ -145,12 +144,16 @@ def _train(
         Progress(run, trials) as progress,
     ):  # fmt: skip
         seconds = None if args.minutes is None else 60 * args.minutes
-        run_trials(run, _proposer(plan), runner, accuracy, trials, on_result=progress,
+        run_trials(run, _proposer(plan), runner, _accuracy, trials, on_result=progress,
                    max_seconds=seconds)  # fmt: skip
 
 
+def _accuracy(_: Record, evaluation: Evaluation) -> list[float]:
+    return [evaluation.accuracy]
+
+
 def _proposer(plan: Plan) -> Propose:
-    """Every network once, then every network again: a study that is cut short has equal repeats."""
+    """Every network once, then every one again: cut short, repeats differ by one at most."""
     networks = list(plan.networks.values())
     costs = {entry.point.spec.key: entry.cost for _, entry in plan.entries}
 
