@@ -8,7 +8,8 @@ first. Tasks: reward; noisy (reward, 0.4 points of noise on each training); hard
 (reward; only measured rows can be trained: a proposal is moved to the nearest that was not).
 Samplers are those of ``nas.samplers``, and three variants of auto: auto-8 (eight trainings in
 flight), auto-prior, auto-shuffled (the prior's accuracies shuffled). Finished runs are kept under
---out: an interrupted benchmark goes on where it was.
+--out, by task, sampler and seed: an interrupted benchmark goes on where it was. After a change to a
+sampler, choose another --out.
 
 Regret is the best reward that any search on the surrogate found minus the true reward of the best
 so far (noisy: of the recommended network), times 100. For front: percent of the best known
@@ -19,12 +20,13 @@ the last training (front: NSGA-II's) is reached.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import pickle
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +36,8 @@ from optuna.trial import TrialState
 
 from benchmarks.quality_report import write_report
 from benchmarks.surrogate import Surrogate, Table, scores, search_directly
+from models.command import count, parser
+from models.command import run as run_command
 from nas.objective import Objective
 from nas.prior import Prior
 from nas.samplers import NAMES, recommend, sampler
@@ -59,8 +63,8 @@ class World(NamedTuple):
     prior: Table
 
 
-def main() -> int:
-    args = parse()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     world = prepare(args.data, args.out)
@@ -70,25 +74,31 @@ def main() -> int:
         if not file.exists() or len(json.loads(file.read_text())["accuracy"]) < trials:
             start = time.perf_counter()
             found = run(world, task, name, seed, trials)
-            file.write_text(json.dumps({**found, "seconds": time.perf_counter() - start}))
+            keep(file, {**found, "seconds": time.perf_counter() - start})
             print(f"{file.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     write_report(args.out, list(args.aim), ideal, REFERENCES)
-    return 0
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=DATA, help="Accel-NASBench rows (%(default)s)")
-    parser.add_argument("--samplers", nargs="+", choices=(*NAMES, *VARIANTS),
+def keep(file: Path, facts: dict[str, object]) -> None:
+    """Write at once or not at all: an interrupted benchmark leaves no half file."""
+    half = file.with_suffix(".half")
+    half.write_text(json.dumps(facts))
+    half.replace(file)
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    command = parser("benchmarks.search_quality", __doc__ or "")
+    command.add_argument("--data", type=Path, default=DATA, help="Accel-NASBench rows")
+    command.add_argument("--samplers", nargs="+", choices=(*NAMES, *VARIANTS),
                         default=[name for name in (*NAMES, *VARIANTS) if name != "gp"])  # fmt: skip
-    parser.add_argument("--aim", nargs="+", choices=TASKS, default=TASKS)
-    parser.add_argument("--seeds", type=int, default=15)
-    parser.add_argument("--trials", type=int, default=300)
-    parser.add_argument("--quick", action="store_true", help="3 seeds, 60 trainings, few samplers")
-    parser.add_argument("--out", type=Path, default=Path("runs/search_quality"))
-    args = parser.parse_args()
+    command.add_argument("--aim", nargs="+", choices=TASKS, default=TASKS)
+    command.add_argument("--seeds", type=count, default=15, help="searches each")
+    command.add_argument("--trials", type=count, default=300, help="trainings each")
+    command.add_argument("--quick", action="store_true", help="3 seeds, 60 trainings, few samplers")
+    command.add_argument(
+        "--out", type=Path, default=Path("results/search-quality"), help="where runs are kept"
+    )
+    args = command.parse_args(argv)
     if args.quick:
         args.seeds, args.samplers, args.aim = 3, QUICK, ("reward", "hard", "front")
     return args
@@ -112,9 +122,11 @@ def prepare(data: Path, out: Path) -> World:
     table = Table.read(data, SPACE)
     order = np.random.default_rng(0).permutation(len(table.rows))
     prior, fitted = (table.take(part) for part in np.split(order, [len(order) // 4]))
-    kept = out / "surrogate.pickle"
-    if kept.exists() and kept.stat().st_mtime > data.stat().st_mtime:
+    kept = out / f"surrogate-{hashlib.sha256(data.read_bytes()).hexdigest()[:12]}.pickle"
+    if kept.exists():
         surrogate = pickle.loads(kept.read_bytes())
+    elif any(out.glob("surrogate-*.pickle")):
+        raise ValueError(f"{out} holds runs on other data than {data}: choose another --out")
     else:
         surrogate = Surrogate(SPACE, fitted)
         kept.write_bytes(pickle.dumps(surrogate))
@@ -142,7 +154,7 @@ def best_known(world: World, task: str, out: Path) -> dict[str, list[float]]:
             accuracy, costs = accuracy[inside], costs[inside]
         else:
             accuracy, costs = search_directly(world.surrogate, objective)
-        file.write_text(json.dumps({"accuracy": accuracy.tolist(), "cost": costs.tolist()}))
+        keep(file, {"accuracy": accuracy.tolist(), "cost": costs.tolist()})
     known: dict[str, list[float]] = json.loads(file.read_text())
     return known
 
@@ -160,7 +172,8 @@ def run(world: World, task: str, name: str, seed: int, trials: int) -> dict[str,
     picks: dict[int, int] = {}
     asked: list[tuple[optuna.Trial, Batch]] = []
     numbers: dict[int, int] = {}  # of trials → position among the trainings
-    free = set(range(len(world.table.rows)))
+    inside = objective.admits(SPACE.costs(world.table.rows).macs.astype(float))
+    free = set(np.flatnonzero(inside).tolist())  # rows of the table that were not trained yet
     while len(accuracy) < trials:
         while len(asked) < min(workers, trials - len(accuracy)):
             trial = study.ask()
@@ -168,7 +181,7 @@ def run(world: World, task: str, name: str, seed: int, trials: int) -> dict[str,
             asked.append((trial, SPACE.indices([choices])))
         trial, row = asked.pop(0)
         if task == "table":
-            at = nearest(world.table, row, free, objective)
+            at = nearest(world.table, row, free)
             free.discard(at)
             row, true = world.table.rows[at : at + 1], float(world.table.accuracy[at])
         else:
@@ -214,13 +227,12 @@ def prior_for(world: World, name: str, rng: np.random.Generator) -> Prior | None
     return None
 
 
-def nearest(table: Table, row: Batch, free: set[int], objective: Objective) -> int:
-    """The admissible row, not trained before, whose choices differ least."""
+def nearest(table: Table, row: Batch, free: set[int]) -> int:
+    """The row among ``free`` whose choices differ least."""
     left = np.array(sorted(free))
-    left = left[np.asarray(objective.admits(SPACE.costs(table.rows[left]).macs.astype(float)))]
     away = np.abs(SPACE.encode(table.rows[left]) - SPACE.encode(row)).sum(1)
     return int(left[np.argmin(away)])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

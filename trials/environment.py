@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -55,6 +56,8 @@ def child_environment(variables: dict[str, str]) -> Iterator[None]:
     Set around the start rather than in the child, where importing the evaluation's module may
     already have initialised torch. A Ctrl-C during the block reaches this process after it.
     """
+    # The first spawned process starts this one, which would unblock SIGINT on its way.
+    resource_tracker.ensure_running()
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

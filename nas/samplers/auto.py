@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 OPENING = 4  # trainings before the model decides
 BOLDNESS = 0.25  # of the prior's standard deviations that the opening's drawn functions have
-DRAWN = 1000  # random candidates that a search for the next one starts from
-CLIMBERS = 8  # of the best, whose neighbours are looked at
+DRAWN = 2000  # random candidates that a search for the next one starts from
+CLIMBERS = 16  # of the best, whose neighbours are looked at
 ROUNDS = 10
 ASSUMED = 0.7, 0.03  # accuracy and its spread before any training
 
