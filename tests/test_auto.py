@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 
 import numpy as np
 import optuna
@@ -174,25 +173,6 @@ def test_recommend_without_and_with_few_trials() -> None:
     rows = Candidates(searched, objective).draw(2, np.random.default_rng(0))
     study = filled(searched, objective, rows, np.array([0.5, 0.9]))
     assert recommend(study, searched, objective) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("aim", ["reward", "front"])
-@pytest.mark.parametrize(("trials", "seconds"), [(300, 1.0), (3000, 5.0)])
-def test_a_proposal_is_quick(trials: int, seconds: float, aim: str) -> None:
-    searched, objective = space("mnasnet"), Objective(400e6, aim)
-    candidates = Candidates(searched, objective)
-    rows = candidates.draw(trials, np.random.default_rng(0))
-    costs = searched.costs(rows)
-    truth = 0.5 + 0.02 * np.log(costs.params / costs.activations**0.5)
-    study = filled(searched, objective, rows, truth)
-    study.sampler = sampler("auto", searched, objective, seed=0)
-    took = []
-    for _ in range(3):
-        start = time.process_time()
-        step(study, searched, objective)
-        took.append(time.process_time() - start)
-    assert min(took) < seconds
 
 
 def test_a_batch_holds_no_network_twice() -> None:
