@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import optuna
 import pytest
@@ -11,7 +10,7 @@ from optuna.distributions import CategoricalDistribution
 from models.plan import plan
 from nas.objective import Objective
 from nas.pareto import hypervolume
-from nas.samplers import recommend, sampler
+from nas.samplers import recommend
 from nas.samplers.acquisition import expected_hypervolume_improvement, expected_improvement
 from nas.samplers.candidates import Candidates
 from nas.samplers.features import Features
