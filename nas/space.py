@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cost import Cost, parts
+from models.cost import Cost, Part, parts
 from models.families import family
 from models.scale import round_channels
 from models.spec import ArchSpec, StageSpec, Stem
@@ -208,7 +208,7 @@ class Space:
         """
         rows = batch if isinstance(batch, np.ndarray) else self.indices(batch)
         found = np.zeros((len(rows), len(self.stages) + 2, len(Cost._fields)), dtype=np.int64)
-        stem = parts(self.template)[0]
+        stem = self._stem_part
         found[:, 0] = stem.cost
         states = [(stem.channels, stem.side)]
         state = np.zeros(len(rows), dtype=np.int64)  # which of ``states`` comes in
@@ -222,22 +222,37 @@ class Space:
             table, leaving = [], []
             for one in codes:
                 incoming, own = divmod(int(one), math.prod(radix))
-                made = self._stage(i, tuple(int(x) for x in np.unravel_index(own, radix)))
-                part = parts(self._alone(made, *states[incoming]))[1]
+                row = tuple(int(index) for index in np.unravel_index(own, radix))
+                part = self._stage_part(i, row, states[incoming])
                 table.append(part.cost)
                 leaving.append((part.channels, part.side))
             found[:, i + 1] = np.array(table)[inverse]
             unique = sorted(set(leaving))
             state = np.array([unique.index(pair) for pair in leaving])[inverse]
             states = unique
-        last = self._stage(len(self.stages) - 1, (0,) * len(self.stages[-1].values))
-        ends = [replace(last, layers=1, channels=channels, stride=1) for channels, _ in states]
-        heads = [
-            parts(self._alone(end, *state))[-1].cost
-            for end, state in zip(ends, states, strict=True)
-        ]
-        found[:, -1] = np.array(heads)[state]
+        found[:, -1] = np.array([self._head_cost(*shape) for shape in states])[state]
         return found
+
+    @cached_property
+    def _stem_part(self) -> Part:
+        return parts(self.template)[0]
+
+    def _stage_part(self, i: int, row: tuple[int, ...], shape: tuple[int, int]) -> Part:
+        """The i-th stage made from ``row``, met by maps of that shape (channels, side)."""
+        key = ("part", i, row, shape)
+        if key not in self._memo:
+            self._memo[key] = parts(self._alone(self._stage(i, row), *shape))[1]
+        part: Part = self._memo[key]
+        return part
+
+    def _head_cost(self, channels: int, side: int) -> Cost:
+        key = ("head", channels, side)
+        if key not in self._memo:
+            last = self._stage(len(self.stages) - 1, (0,) * len(self.stages[-1].values))
+            end = replace(last, layers=1, channels=channels, stride=1)
+            self._memo[key] = parts(self._alone(end, channels, side))[-1].cost
+        cost: Cost = self._memo[key]
+        return cost
 
     def _alone(self, stage: StageSpec, channels: int, side: int) -> ArchSpec:
         """A network in which ``stage`` meets maps of that many channels and that side."""

@@ -10,6 +10,7 @@ from typing import Literal
 
 import optuna
 from optuna.trial import FrozenTrial
+from threadpoolctl import threadpool_limits
 
 from trials.pool import Executor
 from trials.record import Evaluation, Failure
@@ -139,7 +140,10 @@ class _Loop:
         return self.reason == "complete"
 
     def _begin(self, trial: optuna.Trial) -> bool:
-        proposal = self.propose(trial, self.run)
+        # A proposal's linear algebra is small: its threads would only wait for the cores on which
+        # the workers train, for seconds at a time.
+        with threadpool_limits(limits=1):
+            proposal = self.propose(trial, self.run)
         if proposal is None:
             self.run.put_back(trial)
             self.reason = "exhausted"

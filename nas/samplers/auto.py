@@ -33,7 +33,7 @@ from nas.space import Batch, Space
 if TYPE_CHECKING:
     from nas.prior import Prior
 
-OPENING = 4  # trainings before the model decides
+OPENING = 4  # trainings that are begun before the model decides
 BOLDNESS = 0.25  # of the prior's standard deviations that the opening's drawn functions have
 DRAWN = 2000  # random candidates that a search for the next one starts from
 CLIMBERS = 16  # of the best, whose neighbours are looked at
@@ -53,7 +53,8 @@ class Auto:
     def propose(
         self, study: optuna.Study, trial: FrozenTrial, history: History, rng: np.random.Generator
     ) -> Iterator[Batch]:
-        if len(history.finished) < OPENING:
+        # Workers must not prolong the opening: one result and what runs are enough to go on with.
+        if len(history.rows) < OPENING or not len(history.finished):
             score, starts = self._opening(len(history.rows), rng), history.rows[:0]
         else:
             score, starts = self._promise(history)
