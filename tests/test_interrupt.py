@@ -13,7 +13,7 @@ import pytest
 from tests.command import command
 
 ARGUMENTS = ("--data", "digits", "--trials", "6", "--proxy-images", "120", "--proxy-epochs", "1",
-             "--device", "cpu", "--workers", "1")  # fmt: skip
+             "--device", "cpu", "--workers", "2")  # fmt: skip
 
 
 @pytest.mark.slow
@@ -23,6 +23,8 @@ def test_ctrl_c_and_resume(tmp_path: Path) -> None:
         [sys.executable, "-m", "nas.search", *ARGUMENTS, "--out", str(out)],
         stderr=subprocess.PIPE,
         text=True,
+        # A shell starts background jobs with SIGINT ignored, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert driver.stderr is not None
     for line in driver.stderr:  # the first trial has finished

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 OPENING = 4  # trainings that are begun before the model decides
 BOLDNESS = 0.25  # of the prior's standard deviations that the opening's drawn functions have
+SPREAD = 1.2  # the same once ``OPENING`` are begun and none has finished: workers must differ
 DRAWN = 2000  # random candidates that a search for the next one starts from
 CLIMBERS = 16  # of the best, whose neighbours are looked at
 ROUNDS = 10
@@ -68,6 +69,7 @@ class Auto:
     def _opening(self, number: int, rng: np.random.Generator) -> Score:
         """A function drawn from the prior; its mean for trial 0."""
         drawn = _linear_draw(self.see(self._candidates.space.random(1, rng)).groups, rng)
+        boldness = BOLDNESS if number < OPENING else SPREAD
         aim, limit = self._candidates.objective, np.inf
         if aim.aim == "front":
             share = (1, 0, 0.5, 0.25, 0.75, 0.125, 0.625, 0.375, 0.875)[number % 9]
@@ -78,7 +80,7 @@ class Auto:
             guess = data.guess
             if number and aim.aim != "front":
                 for name, weights in drawn.items():
-                    guess = guess + BOLDNESS * data.groups[name] @ weights
+                    guess = guess + boldness * data.groups[name] @ weights
             accuracy = ASSUMED[0] + ASSUMED[1] * guess
             if aim.aim == "front":
                 return np.where(costs <= limit, accuracy, accuracy - costs / limit)
