@@ -89,7 +89,7 @@ def needed(values: list[Floats], goal: float) -> list[str]:
         float(np.argmax(value >= goal) + 1) if (value >= goal).any() else np.inf for value in values
     ]
     low, middle, high = np.quantile(reached, [0.25, 0.5, 0.75], method="higher")
-    shown = [f"{x:.0f}" if np.isfinite(x) else "–" for x in (middle, low, high)]
+    shown = [f"{x:.0f}" if np.isfinite(x) else "∞" for x in (middle, low, high)]
     return [f"{shown[0]} ({shown[1]}–{shown[2]})"]
 
 
