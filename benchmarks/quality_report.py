@@ -12,6 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from nas.objective import Objective
@@ -21,6 +22,7 @@ Floats = NDArray[np.float64]
 AT = (20, 50, 60, 100, 200, 300)
 BUDGET = 400e6
 WORST = (0.45, BUDGET)  # of the hypervolume: least accuracy, greatest cost
+FLOOR = 0.02  # of what is drawn: log scales have no zero
 Known = dict[str, dict[str, list[float]]]
 
 
@@ -107,22 +109,28 @@ def summaries(loss: list[Floats]) -> list[str]:
 
 
 def draw(curves: dict[str, dict[str, list[Floats]]], path: Path) -> None:
-    """A panel a task: medians, quartiles shaded."""
-    columns = len(curves)
-    figure, axes = plt.subplots(1, columns, figsize=(4.4 * columns, 3.8), squeeze=False)
+    """A panel a task: medians, quartiles shaded; losses below ``FLOOR`` are drawn there."""
+    figure, axes = plt.subplots(2, 3, figsize=(13, 7.5))
+    panels = axes.flatten()
     colours: dict[str, str] = defaultdict(lambda: f"C{len(colours)}")
-    for axis, (task, found) in zip(axes[0], curves.items(), strict=True):
+    for axis, (task, found) in zip(panels, curves.items(), strict=False):
         for name, loss in found.items():
             length = min(len(one) for one in loss)
-            stack = np.array([one[:length] for one in loss])
+            stack = np.maximum([one[:length] for one in loss], FLOOR)
             at = np.flatnonzero(np.isfinite(stack).all(0))
             low, middle, high = np.quantile(stack[:, at], [0.25, 0.5, 0.75], axis=0)
-            axis.plot(at + 1, middle, label=name, color=colours[name])
-            axis.fill_between(at + 1, low, high, color=colours[name], alpha=0.15, linewidth=0)
+            dashes = "--" if "-" in name else "-"  # variants of auto may coincide with it
+            axis.plot(at + 1, middle, dashes, label=name, color=colours[name])
+            axis.fill_between(at + 1, low, high, color=colours[name], alpha=0.12, linewidth=0)
         axis.set(title=task, xlabel="trainings", xscale="log", yscale="log")
         axis.set_ylabel("hypervolume missing, %" if task == "front" else "regret, points")
-    for axis in axes[0]:
-        axis.legend(fontsize=7, frameon=False)
+        for ruler in (axis.xaxis, axis.yaxis):
+            ruler.set_major_formatter("{x:g}")
+            ruler.set_minor_formatter("")
+    handles = {name: Line2D([], [], color=colour) for name, colour in colours.items()}
+    for axis in panels[len(curves) :]:
+        axis.axis("off")
+    panels[-1].legend(handles.values(), handles.keys(), loc="center", frameon=False)
     figure.tight_layout()
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -11,10 +11,10 @@ flight), auto-prior, auto-shuffled (the prior's accuracies shuffled). Finished r
 --out, by task, sampler and seed: an interrupted benchmark goes on where it was. After a change to a
 sampler, choose another --out.
 
-Regret is the best reward that any search on the surrogate found minus the true reward of the best
-so far (noisy: of the recommended network), times 100. For front: percent of the best known
-hypervolume that is missing. "needed" is the number of trainings after which TPE's median value at
-the last training (front: NSGA-II's) is reached.
+Regret is the best reward that evolution directly on the surrogate found minus the true reward of
+the best network so far (noisy: of the recommended one), times 100. For front: percent of the best
+known hypervolume that is missing. "needed" is the number of trainings until the best true value so
+far reaches the median of TPE's last (front: NSGA-II's); ∞ is never within the trainings run.
 """
 
 from __future__ import annotations

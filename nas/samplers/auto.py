@@ -72,7 +72,7 @@ class Auto:
         boldness = BOLDNESS if number < OPENING else SPREAD
         aim, limit = self._candidates.objective, np.inf
         if aim.aim == "front":
-            share = (1, 0, 0.5, 0.25, 0.75, 0.125, 0.625, 0.375, 0.875)[number % 9]
+            share = (0.5, 0, 0.75, 0.25, 0.875, 0.125, 0.625, 0.375)[number % 8]
             limit = aim.budget * (aim.low + (aim.high - aim.low) * max(share, 0.1))
 
         def score(rows: Batch, costs: Floats) -> Floats:
