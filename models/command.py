@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -38,6 +39,11 @@ def count(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r:.60} is not a whole number of at least 1")
+
+
+def file_name(text: str) -> str:
+    """``text`` as the name of one file: a network's name may hold slashes and anything else."""
+    return re.sub(r"[^\w.+-]+", "-", text).strip("-.")[:100] or "unnamed"
 
 
 def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:

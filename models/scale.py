@@ -81,7 +81,7 @@ def round_layers(layers: int, depth: float, rounding: str = "ceil") -> int:
 
 
 def _scaled(stage: StageSpec, layers: int, width: float, before: int, divisor: int) -> StageSpec:
-    divisor = _stage_divisor(stage, divisor)
+    divisor = stage_divisor(stage, divisor)
     if not isinstance(stage.channels, tuple):
         channels = round_channels(stage.channels, width, divisor)
         return replace(stage, layers=layers, channels=channels)
@@ -98,7 +98,7 @@ def _scaled(stage: StageSpec, layers: int, width: float, before: int, divisor: i
     return replace(stage, layers=layers, channels=widths)
 
 
-def _stage_divisor(stage: StageSpec, divisor: int) -> int:
+def stage_divisor(stage: StageSpec, divisor: int) -> int:
     """The least multiple of ``divisor`` at which the hidden width splits into the groups."""
     if stage.groups == 1:
         return divisor

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.command import count, parser, size
+from models.cost import cost
 from models.sizes import format_size
 from models.spec import ArchSpec
 from nas.objective import AIMS
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )  # fmt: skip
     except SearchFailed as error:
         raise SystemExit(f"error: {error}") from None
-    write(found, run_dir)
+    write(found, run_dir, args.storage)
     print(summary(found, run_dir))
 
 
@@ -87,12 +88,12 @@ def _prior(path: Path, searched: Space) -> Prior:
     return prior_of(((r.spec, r.evaluation.accuracy) for r in records if r.evaluation), searched)
 
 
-def write(found: Result, run_dir: Path) -> None:
+def write(found: Result, run_dir: Path, storage: str | None = None) -> None:
     """baseline.json, trials.csv, pareto.csv and the report."""
     from reports.nas import report
 
     (run_dir / "baseline.json").write_text(found.best.spec.to_json() + "\n")
-    report(run_dir)
+    report(run_dir, storage)
 
 
 def summary(found: Result, run_dir: Path) -> str:
@@ -102,7 +103,7 @@ def summary(found: Result, run_dir: Path) -> str:
     lines = [
         f"best of {len(found.trials)} trials ({failed} failed): {best.spec.name}",
         f"  proxy accuracy {best.accuracy:.4f} (validation split), "
-        f"{format_size(best.cost)} multiply-adds, reward {best.reward:.4f}",
+        f"{format_size(cost(best.spec).macs)} multiply-adds, reward {best.reward:.4f}",
         f"baseline: {run_dir / 'baseline.json'}",
         f"report:   {run_dir / 'report.html'}",
         f"next:     python -m scaling_search --target-flops 2x --baseline {run_dir}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -103,3 +104,17 @@ def parse_coefficients(text: str) -> Coefficients:
             f"{text!r:.80} is not three coefficients: write α,β,γ such as 1.2,1.1,1.15"
         ) from None
     return Coefficients(alpha, beta, gamma)
+
+
+def read_coefficients(text: str) -> Coefficients:
+    """As ``parse_coefficients``, of the file that ``text`` names where there is one.
+
+    Raises ValueError for anything else, naming the file.
+    """
+    path = Path(text)
+    if not path.is_file():
+        return parse_coefficients(text)
+    try:
+        return parse_coefficients(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{text} is no coefficients.json of a scaling search: {error}") from None

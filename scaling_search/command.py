@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from models.cost import cost
 from models.sizes import format_size, parse_target
 from models.spec import ArchSpec
 from scaling_search import family
-from scaling_search.coefficients import PAPER, Coefficients, parse_coefficients
+from scaling_search.coefficients import PAPER, read_coefficients
 from scaling_search.result import Result
 from scaling_search.samplers import METHODS
 from scaling_search.scalable import SpecBaseline
@@ -133,7 +132,7 @@ def make_family(argv: Sequence[str]) -> None:
     args = made.parse_args(argv)
     spec = choose(args.baseline)
     baseline = SpecBaseline(spec, args.depth_rounding)
-    chosen = _coefficients(args.coefficients)
+    chosen = read_coefficients(args.coefficients)
     phis = _numbers(args.phi)
     if args.targets:
         targets = [parse_target(text, cost(spec).macs) for text in args.targets.split(",")]
@@ -155,16 +154,6 @@ def _write_onnx(spec: ArchSpec, path: Path) -> None:
 
     export(spec, path, "onnx")
     print(path)
-
-
-def _coefficients(text: str) -> Coefficients:
-    path = Path(text)
-    if not path.is_file():
-        return parse_coefficients(text)
-    try:
-        return Coefficients.from_dict(json.loads(path.read_text("utf-8"))["coefficients"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{text} is no coefficients.json of a scaling search ({error})") from None
 
 
 def _numbers(text: str) -> list[float]:

@@ -13,8 +13,8 @@ from functools import cache
 from typing import Any, Protocol
 
 from models.cost import cost, parts
-from models.scale import scale
-from models.spec import ArchSpec, StageSpec, Stem, round_half_up
+from models.scale import scale, stage_divisor
+from models.spec import ArchSpec, StageSpec, Stem
 from scaling_search.coefficients import Multipliers
 
 
@@ -145,7 +145,7 @@ class SpecBaseline:
     def width_steps(self, candidate: ArchSpec) -> Iterator[ArchSpec]:
         """One stage a divisor wider or narrower, all of its layers alike."""
         for index, stage in enumerate(candidate.stages):
-            step = _divisor(stage, candidate.divisor)
+            step = stage_divisor(stage, candidate.divisor)
             for change in (-step, step):
                 if min(stage.widths) + change >= step:
                     yield _with_stage(candidate, index, _shifted(stage, change))
@@ -195,10 +195,3 @@ def _shifted(stage: StageSpec, change: int) -> StageSpec:
     if isinstance(stage.channels, tuple):
         return replace(stage, channels=tuple(width + change for width in stage.channels))
     return replace(stage, channels=stage.channels + change)
-
-
-def _divisor(stage: StageSpec, divisor: int) -> int:
-    """As ``models.scale`` rounds: the hidden width must split into the groups."""
-    if stage.groups == 1:
-        return divisor
-    return math.lcm(divisor, max(1, round_half_up(stage.groups / stage.expansion)))

@@ -16,7 +16,7 @@ from models.choose import choose
 from models.command import count, parser
 from models.sizes import format_size
 from models.spec import ArchSpec
-from scaling_search.coefficients import PAPER, Coefficients, parse_coefficients
+from scaling_search.coefficients import PAPER, read_coefficients
 from scaling_search.studies import parse_shares
 from scaling_search.study_plan import STUDIES, Plan, growth, parse_factors, planned
 from trials.loop import Propose, SearchFailed, run_trials
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = options().parse_args(argv)
     ladders = parse_factors(args.study, args.factors)
     specs = _chosen(args.baselines)
-    coefficients = _coefficients(args.coefficients)
+    coefficients = read_coefficients(args.coefficients)
     splits = _splits(args.study, args.shares)
     evaluator, data = prepare(args, growth=growth(args.study, ladders))
     specs = {
@@ -108,11 +108,6 @@ def _chosen(text: str) -> dict[str, ArchSpec]:
     if len(set(names)) < len(names):
         raise ValueError(f"--baselines {text!r:.80} names one baseline twice: name each once")
     return {name: choose(name) for name in names}
-
-
-def _coefficients(text: str) -> Coefficients:
-    path = Path(text)
-    return parse_coefficients(path.read_text("utf-8") if path.is_file() else text)
 
 
 def _splits(study: str, given: Sequence[str]) -> dict[str, tuple[float, float, float]]:

@@ -26,12 +26,16 @@ def test_ctrl_c_and_resume(tmp_path: Path) -> None:
         # A shell starts background jobs with SIGINT ignored, which children inherit.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    assert driver.stderr is not None
-    for line in driver.stderr:  # the first trial has finished
-        if "/6 trials" in line:
-            break
-    driver.send_signal(signal.SIGINT)
-    rest = driver.communicate(timeout=120)[1]
+    with driver:
+        try:
+            assert driver.stderr is not None
+            for line in driver.stderr:  # the first trial has finished
+                if "/6 trials" in line:
+                    break
+            driver.send_signal(signal.SIGINT)
+            rest = driver.communicate(timeout=120)[1]
+        finally:
+            driver.kill()  # a driver that does not end must not trouble the tests after this one
     assert driver.returncode == 130, rest
     assert "--resume" in rest
     assert "Traceback" not in rest

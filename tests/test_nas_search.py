@@ -12,7 +12,7 @@ import pytest
 from models.cost import cost
 from models.plan import plan
 from models.spec import ArchSpec
-from nas.command import main
+from nas.command import main, write
 from nas.search import search
 from nas.space import space
 from tests.command import assert_refused, command, in_process
@@ -88,6 +88,13 @@ def test_another_search_in_the_same_directory_is_refused(tmp_path: Path) -> None
         search(MBCONV, stub, trials=2, sampler="random", run_dir=tmp_path / "run")
     with pytest.raises(ValueError, match="objective"):
         search(MBCONV, stub, 300e6, 2, "random", run_dir=tmp_path / "run", resume=True)
+
+
+def test_a_run_in_a_database_gets_its_report(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    found = search(MBCONV, stub, trials=3, sampler="random", run_dir=tmp_path / "run", storage=url)
+    write(found, tmp_path / "run", url)
+    assert found.best.spec.name in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_failures_are_recorded_and_the_search_goes_on() -> None:

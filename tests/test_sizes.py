@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.command import file_name
 from models.sizes import format_size, parse_size, parse_target
 
 
@@ -57,3 +58,13 @@ def test_format() -> None:
     assert [
         format_size(v) for v in (385_814_752, 1_827_141_392, 999_999_999, 37_745_884_192, 5)
     ] == ["386M", "1.83G", "1.00G", "37.7G", "5"]
+
+
+@given(st.text(max_size=200))
+def test_any_name_becomes_one_file_name(text: str) -> None:
+    """A network's name comes from a file that anybody may have written."""
+    name = file_name(text)
+    assert 0 < len(name) <= 100
+    assert not {"/", "\\", "\0"} & set(name)
+    assert not name.startswith(".")
+    assert file_name("nas-400M-mnist") == "nas-400M-mnist"

@@ -12,9 +12,8 @@ import torch
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from models.command import count, parser, run
+from models.command import count, file_name, parser, run
 from models.sizes import format_size
-from models.spec import ArchSpec
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -55,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         start = initialised(spec, weights)
         # A rate for random weights would first undo what these have learned.
         recipe = replace(recipe, lr=recipe.lr / 10)
-    out = args.out or Path("runs") / f"train-{spec.name}-{data.name}"
+    out = args.out or Path("runs") / file_name(f"train-{spec.name}-{data.name}")
     out.mkdir(parents=True, exist_ok=True)
     print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
     with tqdm(total=args.epochs, unit="epoch", file=sys.stderr) as bar:
@@ -70,7 +69,6 @@ def main(argv: Sequence[str] | None = None) -> None:
               out / "weights.safetensors")  # fmt: skip
     (out / "spec.json").write_text(spec.to_json() + "\n")
     (out / "evaluation.json").write_text(json.dumps(found.to_dict(), indent=1) + "\n")
-    ArchSpec.from_json((out / "spec.json").read_text())
     print(f"test accuracy {found.accuracy:.4f} after {args.epochs} epochs, "
           f"{found.seconds / 60:.1f} minutes: {out}")  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from models.command import count
+from models.command import count, file_name
 from training.data import Data, native_size
 from training.evaluator import Evaluator, Source, proxy_recipe
 from training.recipe import Recipe
@@ -110,7 +110,7 @@ def run_directory(args: argparse.Namespace, name: str) -> Path:
     """--out, or ``runs/NAME``, with a number where that is taken; the newest to resume."""
     if args.out is not None:
         return Path(args.out)
-    root = Path("runs")
+    root, name = Path("runs"), file_name(name)
     taken = [path for path in [root / name, *root.glob(f"{name}-[0-9]*")] if path.exists()]
     if args.resume:
         return max(taken, key=lambda path: path.stat().st_mtime, default=root / name)
