@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import plan as p
-from models.spec import ArchSpec
+from models.cost import cost
+from models.memory import free_host_bytes, gigabytes
+from models.spec import MAX_RESOLUTION, ArchSpec
 
 
 class Network(nn.Module):
@@ -36,11 +39,28 @@ class Network(nn.Module):
 
 
 def build(spec: ArchSpec) -> nn.Module:
-    """The network as a module, with fresh weights from torch's global generator."""
+    """The network as a module, with fresh weights from torch's global generator.
+
+    Raises MemoryError where the weights alone do not fit into the memory that is free.
+    """
+    _check_memory(spec)
     network = Network(spec)
     for module in network.modules():
         _initialise(module, spec.norm == "layer")
     return network
+
+
+def _check_memory(spec: ArchSpec) -> None:
+    """A spec of a hundred bytes can ask for terabytes, of which the system promises too many."""
+    if torch.get_default_device().type != "cpu":
+        return
+    need = 4 * cost(replace(spec, resolution=MAX_RESOLUTION)).params
+    free = free_host_bytes()
+    if free is not None and need > free:
+        raise MemoryError(
+            f"the weights of {spec.name!r:.80} take {gigabytes(need)} and {gigabytes(free)} of "
+            "memory is free: choose a smaller network"
+        )
 
 
 def _initialise(module: nn.Module, layer_norm: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from models.families import family
@@ -13,7 +14,7 @@ def choose(text: str) -> ArchSpec:
 
     Raises ValueError, naming the value, where it is none of these.
     """
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))  # Path's own raises RuntimeError for an unknown user
     if path.is_dir():
         found = path / "baseline.json"
         if not found.is_file():

@@ -7,7 +7,10 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
+from models.memory import is_out_of_memory
 from models.sizes import parse_size
+
+_CLEAR = (ValueError, OSError, FloatingPointError)  # their messages say what is amiss
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -47,13 +50,18 @@ def file_name(text: str) -> str:
 
 
 def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
-    """``main``'s exit code: 0; 2 with one line for bad input; 130 for Ctrl-C."""
+    """``main``'s exit code: 0; 2 with one line for bad input; 130 for Ctrl-C.
+
+    Bad input is also a network that does not fit into memory or whose training diverges.
+    """
     try:
         main(argv)
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("stopped; what has finished is kept: go on with --resume", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not isinstance(error, _CLEAR) and not is_out_of_memory(error):
+            raise
+        print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        return 2
     return 0

@@ -27,7 +27,7 @@ def family(name: str) -> ArchSpec:
             try:
                 numbers = [float(part) for part in name[len(prefix) + 1 :].split("-")]
                 return replace(rule(*numbers), name=name)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, ArithmeticError):
                 break
     near = difflib.get_close_matches(name, names(), n=3, cutoff=0.3) or names()[:3]
     raise ValueError(

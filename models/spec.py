@@ -150,6 +150,8 @@ class ArchSpec:
         object.__setattr__(self, "stages", tuple(self.stages))
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 200:
             raise ValueError(f"name {self.name!r:.60} is not a text of 1 to 200 characters")
+        if any("\ud800" <= letter <= "\udfff" for letter in self.name):
+            raise ValueError(f"name {self.name!r:.60} cannot be written as UTF-8: half a character")
         if not self.stages:
             raise ValueError("a network needs at least one stage: stages is empty")
         layers = sum(stage.layers for stage in self.stages)

@@ -78,3 +78,9 @@ class Objective:
     def admits(self, cost: Number) -> bool | NDArray[np.bool_]:
         """Whether a network of that cost may be trained, elementwise."""
         return (self.low * self.budget <= cost) & (cost <= self.high * self.budget)
+
+    def outside(self, cost: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far outside the window, as a ratio's logarithm, elementwise; 0 inside."""
+        cost = np.maximum(cost, 1e-300)
+        low, high = max(self.low * self.budget, 1e-300), self.high * self.budget
+        return np.maximum(0, np.maximum(np.log(cost / high), np.log(low / cost)))

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,9 +22,12 @@ from numpy.typing import NDArray
 
 from models.spec import ArchSpec
 from nas.space import Batch, Choices, Space, Value
+from trials.study import read_run
 
 ACCURACY = ("accuracy", "imagenet_top1_percent")
 FEWEST = 5
+_GREATEST = 1e100  # an accuracy in any unit; squares of it are still numbers
+_MOST_BYTES = 1 << 27  # of a table: over a million networks
 _BLOCK = re.compile(r"e(\d+)k(\d+)l(\d+)se(\d+)")
 
 
@@ -30,27 +35,38 @@ _BLOCK = re.compile(r"e(\d+)k(\d+)l(\d+)se(\d+)")
 class Prior:
     """``rows`` (N, D) of a space and ``accuracy`` (N,) in any unit in which more is better.
 
+    ``name`` says where the table is from: a file's name, or a run directory's.
+
     Raises ValueError for fewer than five rows, lengths that differ, accuracies that are not
     finite or all equal.
     """
 
     rows: Batch
     accuracy: NDArray[np.float64]
+    name: str = "table"
 
     def __post_init__(self) -> None:
         if len(self.rows) != len(self.accuracy):
             raise ValueError(f"{len(self.rows)} rows and {len(self.accuracy)} accuracies")
         if len(self.rows) < FEWEST:
             raise ValueError(f"a prior of {len(self.rows)} networks: at least {FEWEST} are needed")
-        if not np.isfinite(self.accuracy).all():
+        if not (np.abs(self.accuracy) < _GREATEST).all():
             raise ValueError("a prior's accuracies must be finite numbers: leave failed rows out")
         if np.ptp(self.accuracy) == 0:
             raise ValueError(
                 f"all of the prior's accuracies are {self.accuracy[0]}: none is better"
             )
 
+    @property
+    def label(self) -> str:
+        """The name and a digest of all that a search learns from it: what a run records."""
+        content = np.ascontiguousarray(self.rows, "<i8").tobytes()
+        content += np.ascontiguousarray(self.accuracy, "<f8").tobytes()
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        return f"{self.name} ({len(self.rows)} networks, {digest})"
 
-def prior_of(trained: Iterable[tuple[ArchSpec, float]], space: Space) -> Prior:
+
+def prior_of(trained: Iterable[tuple[ArchSpec, float]], space: Space, name: str = "table") -> Prior:
     """A prior from networks and their accuracies, as an earlier run has them.
 
     Networks count by their stages: resolution, classes and head may be others than ``space``'s.
@@ -61,7 +77,19 @@ def prior_of(trained: Iterable[tuple[ArchSpec, float]], space: Space) -> Prior:
         choices = space.choices_of(replace(space.template, stages=spec.stages))
         if choices is not None:
             found.append((choices, accuracy))
-    return _prior(found, space)
+    return _prior(found, space, name)
+
+
+def load_prior(path: Path, space: Space) -> Prior:
+    """The prior in a run directory of ``nas.search``, or in a table (``read_prior``).
+
+    Raises ValueError where neither can be read.
+    """
+    if not path.is_dir():
+        return read_prior(path, space)
+    records = read_run(path, from_json=ArchSpec.from_json).finished()
+    trained = ((r.spec, r.evaluation.accuracy) for r in records if r.evaluation)
+    return prior_of(trained, space, path.resolve().name)
 
 
 def read_prior(path: Path, space: Space) -> Prior:
@@ -74,13 +102,28 @@ def read_prior(path: Path, space: Space) -> Prior:
     Raises ValueError, with the line, for anything else.
     """
     try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        lines = list(csv.DictReader(io.StringIO(data.decode())))
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        lines = csv.DictReader(io.StringIO(_text(path), newline=""))
+        found, accuracies = _rows(lines, path, space)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} cannot be read as a CSV table: {error}") from None
-    columns = set(lines[0]) if lines else set()
+    return Prior(found, accuracies, path.name)
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        # Read to the limit and no further: a small zipped file can hold gigabytes.
+        data = (gzip.GzipFile(fileobj=file) if zipped else file).read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise ValueError(f"{path} holds more than {_MOST_BYTES:,} bytes: give a part of the table")
+    return data.decode("utf-8-sig")
+
+
+def _rows(
+    lines: csv.DictReader[str], path: Path, space: Space
+) -> tuple[Batch, NDArray[np.float64]]:
+    columns = set(lines.fieldnames or ())
     column = next((name for name in ACCURACY if name in columns), None)
     forms = {"architecture", "spec"} & columns
     if column is None or not (forms or set(space.names) <= columns):
@@ -88,15 +131,14 @@ def read_prior(path: Path, space: Space) -> Prior:
             f"{path} has the columns {sorted(map(str, columns))[:12]}: a prior needs {ACCURACY[0]}"
             f", and architecture, spec or all of {space.names[0]} … {space.names[-1]}"
         )
-    found: list[tuple[Choices, float]] = []
+    rows, accuracies = [], []
     for number, line in enumerate(lines, start=2):
         try:
-            choices = _choices(line, space)
-            space.indices([choices])
-            found.append((choices, float(line[column])))
+            rows.append(space.indices([_choices(line, space)]))
+            accuracies.append(float(line[column]))
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
-    return _prior(found, space)
+    return np.concatenate(rows or [space.indices([])]), np.array(accuracies, dtype=float)
 
 
 def accel_nasbench_choices(text: str) -> Choices:
@@ -137,6 +179,6 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _prior(found: list[tuple[Choices, float]], space: Space) -> Prior:
+def _prior(found: list[tuple[Choices, float]], space: Space, name: str) -> Prior:
     rows = space.indices([choices for choices, _ in found])
-    return Prior(rows, np.array([accuracy for _, accuracy in found], dtype=float))
+    return Prior(rows, np.array([accuracy for _, accuracy in found], dtype=float), name)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,13 @@ import optuna
 from models.cost import cost as price
 from models.spec import ArchSpec
 from nas import samplers
+from nas.costing import LATENCY, Costing
+from nas.latency import Latency
 from nas.objective import Objective
 from nas.result import Result, result
 from nas.samplers import SpaceExhausted
 from nas.samplers.auto import recommend
+from nas.samplers.candidates import Candidates
 from nas.space import Space
 from trials.loop import run_trials
 from trials.pool import Executor, InProcess, ProcessPool
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from nas.prior import Prior
 
 Evaluate = Callable[[ArchSpec, int], Evaluation | float]
-CostOf = str | Callable[[ArchSpec], float]
+CostOf = str | Callable[[ArchSpec], float] | Latency
 # (run, trials, score of a record) → a context manager that sees each finished record
 Progress = Callable[
     [Run, int, Callable[[Record], float]], AbstractContextManager[Callable[[Record], None]]
@@ -62,6 +65,7 @@ def search(
     low: float = 0.5,
     high: float = 1.0,
     prior: Prior | None = None,
+    trust: float = 1.0,
     workers: int = 1,
     executor: Callable[[], Executor] | None = None,
     storage: str | None = None,
@@ -77,7 +81,10 @@ def search(
                 T acts through the window, ``low``·T to ``high``·T, of costs that may be trained
     aim, w, over    as ``nas.objective.Objective``
     sampler     a name of ``nas.samplers.NAMES``
-    cost        "macs", "params", "activations" or a function of the spec
+    cost        "macs", "params", "activations", a function of the spec, or a
+                ``nas.latency.Latency``, of which the budget is then seconds
+    trust       in (0, 1], how far sampler auto trusts ``evaluate`` against what parameters alone
+                say: 1 where accuracies are real, less for short trainings (``docs/proxy.md``)
     run_dir     where the study is kept, so that ``resume`` can go on with it; None: in memory
     workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
                 ``executor`` makes another kind of runner, once the arguments have been checked
@@ -94,7 +101,9 @@ def search(
         "template": space.template.key,
         "objective": asdict(objective),
         "sampler": sampler,
-        "cost": cost if isinstance(cost, str) else getattr(cost, "__name__", "function"),
+        **_cost_facts(cost),
+        "prior": prior.label if prior else None,
+        "trust": trust,
         "seed": seed,
         **(settings or {}),
     }
@@ -107,15 +116,17 @@ def search(
                 identity=tuple(facts),
             )
         )  # fmt: skip
-        run.study.sampler = samplers.sampler(
-            sampler, space, objective, seed=seed, cost=cost, prior=prior
+        counted = _latencies(cost, space, objective, run) if isinstance(cost, Latency) else cost
+        made = samplers.sampler(
+            sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust
         )
+        run.study.sampler = made
         pool = executor() if executor else _executor(evaluate, workers)
         stack.callback(pool.close)
         shown = progress(run, trials, partial(_reward, objective)) if progress else None
         run_trials(
             run,
-            _propose(space, cost),
+            _propose(made.candidates),
             pool,
             lambda record, found: objective.values(found.accuracy, record.cost["cost"]),
             trials,
@@ -124,21 +135,37 @@ def search(
         )
         chosen = None
         if sampler == "auto" and any(record.evaluation for record in run.finished()):
-            chosen = recommend(run.study, space, objective, cost, prior)
+            chosen = recommend(run.study, space, objective, counted, prior, trust)
         return result(run.finished(), objective, chosen)
 
 
-def _propose(space: Space, cost: CostOf) -> Callable[[optuna.Trial, Run], Proposal | None]:
+def _cost_facts(cost: CostOf) -> dict[str, Any]:
+    if isinstance(cost, Latency):
+        return {"cost": LATENCY, "latency": cost.facts}
+    name = cost if isinstance(cost, str) else getattr(cost, "__name__", "function")
+    return {"cost": name, "latency": None}
+
+
+def _latencies(how: Latency, space: Space, objective: Objective, run: Run) -> Costing:
+    if run.shared:  # several drivers would measure the sample at once, and disturb each other
+        replace(how, measure=None).costing(space, objective, run.study, run.seed)
+    return how.costing(space, objective, run.study, run.seed)
+
+
+def _propose(candidates: Candidates) -> Callable[[optuna.Trial, Run], Proposal | None]:
+    space, costing = candidates.space, candidates.costing
+
     def propose(trial: optuna.Trial, _: Run) -> Proposal | None:
         try:
             for name, values in space.choices.items():
                 trial.suggest_categorical(name, values)
         except SpaceExhausted:
             return None
-        spec = space.spec(trial.params)
-        prices = price(spec)
-        paid = getattr(prices, cost) if isinstance(cost, str) else float(cost(spec))
-        return Proposal(spec, {"cost": paid, **prices._asdict()})
+        row = space.indices([trial.params])[0]
+        spec = space.spec_of(row)
+        paid = {"cost": costing.settle(row), **price(spec)._asdict(), **costing.details(row)}
+        attrs = {"refused": candidates.refused} if candidates.refused else {}
+        return Proposal(spec, paid, attrs)
 
     return propose
 

@@ -37,7 +37,13 @@ def _again(argv: Sequence[str]) -> None:
     args = made.parse_args(argv)
     kind = read_header(args.run).settings["kind"]
     report = {"nas": nas.report, "study": study.report}.get(kind, scaling.report)
-    print(report(args.run, args.storage))
+    try:
+        print(report(args.run, args.storage))
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{args.run} lacks what a report needs ({error!r:.200}): restore it from a copy, or "
+            "use the version that wrote it"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from matplotlib.tri import Triangulation
 from models.sizes import format_size
 from nas.result import Candidate
 from scaling_search.result import Result
-from scaling_search.simplex import MESH, mesh
+from scaling_search.simplex import MESH, mesh, multiples
 
 CHOSEN, FRONT, PLAIN, SCALE = "#d1242f", "#1f6feb", "#8c959f", "#57606a"
 DPI = 130
@@ -47,10 +47,12 @@ def pareto(
     unit: str,
     window: tuple[float, float],
     chance: float | None,
+    text: Callable[[float], str] = format_size,
 ) -> None:
     """Accuracy against cost: every trained network, the front, the chosen one.
 
-    ``known`` networks are marked at their cost only: they were not trained here.
+    ``known`` networks are marked at their cost only: they were not trained here. ``text`` writes a
+    cost.
     """
     figure, axes = new_figure()
     axes.axvspan(*window, color=FRONT, alpha=0.05, lw=0, label="window of costs")
@@ -68,7 +70,7 @@ def pareto(
         axes.axhline(chance, color=SCALE, lw=1, ls=":")
     axes.set_xlabel(unit)
     axes.set_ylabel("proxy accuracy (validation split)")
-    axes.xaxis.set_major_formatter(lambda value, _: format_size(value) if value > 0 else "0")
+    axes.xaxis.set_major_formatter(lambda value, _: text(value) if value > 0 else "0")
     axes.legend(fontsize=8, loc="best", framealpha=0.9)
     save(figure, path)
 
@@ -90,8 +92,9 @@ def history(path: Path, trained: Sequence[Candidate]) -> None:
 
 def surface(path: Path, found: Result, points: pd.DataFrame) -> None:
     """Fitted accuracy over β and γ at the target's cost, the trained points, the 90 % region."""
-    ratio, at = found.grid.ratio, mesh()
-    plane = Triangulation(ratio ** (at[:, 1] / 2), ratio ** (at[:, 2] / 2), _triangles())
+    at = mesh()
+    _, widths, resolutions = multiples(at, found.grid.flops_ratio(at)).T
+    plane = Triangulation(widths, resolutions, _triangles())
     figure, axes = new_figure(7.4, 5.6)
     fitted = 100 * found.surface.mean(at)
     filled = axes.tricontourf(plane, fitted, levels=14, cmap="YlGn", alpha=0.9)
@@ -140,8 +143,7 @@ def points(path: Path, table: pd.DataFrame, target: str) -> None:
         error = 0 if row["se"] is None or np.isnan(row["se"]) else 100 * row["se"]
         axes.errorbar(100 * row["mean"], y, xerr=error, fmt="o", ms=5, color=colour, capsize=2)
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=8)
-    axes.set_xlabel(f"mean proxy accuracy, % (validation split; all but the baseline at {target} "
-                    "FLOPs)")  # fmt: skip
+    axes.set_xlabel(f"mean proxy accuracy, % (validation split; all but the baseline at {target})")
     save(figure, path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from models.cost import cost
 from models.families import family
 from models.sizes import format_size
 from models.spec import ArchSpec
+from nas.costing import COSTS, LATENCY, cost_text
 from nas.objective import Objective
 from nas.result import Result, candidates, result
-from reports import figures
+from reports import figures, latencies
+from reports.agreement import about_agreement
 from reports.network import readable, stage_table
 from reports.page import Page
 from reports.tables import failures_table, trials_table
@@ -21,7 +24,7 @@ from trials.study import read_run
 from trials.view import Record, RunView
 
 UNITS = {"macs": "FLOPs (multiply-adds of convolution and linear layers, one image)",
-         "params": "parameters", "activations": "activations"}  # fmt: skip
+         "params": "parameters", "activations": "activations", LATENCY: "latency"}  # fmt: skip
 
 
 def report(run_dir: Path, storage: str | None = None) -> Path:
@@ -40,13 +43,17 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     _answer(page, found, objective, settings)
     page.figure(run_dir / "pareto.png", "Accuracy against cost. Dashed lines stand at the cost of "
                 "published networks for scale; they were not trained here.")  # fmt: skip
-    _front(page, found)
+    _front(page, found, settings["cost"])
     page.heading("The chosen network")
     page.table(["operator", "input", "channels", "layers", "FLOPs", "parameters"],
                readable(stage_table(found.best.spec)))  # fmt: skip
     page.heading("The search")
     page.figure(run_dir / "history.png", "The reward of each trial, and the best so far.")
     _circumstances(page, records, settings)
+    about_agreement(page, run_dir, records)
+    if settings["cost"] == LATENCY:
+        page.heading("Latencies")
+        page.text(latencies.account(run))
     page.write(run_dir / "report.html")
     return run_dir / "report.html"
 
@@ -72,13 +79,15 @@ def _figures(run: RunView, found: Result, objective: Objective, run_dir: Path) -
     kind = run.settings["cost"]
     known = []
     for label, name in (("EfficientNet-B0", "efficientnet-b0"), ("MobileNetV2", "mobilenet-v2")):
-        if kind in UNITS:
+        if kind in COSTS:
             known.append((label, float(getattr(cost(_alike(name, found.best.spec)), kind))))
     window = (objective.low * objective.budget, objective.high * objective.budget)
     chance = run.settings.get("data", {}).get("chance")
     unit = UNITS.get(kind, kind)
+    if kind == LATENCY:
+        unit += f" of one batch ({latencies.where(run.settings)})"
     figures.pareto(run_dir / "pareto.png", trained, found.front, found.best, known, unit, window,
-                   chance)  # fmt: skip
+                   chance, partial(cost_text, kind))  # fmt: skip
     figures.history(run_dir / "history.png", trained)
 
 
@@ -92,12 +101,13 @@ def _alike(name: str, spec: ArchSpec) -> ArchSpec:
 def _answer(page: Page, found: Result, objective: Objective, settings: dict[str, Any]) -> None:
     best = found.best
     prices = cost(best.spec)
-    data = settings.get("data", {})
+    data, kind = settings.get("data", {}), settings["cost"]
     chance = data.get("chance")
+    paid = "" if kind in COSTS else f"{cost_text(kind, best.cost)} {kind}, "
     page.lead(
-        f"{best.spec.name}: {100 * best.accuracy:.2f} % proxy accuracy at "
+        f"{best.spec.name}: {100 * best.accuracy:.2f} % proxy accuracy at {paid}"
         f"{format_size(prices.macs)} FLOPs and {format_size(prices.params)} parameters "
-        f"(budget {format_size(objective.budget)}, reward {best.reward:.4f})."
+        f"(budget {cost_text(kind, objective.budget)}, reward {best.reward:.4f})."
     )
     if chance is not None:
         deviation = (best.accuracy * (1 - best.accuracy) / data["validation"]) ** 0.5
@@ -107,6 +117,13 @@ def _answer(page: Page, found: Result, objective: Objective, settings: dict[str,
             "pictures alone; nearer neighbours than that are not told apart by one training. "
             "The proxy ranks candidates: it is no forecast of the accuracy after full training."
         )
+    if settings["sampler"] == "auto" and (trust := settings.get("trust", 1.0)) < 1:
+        page.text(
+            f"The network is named, and the search was led, by {trust:g} parts of what a model of "
+            f"these trainings expects and {1 - trust:g} parts of what parameters alone foretell "
+            "(--trust): trainings this short rank real accuracies worse than parameters do. It "
+            "need not have the best proxy accuracy."
+        )
     page.note(
         "FLOPs are multiply-adds of convolution and linear layers for one image at "
         f"{best.spec.resolution} pixels; fvcore's total for this network, which adds batch norm "
@@ -114,17 +131,19 @@ def _answer(page: Page, found: Result, objective: Objective, settings: dict[str,
     )
 
 
-def _front(page: Page, found: Result) -> None:
+def _front(page: Page, found: Result, kind: str) -> None:
     page.heading("The Pareto front")
     rows, chosen = [], None
+    other = [] if kind in COSTS else [kind]  # what the other columns do not show
     for i, one in enumerate(found.front):
         prices = cost(one.spec)
         chosen = i if one.number == found.best.number else chosen
         rows.append([one.spec.name, one.number, f"{100 * one.accuracy:.2f} %",
-                     format_size(prices.macs), format_size(prices.fvcore),
-                     format_size(prices.params), f"{one.reward:.4f}"])  # fmt: skip
-    page.table(["network", "trial", "accuracy", "FLOPs", "fvcore total", "parameters", "reward"],
-               rows, chosen)  # fmt: skip
+                     *(cost_text(kind, one.cost) for _ in other), format_size(prices.macs),
+                     format_size(prices.fvcore), format_size(prices.params),
+                     f"{one.reward:.4f}"])  # fmt: skip
+    page.table(["network", "trial", "accuracy", *other, "FLOPs", "fvcore total", "parameters",
+                "reward"], rows, chosen)  # fmt: skip
 
 
 def _circumstances(page: Page, records: Sequence[Record], settings: dict[str, Any]) -> None:

@@ -84,4 +84,5 @@ class Page:
             + "\n".join(self._pieces)
             + "\n</body></html>\n",
             encoding="utf-8",
+            errors="backslashreplace",  # names of files need not be text
         )

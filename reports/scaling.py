@@ -6,20 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from models.sizes import format_size
 from models.spec import ArchSpec
 from reports import figures
 from reports.nas import about_pictures
 from reports.page import Page
+from reports.scaling_points import add_left_out, add_points, points_table
 from reports.tables import failures_table, trials_table
-from scaling_search.grid import Grid, grid
+from scaling_search.grid import Grid
 from scaling_search.result import Result
-from scaling_search.samplers import history_of
 from scaling_search.scalable import SpecBaseline
 from scaling_search.search import conclusion
+from scaling_search.target import points_of
 from trials.study import read_run
 from trials.view import RunView
 
@@ -30,18 +28,18 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     """Write trials.csv, points.csv, surface.png, points.png and report.html into ``run_dir``.
 
     Everything is computed again from the study. Raises ValueError where nothing was trained at
-    the target's cost yet.
+    the target's cost yet, or latencies are lacking.
     """
     run = read_run(run_dir, from_json=ArchSpec.from_json, storage=storage)
     settings = run.settings
     baseline = SpecBaseline(ArchSpec.from_json(settings["baseline"]), settings["depth_rounding"])
-    tried = grid(baseline, settings["target"], step=settings["step"])
+    tried = points_of(run, baseline)
     found = conclusion(run, tried, settings["method"], "read again")
     trials_table(run.finished()).to_csv(run_dir / "trials.csv", index=False)
     points = points_table(run, tried, found)
     points.to_csv(run_dir / "points.csv", index=False)
     figures.surface(run_dir / "surface.png", found, points)
-    figures.points(run_dir / "points.png", points, format_size(tried.target))
+    figures.points(run_dir / "points.png", points, tried.cost.text(tried.target))
     page = Page(f"How {baseline.spec.name} should scale")
     _answer(page, found)
     page.figure(
@@ -50,45 +48,14 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         "What is faded lies outside the 90 % region of the optimum; the star is the answer.",
     )
     _comparisons(page, found)
-    _points(page, points, tried)
+    add_points(page, points, tried)
     page.figure(run_dir / "points.png", "Mean proxy accuracy of the trained points, with the "
                 "standard error of each mean where there is more than one training.")  # fmt: skip
+    add_left_out(page, tried)
     _family(page, run_dir)
-    _circumstances(page, run, settings)
+    _circumstances(page, run, tried)
     page.write(run_dir / "report.html")
     return run_dir / "report.html"
-
-
-def points_table(run: RunView, tried: Grid, found: Result) -> pd.DataFrame:
-    """One row for each point that was trained, the most accurate first.
-
-    Columns: role, nominal and realised multipliers, macs, ratio, trainings, mean and se (standard
-    error of the mean) of the accuracy, fitted accuracy, adjusted.
-    """
-    roles: dict[int, list[str]] = {}
-    for role, place in tried.roles.items():
-        roles.setdefault(place, []).append(role)
-    accuracies: dict[int, list[float]] = {}
-    for training in history_of(run.study, tried).done:
-        accuracies.setdefault(training.place, []).append(float(training.accuracy or 0))
-    rows = []
-    for place, values in accuracies.items():
-        point = tried.points[place]
-        n = len(values)
-        rows.append({
-            "role": ", ".join(roles.get(place, [])),
-            **{f"nominal_{name}": value for name, value in point.nominal._asdict().items()},
-            **{f"realised_{name}": value for name, value in point.realised._asdict().items()},
-            "macs": point.macs,
-            "ratio": point.ratio,
-            "trainings": n,
-            "mean": float(np.mean(values)),
-            "se": float(np.std(values, ddof=1) / n**0.5) if n > 1 else None,
-            "fitted": float(found.surface.mean(tried.shares[[place]])[0]) if place else None,
-            "adjusted": ", ".join(dict.fromkeys(point.adjusted)),
-            "chosen": point is found.point or point == found.point,
-        })  # fmt: skip
-    return pd.DataFrame(rows).sort_values("mean", ascending=False, ignore_index=True)
 
 
 def _answer(page: Page, found: Result) -> None:
@@ -96,7 +63,7 @@ def _answer(page: Page, found: Result) -> None:
         f"{SYMBOLS[name]} = {getattr(found.coefficients, name):.2f}" for name in SYMBOLS
     )
     page.lead(
-        f"At {found.grid.ratio:.2f} times the baseline's FLOPs: {values}. "
+        f"At {found.grid.ratio:.2f} times the baseline's {found.grid.cost.name}: {values}. "
         f"{_verdict(found)} The 90 % region covers {100 * found.region.size:.0f} % of all ways to "
         "scale."
     )
@@ -110,8 +77,9 @@ def _answer(page: Page, found: Result) -> None:
     )  # fmt: skip
     page.note(
         "FLOPs are multiply-adds of convolution and linear layers for one image at the network's "
-        "own resolution. Coefficients are realised multipliers with α·β²·γ² equal to the target's "
-        "ratio. The proxy's accuracies rank scalings at a small resolution and a short training."
+        "own resolution. Coefficients are realised multipliers; α·β²·γ² is the ratio of FLOPs at the "
+        f"target, here {found.coefficients.product:.2f}. The proxy's accuracies rank scalings at a "
+        "small resolution and a short training."
     )
 
 
@@ -134,7 +102,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _comparisons(page: Page, found: Result) -> None:
-    page.heading("Against other ways to spend the same FLOPs")
+    page.heading(f"Against other ways to spend the same {found.grid.cost.name}")
     page.table(
         ["against", "verdict", "difference (points)", "90 % interval"],
         [
@@ -142,31 +110,6 @@ def _comparisons(page: Page, found: Result) -> None:
              f"{100 * c.low:+.2f} to {100 * c.high:+.2f}"]
             for c in found.comparisons
         ],
-    )  # fmt: skip
-
-
-def _points(page: Page, points: pd.DataFrame, tried: Grid) -> None:
-    page.heading("What was trained")
-    page.text(
-        f"{len(points)} of {len(tried.points)} points, each within 3 % of "
-        f"{format_size(tried.target)} FLOPs but the baseline; {tried.dropped} nominal points could "
-        f"not reach the target and were dropped, {tried.merged} became equal to another."
-    )
-    rows = []
-    for row in points.to_dict("records"):
-        spread = "" if row["se"] is None or np.isnan(row["se"]) else f" ± {100 * row['se']:.2f}"
-        rows.append([
-            row["role"] or "grid",
-            " × ".join(f"{row[f'nominal_{d}']:.2f}" for d in ("depth", "width", "resolution")),
-            " × ".join(f"{row[f'realised_{d}']:.2f}" for d in ("depth", "width", "resolution")),
-            format_size(row["macs"]), f"{row['ratio']:.3f}", row["trainings"],
-            f"{100 * row['mean']:.2f}{spread} %", row["adjusted"],
-        ])  # fmt: skip
-    chosen = points.index[points["chosen"]]
-    page.table(
-        ["point", "nominal d × w × r", "realised d × w × r", "FLOPs", "ratio", "trainings",
-         "accuracy", "fine adjustment"],
-        rows, int(chosen[0]) if len(chosen) else None,
     )  # fmt: skip
 
 
@@ -190,8 +133,8 @@ def _family(page: Page, run_dir: Path) -> None:
                 "training memory, batch 32"], rows)  # fmt: skip
 
 
-def _circumstances(page: Page, run: RunView, settings: dict[str, Any]) -> None:
-    records = run.finished()
+def _circumstances(page: Page, run: RunView, tried: Grid) -> None:
+    records, settings = run.finished(), run.settings
     trained = [record.evaluation for record in records if record.evaluation is not None]
     page.heading("How it was measured")
     page.text(
@@ -200,6 +143,8 @@ def _circumstances(page: Page, run: RunView, settings: dict[str, Any]) -> None:
         f"{settings['seed']}; {sum(e.seconds for e in trained) / 60:.1f} training minutes on "
         f"{trained[0].device}. Trainings of one repeat share their seed, so differences are paired."
     )
+    if said := tried.cost.described():
+        page.text(said)
     about_pictures(page, settings)
     _enlarged(page, records, settings)
     if rows := failures_table(records):

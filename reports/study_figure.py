@@ -35,13 +35,13 @@ def draw(path: Path, table: pd.DataFrame, published: pd.DataFrame) -> None:
     for name, row in zip(names, panels, strict=True):
         trained = table[(table["baseline"] == name) & (table["trainings"] > 0)]
         _panel(row[0], trained.assign(accuracy=trained["mean"].astype(float)), colours)
-        row[0].set_title(f"{name}: trained here", fontsize=10)
+        row[0].set_title(f"{name}: trained here", fontsize=10, parse_math=False)
         row[0].set_ylabel("proxy accuracy, % (validation split)")
         if columns == 2:
             printed = published[published["baseline"] == name]
             row[1].set_visible(len(printed) > 0)
             _panel(row[1], printed, colours)
-            row[1].set_title(f"{name}: published (arXiv:1905.11946)", fontsize=10)
+            row[1].set_title(f"{name}: published (arXiv:1905.11946)", fontsize=10, parse_math=False)
             row[1].set_ylabel("ImageNet top-1, %")
     save(figure, path)
 

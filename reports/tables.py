@@ -29,6 +29,7 @@ def _row(record: Record) -> dict[str, Any]:
         "seconds": found.seconds if found else failed.seconds if failed else None,
         "device": None if found is None else found.device,
         "recipe": None if found is None else found.recipe,
+        "micro_batch": None if found is None else found.details.get("micro_batch"),
         "failure": None if failed is None else f"{failed.kind}: {failed.reason}",
     }
     row |= {name: value for name, value in record.cost.items() if name != "cost"}

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 
+_MOST = 100.0  # |ln| of a coefficient or multiplier: products of their squares are still numbers
+
+
 class Multipliers(NamedTuple):
     """Factors on the baseline's layers, channels and input side."""
 
@@ -40,7 +43,7 @@ class Coefficients:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 < value < math.inf:
+            if not number or not math.exp(-_MOST) < value < math.exp(_MOST):
                 raise ValueError(f"{name} {value!r} is not a positive number: try 1.2, say")
 
     @property
@@ -49,7 +52,12 @@ class Coefficients:
         return self.at(1.0).product
 
     def at(self, phi: float) -> Multipliers:
-        """The multipliers α^φ, β^φ, γ^φ; a negative φ shrinks."""
+        """The multipliers α^φ, β^φ, γ^φ; a negative φ shrinks.
+
+        Raises ValueError where one of them would be beyond all networks.
+        """
+        if not all(abs(phi * math.log(value)) < _MOST for value in asdict(self).values()):
+            raise ValueError(f"phi {phi:g} takes {self} beyond all networks: choose one nearer 0")
         return Multipliers(self.alpha**phi, self.beta**phi, self.gamma**phi)
 
     def phi(self, ratio: float) -> float:

@@ -1,36 +1,49 @@
-"""``python -m scaling_search``: options, the run, what it says at its end; and ``family``."""
+"""``python -m scaling_search``: options, the run, what it says at its end."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from models.choose import choose
 from models.command import count, parser
 from models.cost import cost
-from models.sizes import format_size, parse_target
+from models.sizes import format_duration, parse_duration, parse_target
 from models.spec import ArchSpec
-from scaling_search import family
-from scaling_search.coefficients import PAPER, read_coefficients
-from scaling_search.result import Result
+from scaling_search.options import add_baseline
+from scaling_search.point import check_ratio
 from scaling_search.samplers import METHODS
-from scaling_search.scalable import SpecBaseline
 from scaling_search.search import search
-from trials.loop import SearchFailed
+from scaling_search.summary import summary
+from scaling_search.target import latency_ratio
+from trials.header import FILE_NAME, read_header
 from trials.progress import Progress
+
+if TYPE_CHECKING:
+    from training.latency import Latency
 
 DESCRIPTION = """\
 Steps 2 and 3: find how a network should scale on your pictures, and make the family.
 
 Networks of equal realised cost, from the baseline in every direction, are trained shortly; a
 smooth surface through all trainings gives alpha (depth), beta (width) and gamma (resolution) with
-a 90 % confidence interval. FLOPs are multiply-adds of convolution and linear layers for one image.
+a 90 % confidence interval. The cost is FLOPs (multiply-adds of convolution and linear layers for
+one image), or with --target-latency the time that a network takes on --device, measured before
+the first training.
 
 Also: python -m scaling_search family --help, python -m scaling_search study --help"""
+
+# A network's passes are timed in runs of twenty, for a second and three runs at least. The fastest
+# run counts: whatever else a machine does only adds to a latency.
+_PASSES, _SECONDS, _RUNS = 20, 1.0, 3
+_QUIET_SECONDS = 10.0
 
 
 def options() -> argparse.ArgumentParser:
@@ -39,8 +52,12 @@ def options() -> argparse.ArgumentParser:
 
     made = parser("scaling_search", DESCRIPTION)
     goal = made.add_argument_group("what is searched")
-    goal.add_argument("--target-flops", default="2x", help="a multiple (2x, 0.5x) or size (800M)")
-    _add_baseline(goal)
+    target = goal.add_mutually_exclusive_group()
+    target.add_argument("--target-flops", help="a multiple (2x, 0.5x) or size (800M); default: 2x")
+    target.add_argument("--target-latency", help="in place of FLOPs, for one batch on --device: "
+                        "12ms, 0.5s, or a multiple of the baseline's own (2x)")  # fmt: skip
+    goal.add_argument("--latency-batch", type=count, default=1, help="images at once")
+    add_baseline(goal)
     goal.add_argument("--trials", type=count, default=40, help="trainings in all")
     goal.add_argument("--method", default="adaptive", choices=METHODS, help="adaptive: train where "
                       "it tells most; grid: Optuna's GridSampler, equal repeats")  # fmt: skip
@@ -51,18 +68,13 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
-def _add_baseline(group: argparse._ActionsContainer) -> None:
-    group.add_argument("--baseline", default="efficientnet-b0",
-                       help="a run of nas.search, a spec file or a family's name")  # fmt: skip
-    group.add_argument("--depth-rounding", default="ceil", choices=("ceil", "nearest"),
-                       help="of layers; ceil is the paper's")  # fmt: skip
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Dispatch to the search or to a subcommand."""
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["family"]:
-        make_family(given[1:])
+        from scaling_search import family_command
+
+        family_command.main(given[1:])
     elif given[:1] == ["study"]:
         from scaling_search import study_command
 
@@ -78,86 +90,84 @@ def run_search(argv: Sequence[str]) -> None:
 
     args = options().parse_args(argv)
     baseline = choose(args.baseline)
-    base = cost(baseline).macs
-    ratio = parse_target(args.target_flops, base) / base
-    evaluator, data = prepare(args, growth=math.sqrt(max(1.0, ratio)))
+    clock = None if args.target_latency is None else Clock(args.device, args.latency_batch)
+    run_dir = run_directory(args, _name(args, baseline))
+    growth = _growth(args, baseline, clock, run_dir)
+    evaluator, data = prepare(args, growth=growth)
     baseline = replace(baseline, classes=len(data.classes), in_channels=data.channels)
-    run_dir = run_directory(args, f"scaling-{args.target_flops}-{baseline.name}-{data.name}")
     print(f"run directory: {run_dir}", file=sys.stderr)
-    try:
-        found = search(
-            baseline, evaluator, args.target_flops, args.trials, args.seed, run_dir, args.resume,
-            method=args.method, depth_rounding=args.depth_rounding, step=args.step,
-            executor=lambda: executor(args, evaluator), minutes=args.minutes, region=args.region,
-            settings=facts(data, evaluator.recipe), storage=args.storage, join=args.join,
-            progress=Progress,
-        )  # fmt: skip
-    except SearchFailed as error:
-        raise SystemExit(f"error: {error}") from None
+    found = search(
+        baseline, evaluator, args.target_latency or _flops(args), args.trials, args.seed,
+        run_dir, args.resume, method=args.method, depth_rounding=args.depth_rounding,
+        step=args.step, executor=lambda: executor(args, evaluator), minutes=args.minutes,
+        region=args.region, measure=clock, measured_on=clock.circumstances if clock else None,
+        settings={**facts(data, evaluator.recipe), "growth": growth}, storage=args.storage,
+        join=args.join, progress=Progress,
+    )  # fmt: skip
     report(run_dir, args.storage)
     print(summary(found, run_dir))
 
 
-def summary(found: Result, run_dir: Path) -> str:
-    """What a person wants to read at the end."""
-    lines = [f"{len(found.trials)} trainings of {len(found.grid.points)} points; "
-             f"{found.dropped} points could not reach the target and were dropped"]  # fmt: skip
-    for symbol, name in zip("αβγ", ("alpha", "beta", "gamma"), strict=True):
-        low, high = found.confidence[name]
-        value = getattr(found.coefficients, name)
-        lines.append(f"  {symbol} = {value:.3f}   90 % interval {low:.3f} to {high:.3f}")
-    for item in found.comparisons:
-        lines.append(
-            f"  against {item.against}: {item.verdict} ({100 * item.difference:+.2f} points, "
-            f"{100 * item.low:+.2f} to {100 * item.high:+.2f})"
-        )
-    lines += [f"coefficients: {run_dir / 'coefficients.json'}", f"family: {run_dir / 'family'}",
-              f"report: {run_dir / 'report.html'}"]  # fmt: skip
-    return "\n".join(lines)
+class Clock:
+    """``measure`` for a search: latencies on a device, with a line now and then on stderr."""
+
+    def __init__(self, device: str, batch: int) -> None:
+        from training.latency import circumstances
+        from training.train import choose_device
+
+        self._device, self._batch = choose_device(device), batch
+        self.circumstances: dict[str, Any] = circumstances(self._device, batch)
+        self._measured, self._begun, self._said = 0, time.monotonic(), -math.inf
+
+    def __call__(self, spec: ArchSpec) -> Latency:
+        from models.build import build
+        from training.latency import latency
+
+        network = build(spec)
+        runs: list[Latency] = []
+        while len(runs) < _RUNS or sum(run.n * run.median for run in runs) < _SECONDS:
+            warmup = 1 if runs else 10
+            runs.append(latency(spec, self._device, self._batch, repeats=_PASSES, warmup=warmup,
+                                longest=_SECONDS, network=network))  # fmt: skip
+        found = min(runs, key=lambda run: run.median)
+        self._measured += 1
+        now = time.monotonic()
+        if now - self._said >= _QUIET_SECONDS:
+            self._said = now
+            last, elapsed = format_duration(found.median), now - self._begun
+            print(f"latencies: measurement {self._measured}, {elapsed:.0f} s, {last}",
+                  file=sys.stderr, flush=True)  # fmt: skip
+        return found
 
 
-def make_family(argv: Sequence[str]) -> None:
-    """``family``: every member at its realised cost, without any training."""
-    made = parser("scaling_search family", "Write a family's members, each at its realised cost.")
-    made.add_argument("--coefficients", default=f"{PAPER.alpha},{PAPER.beta},{PAPER.gamma}",
-                      help="coefficients.json of a run, or three numbers")  # fmt: skip
-    _add_baseline(made)
-    made.add_argument("--phi", default=",".join(f"{phi:g}" for phi in family.PHIS),
-                      help="steps, separated by commas; negative ones shrink")  # fmt: skip
-    made.add_argument("--targets", help="costs in place of --phi: 1x,2x,4x or 400M,800M")
-    made.add_argument("--batch", type=count, default=family.BATCH, help="for the memory estimate")
-    made.add_argument("--onnx", action="store_true", help="also write each member as ONNX, with "
-                      "fresh weights; needs the extra onnx")  # fmt: skip
-    made.add_argument("--out", type=Path, default=Path("family"))
-    args = made.parse_args(argv)
-    spec = choose(args.baseline)
-    baseline = SpecBaseline(spec, args.depth_rounding)
-    chosen = read_coefficients(args.coefficients)
-    phis = _numbers(args.phi)
-    if args.targets:
-        targets = [parse_target(text, cost(spec).macs) for text in args.targets.split(",")]
-        phis = family.phis_of(baseline, chosen, targets)
-    members = family.members(baseline, chosen, phis, batch=args.batch)
-    for path, member in zip(family.write(args.out, members), members, strict=True):
-        realised = member.point.realised
-        memory = "" if member.memory is None else f"  about {member.memory / 2**30:.1f} GiB"
-        print(f"{path}  {format_size(member.cost['macs'])} FLOPs  "
-              f"{format_size(member.cost['params'])} parameters  depth {realised.depth:.2f} "
-              f"width {realised.width:.2f} resolution {realised.resolution:.2f}{memory} "
-              f"at batch {member.batch}")  # fmt: skip
-        if args.onnx:
-            _write_onnx(member.spec, path.with_suffix(".onnx"))
+def _flops(args: argparse.Namespace) -> str:
+    return args.target_flops or "2x"
 
 
-def _write_onnx(spec: ArchSpec, path: Path) -> None:
-    from models.export import export
+def _name(args: argparse.Namespace, baseline: ArchSpec) -> str:
+    """Of a run directory."""
+    target = f"latency-{args.target_latency}" if args.target_latency else _flops(args)
+    pictures = Path(os.path.expanduser(args.data)).resolve().name
+    return f"scaling-{target}-{baseline.name}-{pictures}"
 
-    export(spec, path, "onnx")
-    print(path)
 
+def _growth(
+    args: argparse.Namespace, baseline: ArchSpec, clock: Clock | None, run_dir: Path
+) -> float:
+    """How many times the baseline's resolution the proxy makes room for: that at which resolution
+    alone would cost the target, if cost grew with its square.
 
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"{text!r:.80} is no list of numbers such as 0,0.5,1,2") from None
+    A run that goes on keeps the room that it began with: a latency measured again would differ.
+    """
+    if args.resume and (run_dir / FILE_NAME).exists():
+        stored = read_header(run_dir).settings.get("growth")
+        if stored is not None:
+            return float(stored)
+    ratio = None
+    if clock is None:
+        base = cost(baseline).macs
+        ratio = parse_target(_flops(args), base) / base
+    elif (ratio := latency_ratio(args.target_latency)) is None:
+        ratio = parse_duration(args.target_latency) / clock(baseline).median
+        check_ratio(ratio)
+    return math.sqrt(max(1.0, ratio))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from models.memory import training_bytes
 from models.spec import ArchSpec
 from scaling_search.coefficients import Coefficients
-from scaling_search.point import TOLERANCE, Point, baseline_point, nearest
+from scaling_search.point import TOLERANCE, Point, baseline_point
 from scaling_search.scalable import Scalable
+from scaling_search.solver import nearest
 
 # B0 to B7 of arXiv:1905.11946; the released networks come from a table and not from these.
 PHIS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
@@ -21,9 +24,6 @@ BATCH = 32
 # The released code (efficientnet_params) has dropout 0.2 at φ = 0 and 0.5 at φ = 6, where the cost
 # has doubled six times: 0.05 for each doubling.
 _DROPOUT_PER_DOUBLING, _DROPOUT_MOST = 0.05, 0.5
-_BYTES = 4  # float32
-_COPIES_OF_PARAMETERS = 3  # weights, gradients, momentum
-_COPIES_OF_ACTIVATIONS = 2  # a convolution's output, and its norm's for the activation's gradient
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,7 @@ class Member:
     spec    the same network with the rates of its size
     cost    what ``Scalable.cost`` knows, "macs" at least
     memory  estimated bytes for training with a batch of ``batch`` in float32, None where the cost
-            has no parameters and activations:
-            4·(3·params + 2·batch·activations), for weights, gradients and momentum, and for what
-            convolutions and linear layers put out, kept before and after normalisation
+            has no parameters and activations; by the formula of ``models.memory``
     """
 
     phi: float
@@ -84,6 +82,17 @@ def members(
     return [member(baseline, coefficients, phi, batch=batch) for phi in phis]
 
 
+def reachable(
+    baseline: Scalable, coefficients: Coefficients, phis: Iterable[float] = PHIS
+) -> list[Member]:
+    """As ``members``, without those that cannot be made: at 16x a step, the last are no network."""
+    found = []
+    for phi in phis:
+        with suppress(ValueError):
+            found.append(member(baseline, coefficients, phi))
+    return found
+
+
 def phis_of(
     baseline: Scalable, coefficients: Coefficients, targets: Iterable[float]
 ) -> list[float]:
@@ -101,7 +110,7 @@ def member(
     """One network of the family, as ``members`` describes."""
     if not math.isfinite(phi) or not isinstance(batch, int) or batch < 1:
         raise ValueError(f"phi {phi!r} must be finite and batch {batch!r} a positive whole number")
-    ratio = coefficients.product**phi
+    ratio = coefficients.at(phi).product
     target = ratio * baseline.macs(baseline.spec)
     if abs(math.log(ratio)) < 1e-9:
         point: Point | None = baseline_point(baseline)
@@ -134,8 +143,7 @@ def memory(cost: dict[str, int], batch: int) -> int | None:
     """Estimated bytes of a training step, as ``Member`` says."""
     if not {"params", "activations"} <= cost.keys():
         return None
-    parameters = _COPIES_OF_PARAMETERS * cost["params"]
-    return _BYTES * (parameters + _COPIES_OF_ACTIVATIONS * batch * cost["activations"])
+    return training_bytes(cost["params"], cost["activations"], batch)
 
 
 def write(directory: Path, family: Iterable[Member]) -> list[Path]:

@@ -1,42 +1,31 @@
-"""A network brought to a target in *realised* cost, as near as may be to multipliers asked for.
-
-Nominal and realised multipliers differ: with depth rounded up, α = 1.05 makes EfficientNet-B0
-1.44 times deeper, and networks of the same α·β²·γ² = 2 really cost from 1.9 to 3.3 times the
-baseline. So every point is brought to the target in realised multiply-adds, and carries what it
-realised. The fine adjustment is the resolution, pixel by pixel, then the width of single stages, a
-divisor at a time; scaling one dimension alone leaves the others be and adjusts by whole layers
-and by widths.
-"""
+"""A network to train, with what was asked for and what rounding has made of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from models.spec import MAX_RESOLUTION
 from scaling_search.coefficients import Coefficients, Multipliers
+from scaling_search.readings import Reading
 from scaling_search.scalable import Scalable
 
 TOLERANCE = 0.03  # relative error of the realised cost beyond which a point is dropped
-FINE = 0.01  # what the adjustments aim at, and reach where rounding allows
 SINGLES = ("depth", "width", "resolution")
-
-_TRIED = 6  # candidates near a nominal point that are brought to the target
-_REFINEMENTS = 12  # single layers or divisors by which a network may be adjusted
-_FARTHEST = 0.08  # adjusting widths stays within 4 % of the width that scaling gave
 
 
 @dataclass(frozen=True)
 class Point:
     """A network to train.
 
-    nominal   the multipliers that were asked for; their product is the target ratio
+    nominal   the multipliers that were asked for; their product is the ratio of FLOPs asked for
     spec      the network (for a module factory, its multipliers)
     realised  the multipliers that rounding and adjusting have made of it
-    macs      its multiply-adds; ``ratio`` to the baseline's; ``error`` relative to the target
+    macs      its multiply-adds; ``ratio`` to the baseline's
+    error     of its cost, relative to the target: of multiply-adds, or where the points of a search
+              share a latency, of ``latency``
     adjusted  what was adjusted, in order: of resolution, layers, widths
+    latency   as measured; None where it was not
     """
 
     nominal: Multipliers
@@ -46,6 +35,7 @@ class Point:
     ratio: float
     error: float
     adjusted: tuple[str, ...] = ()
+    latency: Reading | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without the spec."""
@@ -56,6 +46,7 @@ class Point:
             "ratio": self.ratio,
             "error": self.error,
             "adjusted": list(self.adjusted),
+            "latency": None if self.latency is None else self.latency._asdict(),
         }
 
 
@@ -65,76 +56,10 @@ def baseline_point(baseline: Scalable) -> Point:
     return Point(one, baseline.spec, one, baseline.macs(baseline.spec), 1.0, 0.0)
 
 
-def single(baseline: Scalable, dimension: str, target: float) -> Point:
-    """All of the extra cost given to one dimension; ``error`` says how near it came.
-
-    Raises ValueError for an unknown dimension, and where the network admits no such scaling.
-    """
-    if dimension not in SINGLES:
-        raise ValueError(f"dimension {dimension!r} is unknown: choose one of {', '.join(SINGLES)}")
-    wanted = _single_nominal(dimension, target / baseline.macs(baseline.spec))
-    if dimension == "resolution":
-        found = [_at_cost(baseline, baseline.spec, target)]
-    else:
-        found = _crossing(baseline, dimension, target)
-    candidate = min(found, key=lambda item: abs(baseline.macs(item) - target))
-    adjusted: tuple[str, ...] = ("resolution",) if dimension == "resolution" else ()
-    if dimension == "depth":
-        candidate, done = _refined(baseline, candidate, baseline.layer_steps, target, math.inf)
-        adjusted += ("layers",) * done
-    return _with_widths(baseline, _point(baseline, wanted, candidate, target, adjusted), target)
-
-
-def solve(baseline: Scalable, coefficients: Coefficients, target: float) -> Point:
-    """The network of ``target`` multiply-adds on the direction of the coefficients.
-
-    φ is free: the point asked for is α^φ, β^φ, γ^φ with the target's nominal cost, and the network
-    is the one whose realised multipliers come nearest to it.
-
-    Raises ValueError where no rounding brings the cost within 3 % of the target.
-    """
-    point = nearest(baseline, direction(baseline, coefficients, target), target)
-    if point is None or abs(point.error) > TOLERANCE:
-        raise ValueError(
-            f"no network in the direction {coefficients} costs within {TOLERANCE:.0%} of "
-            f"{target:.4g} multiply-adds: choose another target, or depth rounding 'nearest'"
-        )
-    return point
-
-
-def nearest(baseline: Scalable, wanted: Multipliers, target: float) -> Point | None:
-    """Of the networks near ``wanted``, the one nearest in realised multipliers at the target.
-
-    Its ``error`` may exceed the tolerance; None where every candidate would have to shrink in one
-    dimension to make up for the rounding of another.
-    """
-    tried = [
-        _point(baseline, wanted, _at_cost(baseline, item, target), target, ("resolution",))
-        for item in _ranked(baseline, wanted, target)
-    ]
-    if not tried:
-        return None
-    if all(abs(point.error) > FINE for point in tried):
-        tried = [_with_widths(baseline, point, target) for point in tried]
-    return min(tried, key=_preference)
-
-
-def _with_widths(baseline: Scalable, point: Point, target: float) -> Point:
-    candidate, done = _refined(baseline, point.spec, baseline.width_steps, target)
-    adjusted = point.adjusted + ("widths",) * done
-    return _point(baseline, point.nominal, candidate, target, adjusted)
-
-
-def multipliers(split: tuple[float, float, float], ratio: float) -> Multipliers:
+def multipliers(split: tuple[float, ...], ratio: float) -> Multipliers:
     """d = ratio^s_d, w = ratio^(s_w/2), r = ratio^(s_r/2): nominal cost ratio^(s_d + s_w + s_r)."""
     depth, width, resolution = split
     return Multipliers(ratio**depth, ratio ** (width / 2), ratio ** (resolution / 2))
-
-
-def _single_nominal(dimension: str, ratio: float) -> Multipliers:
-    check_ratio(ratio)
-    one, other, last = (float(dimension == name) for name in SINGLES)
-    return multipliers((one, other, last), ratio)
 
 
 def direction(baseline: Scalable, coefficients: Coefficients, target: float) -> Multipliers:
@@ -143,114 +68,12 @@ def direction(baseline: Scalable, coefficients: Coefficients, target: float) -> 
     return coefficients.at(coefficients.phi(ratio))
 
 
-def _ranked(baseline: Scalable, wanted: Multipliers, target: float) -> list[Any]:
-    """The candidates that promise to end nearest to ``wanted``, at the baseline's side."""
-    grow = target >= baseline.macs(baseline.spec)
-    promised = []
-    for item in dict.fromkeys(baseline.near(wanted.depth, wanted.width, grow)):
-        resolution = math.sqrt(target / baseline.macs(item))
-        side = round(resolution * baseline.side)
-        if side >= baseline.side if grow else 1 <= side <= baseline.side:
-            realised = baseline.realised(item)._replace(resolution=resolution)
-            promised.append((_distance(realised, wanted), item))
-    promised.sort(key=lambda pair: pair[0])
-    return [item for _, item in promised[:_TRIED]]
-
-
-def _at_cost(baseline: Scalable, candidate: Any, target: float) -> Any:
-    """The candidate at the side whose cost is nearest to the target, not past the baseline's."""
-    grow = target >= baseline.macs(baseline.spec)
-    low, high = (baseline.side, MAX_RESOLUTION) if grow else (1, baseline.side)
-    guess = baseline.side * math.sqrt(target / _macs_at(baseline, candidate, baseline.side))
-    below, above = max(low, math.floor(0.9 * guess)), min(high, math.ceil(1.1 * guess))
-    if _macs_at(baseline, candidate, below) >= target:
-        below = low
-    while above < high and _macs_at(baseline, candidate, above) < target:
-        above = min(high, 2 * above)
-    while above - below > 1:  # cost grows with the side, in jumps where strides divide it anew
-        middle = (below + above) // 2
-        if _macs_at(baseline, candidate, middle) < target:
-            below = middle
-        else:
-            above = middle
-    best = min((below, above), key=lambda side: abs(_macs_at(baseline, candidate, side) - target))
-    return baseline.at_side(candidate, best)
-
-
-def _macs_at(baseline: Scalable, candidate: Any, side: int) -> float:
-    try:
-        return baseline.macs(baseline.at_side(candidate, side))
-    except ValueError:  # fewer pixels than the strides need
-        return math.inf
-
-
-def _crossing(baseline: Scalable, dimension: str, target: float) -> list[Any]:
-    """The last candidate below and the first above the target, one dimension growing alone."""
-
-    def scaled(log: float) -> Any:
-        factor = math.exp(log)
-        depth, width = (factor, 1.0) if dimension == "depth" else (1.0, factor)
-        return baseline.scaled(depth, width, baseline.side)
-
-    below, above = sorted((0.0, 2 * math.log(target / baseline.macs(baseline.spec))))
-    for _ in range(16):
-        middle = (below + above) / 2
-        if baseline.macs(scaled(middle)) < target:
-            below = middle
-        else:
-            above = middle
-    return [scaled(below), scaled(above)]
-
-
-def _refined(
-    baseline: Scalable,
-    candidate: Any,
-    steps: Callable[[Any], Iterable[Any]],
-    target: float,
-    farthest: float = _FARTHEST,
-) -> tuple[Any, bool]:
-    """Step by step nearer to the target until the error is fine; whether a step was taken.
-
-    Of several steps that make it fine, the one that moves the realised multipliers least.
-    """
-    start, moved = baseline.realised(candidate), False
-    for _ in range(_REFINEMENTS):
-        error = abs(baseline.macs(candidate) / target - 1)
-        if error <= FINE:
-            break
-        options = [
-            ((max(FINE, off), distance), item)
-            for item in steps(candidate)
-            if (off := abs(baseline.macs(item) / target - 1)) < error
-            and (distance := _distance(baseline.realised(item), start)) <= farthest
-        ]
-        if not options:
-            break
-        candidate, moved = min(options, key=lambda option: option[0])[1], True
-    return candidate, moved
-
-
-def _point(
-    baseline: Scalable, wanted: Multipliers, spec: Any, target: float, adjusted: tuple[str, ...]
-) -> Point:
-    macs = baseline.macs(spec)
-    ratio = macs / baseline.macs(baseline.spec)
-    realised = baseline.realised(spec)
-    return Point(wanted, spec, realised, macs, ratio, macs / target - 1, adjusted)
-
-
-def _preference(point: Point) -> tuple[int, float]:
-    """Fine before tolerable before the rest; then near to what was asked for."""
-    error = abs(point.error)
-    return (error > FINE) + (error > TOLERANCE), farness(point)
-
-
 def farness(point: Point) -> float:
     """How far the realised multipliers are from the nominal ones."""
-    return _distance(point.realised, point.nominal)
+    return distance(point.realised, point.nominal)
 
 
-def _distance(one: Multipliers, other: Multipliers) -> float:
+def distance(one: Multipliers, other: Multipliers) -> float:
     """Euclidean, in logarithms of the cost that each dimension brings (width and side squared)."""
     weights = (1, 2, 2)
     return math.hypot(*(w * math.log(a / b) for w, a, b in zip(weights, one, other, strict=True)))

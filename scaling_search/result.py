@@ -13,7 +13,7 @@ from scaling_search.allocation import History
 from scaling_search.coefficients import Coefficients
 from scaling_search.grid import Grid
 from scaling_search.point import SINGLES, Point
-from scaling_search.simplex import Array, coefficients
+from scaling_search.simplex import Array, coefficients, mesh, multiples
 from scaling_search.surface import LEVEL, Region, Surface
 from trials.view import Record
 
@@ -42,14 +42,15 @@ class Comparison:
 class Result:
     """The answer of a search.
 
-    coefficients  α, β, γ in realised multipliers, with α·β²·γ² equal to the target's ratio: from
-                  the shares of the fitted optimum (``method="adaptive"``) or of the point with the
-                  best mean (``method="grid"``)
+    coefficients  α, β, γ in realised multipliers, with α·β²·γ² equal to the ratio of FLOPs at which
+                  their direction costs the target (the target's own ratio, where it is of FLOPs):
+                  from the shares of the fitted optimum (``method="adaptive"``) or of the point with
+                  the best mean (``method="grid"``)
     confidence    90 % interval of each; ``region`` is the joint one
     point         the trained point that stands for the answer: nominal and realised multipliers
     comparisons   of that point's scaling with each dimension alone and with the paper's direction
     trials        the records of all trainings, failed ones too
-    dropped       nominal points that no rounding brings to the target
+    dropped       how many nominal points nothing brings to the target
     ended         why the search ended: "complete", "stopped" (the region is small enough), "out of
                   time" or "exhausted"
     """
@@ -66,7 +67,7 @@ class Result:
 
     @property
     def dropped(self) -> int:
-        """Nominal points that no rounding brings to the target."""
+        """How many nominal points nothing brings to the target."""
         return self.grid.dropped
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,7 +79,8 @@ class Result:
             "confidence": {name: list(bounds) for name, bounds in self.confidence.items()},
             "region_size": self.region.size,
             "expected_regret": self.surface.regret,
-            "target": {"macs": self.grid.target, "ratio": self.grid.ratio},
+            "target": {self.grid.cost.unit: self.grid.target, "ratio": self.grid.ratio},
+            **self.grid.cost.facts(),
             "baseline": {"key": baseline.spec.key, "macs": baseline.macs},
             "point": {
                 **self.point.to_dict(),
@@ -90,6 +92,7 @@ class Result:
             "failed": sum(record.state == "failed" for record in self.trials),
             "points": len(self.grid.points),
             "dropped": self.grid.dropped,
+            "left_out": list(self.grid.left_out),
             "merged": self.grid.merged,
             "ended": self.ended,
         }
@@ -111,9 +114,10 @@ def conclude(history: History, seed: int, method: str, records: list[Record], en
     place = _best_place(history, surface, method)
     trained = grid.shares[place]
     at = surface.optimum if method == "adaptive" else np.clip(trained, 0, 1)
+    at = at / at.sum()
     return Result(
-        coefficients(at / at.sum(), grid.ratio),
-        confidence(surface.region, grid.ratio),
+        coefficients(at, float(grid.flops_ratio(at[None])[0])),
+        confidence(surface.region, grid),
         grid.points[place],
         tuple(comparisons(surface, grid, trained)),
         grid,
@@ -124,14 +128,12 @@ def conclude(history: History, seed: int, method: str, records: list[Record], en
     )
 
 
-def confidence(region: Region, ratio: float) -> dict[str, tuple[float, float]]:
-    """The region's bounds as intervals of α, β and γ."""
-    low, high = coefficients(region.low, ratio), coefficients(region.high, ratio)
-    pairs = {
-        name: sorted((getattr(low, name), getattr(high, name)))
-        for name in ("alpha", "beta", "gamma")
-    }
-    return {name: (bounds[0], bounds[1]) for name, bounds in pairs.items()}
+def confidence(region: Region, grid: Grid) -> dict[str, tuple[float, float]]:
+    """The bounds of α, β and γ, each by itself."""
+    places = mesh()[region.single]
+    found = multiples(places, grid.flops_ratio(places))
+    bounds = zip(found.min(axis=0).tolist(), found.max(axis=0).tolist(), strict=True)
+    return dict(zip(("alpha", "beta", "gamma"), bounds, strict=True))
 
 
 def comparisons(surface: Surface, grid: Grid, at: Array) -> list[Comparison]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from models.cost import cost, parts
 from models.scale import scale, stage_divisor
-from models.spec import ArchSpec, StageSpec, Stem
+from models.spec import MAX_CHANNELS, MAX_LAYERS, ArchSpec, StageSpec, Stem
 from scaling_search.coefficients import Multipliers
 
 
@@ -133,13 +133,16 @@ class SpecBaseline:
         depths = self._depths_near(depth, grow)
         for level in depths:
             for other in _levels(width, _WIDTH_STEP, _WIDTH_STEPS, grow):
-                yield self._scaled(level, other)
+                if (found := self._possible(level, other)) is not None:
+                    yield found
 
     def layer_steps(self, candidate: ArchSpec) -> Iterator[ArchSpec]:
         """One layer more or less in one stage, which has the baseline's widths again."""
+        room = MAX_LAYERS - sum(stage.layers for stage in candidate.stages)
         for index, (stage, base) in enumerate(zip(candidate.stages, self.spec.stages, strict=True)):
-            for layers in (stage.layers - 1, stage.layers + 1):
-                if layers >= 1:
+            for change in (-1, 1):
+                layers = stage.layers + change
+                if layers >= 1 and change <= room:
                     yield _with_stage(candidate, index, self._with_layers(index, base, layers))
 
     def width_steps(self, candidate: ArchSpec) -> Iterator[ArchSpec]:
@@ -147,7 +150,8 @@ class SpecBaseline:
         for index, stage in enumerate(candidate.stages):
             step = stage_divisor(stage, candidate.divisor)
             for change in (-step, step):
-                if min(stage.widths) + change >= step:
+                narrowest, widest = min(stage.widths) + change, max(stage.widths) + change
+                if narrowest >= step and widest <= MAX_CHANNELS:
                     yield _with_stage(candidate, index, _shifted(stage, change))
 
     def from_json(self, text: str) -> ArchSpec:
@@ -157,12 +161,19 @@ class SpecBaseline:
     def _scale(self, depth: float, width: float) -> ArchSpec:
         return scale(self.spec, depth, width, depth_rounding=self.depth_rounding)
 
+    def _possible(self, depth: float, width: float) -> ArchSpec | None:
+        """The scaled network; None where it is larger than a network may be."""
+        try:
+            return self._scaled(depth, width)
+        except ValueError:
+            return None
+
     def _depths_near(self, depth: float, grow: bool) -> list[float]:
         """Multipliers of the layer counts nearest to ``depth``, one for each."""
         found: dict[tuple[int, ...], float] = {}
         for level in _levels(depth, _DEPTH_STEP, _DEPTH_STEPS, grow):
-            layers = tuple(stage.layers for stage in self._scaled(level, 1.0).stages)
-            found.setdefault(layers, level)
+            if (deeper := self._possible(level, 1.0)) is not None:
+                found.setdefault(tuple(stage.layers for stage in deeper.stages), level)
 
         def distance(layers: tuple[int, ...]) -> float:
             return abs(math.log(sum(layers) / self._layers / depth))

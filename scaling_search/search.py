@@ -1,4 +1,4 @@
-"""Find how a network should scale: train points of equal realised cost, fit, choose."""
+"""Find how a network should scale: train points of equal cost, fit, choose."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 import optuna
 
-from models.sizes import parse_target
 from models.spec import ArchSpec
 from scaling_search import family
 from scaling_search.allocation import History
-from scaling_search.grid import Grid, grid
+from scaling_search.grid import Grid
 from scaling_search.point import Point
+from scaling_search.readings import Measure
 from scaling_search.result import Result, conclude
-from scaling_search.samplers import history_of, sampler, space
+from scaling_search.samplers import METHODS, history_of, sampler, space
 from scaling_search.scalable import Scalable, SpecBaseline
 from scaling_search.surface import Surface
+from scaling_search.target import asked, check_measured, points_of
 from trials.loop import run_trials
 from trials.pool import Executor, InProcess, ProcessPool
 from trials.record import Evaluation, trial_seed
@@ -30,8 +31,7 @@ Evaluate = Callable[[Any, int], "Evaluation | float"]
 
 KIND = "scaling"
 # What must agree on resuming; the number of trials, the minutes and the region may change.
-IDENTITY = ("baseline", "target", "method", "depth_rounding", "step", "recipe")
-_LARGEST_MULTIPLE = 1000.0
+IDENTITY = ("baseline", "cost", "target", "method", "depth_rounding", "step", "recipe")
 
 
 def search(
@@ -52,18 +52,21 @@ def search(
     join: bool = False,
     minutes: float | None = None,
     region: float | None = None,
+    measure: Measure | None = None,
+    measured_on: dict[str, Any] | None = None,
     phis: Iterable[float] = family.PHIS,
     settings: dict[str, Any] | None = None,
     progress: Callable[[Run, int], AbstractContextManager[Callable[[Record], None]]] | None = None,
 ) -> Result:
-    """Train networks of one realised cost and say which split of the cost serves best.
+    """Train networks of one cost and say which split of the cost serves best.
 
     Args:
         baseline: a spec, or a ``Scalable`` such as ``modules.ModuleBaseline``.
         evaluate: (network, seed) → an ``Evaluation`` or an accuracy in [0, 1]; raising makes the
             training a failed one. Trainings of one seed index share the seed: they are paired.
         target: a multiple of the baseline's cost (2.0; up to 1000), multiply-adds (beyond 1000), or
-            a text such as "2x" or "800M".
+            a text such as "2x" or "800M". With ``measure``: a multiple of the baseline's measured
+            latency, or a text such as "2x" or "12ms".
         trials: trainings in all, failed ones and those of a resumed run included.
         run_dir: where the study, ``coefficients.json`` and ``family/`` are kept; None: in memory.
         method: "adaptive" trains where it tells most about the optimum; "grid" is Optuna's
@@ -74,22 +77,27 @@ def search(
         storage, join: an Optuna URL for the study, and whether others work on it too.
         minutes: no new training begins after so long.
         region: stop when the joint 90 % region is at most this part of all ways to scale.
-        phis: the family's members, written to ``family/`` where there is a ``run_dir``.
+        measure: network → its latency as a ``readings.Measured``. All points then share a measured
+            latency in place of FLOPs; they are measured before the first training, one at a time.
+        measured_on: what the latencies hold for, JSON: device, threads, batch.
+        phis: the family's members, written to ``family/`` where there is a ``run_dir``, without
+            those that would be no network.
         progress: makes a context manager that sees each finished record (``trials.progress``).
         settings: more facts about the run, JSON; "recipe" among them must agree on resuming.
 
-    Raises ValueError for bad input or a run directory of another search, ``trials.SearchFailed``
-    where the first trainings all fail.
+    Raises ValueError for bad input or a run directory of another search, and where no network
+    reaches the target; ``trials.SearchFailed`` where the first trainings all fail.
     """
     if isinstance(baseline, ArchSpec):
         baseline = SpecBaseline(baseline, depth_rounding)
     depth_rounding = getattr(baseline, "depth_rounding", depth_rounding)
-    _check(trials, minutes, region)
-    points = grid(baseline, target_macs(target, baseline), step=step)
+    _check(trials, minutes, region, step, method)
     facts = {
         **(settings or {}),
-        **_identity(baseline, points, method, depth_rounding, step),
-        **{"kind": KIND, "seed": seed, "trials": trials, "minutes": minutes, "region": region},
+        **asked(target, baseline, measured=measure is not None),
+        **{"baseline": baseline.spec.to_json(), "method": method, "step": step},
+        **{"depth_rounding": depth_rounding, "kind": KIND, "seed": seed},
+        **{"trials": trials, "minutes": minutes, "region": region},
     }
     run = open_run(
         None if run_dir is None else Path(run_dir),
@@ -103,6 +111,9 @@ def search(
     )
     with ExitStack() as stack:
         stack.enter_context(run)
+        if join:
+            check_measured(run, baseline)
+        points = points_of(run, baseline, measure, measured_on)
         run.study.sampler = sampler(method, points, seed)
         runner = executor() if executor else _executor(evaluate, workers)
         stack.callback(runner.close)
@@ -119,19 +130,6 @@ def search(
         return _finish(run, baseline, points, method, ended.reason, phis)
 
 
-def target_macs(target: float | str, baseline: Scalable) -> float:
-    """The target in multiply-adds, from a multiple, a size or their text.
-
-    Raises ValueError for what is neither.
-    """
-    base = baseline.macs(baseline.spec)
-    if isinstance(target, str):
-        return parse_target(target, base)
-    if isinstance(target, bool) or not target > 0:
-        raise ValueError(f"target {target!r} is not a positive number: try 2.0 or '800M'")
-    return float(target) * base if target <= _LARGEST_MULTIPLE else float(target)
-
-
 def conclusion(run: RunView, points: Grid, method: str, ended: str) -> Result:
     """The answer that a run's trainings give so far."""
     return conclude(history_of(run.study, points), run.seed, method, run.finished(), ended)
@@ -143,20 +141,8 @@ def _finish(
     result = conclusion(run, points, method, ended)
     if run.dir is not None:
         result.write(run.dir)
-        family.write(run.dir / "family", family.members(baseline, result.coefficients, phis))
+        family.write(run.dir / "family", family.reachable(baseline, result.coefficients, phis))
     return result
-
-
-def _identity(
-    baseline: Scalable, points: Grid, method: str, depth_rounding: str, step: float
-) -> dict[str, Any]:
-    return {
-        "baseline": baseline.spec.to_json(),
-        "target": points.target,
-        "method": method,
-        "depth_rounding": depth_rounding,
-        "step": step,
-    }
 
 
 def _executor(evaluate: Evaluate, workers: int) -> Executor:
@@ -198,9 +184,15 @@ def _stopper(points: Grid, seed: int, size: float) -> Callable[[Run], bool]:
     return stop
 
 
-def _check(trials: int, minutes: float | None, region: float | None) -> None:
-    if trials < 1:
-        raise ValueError(f"trials must be at least 1, got {trials}")
+def _check(
+    trials: int, minutes: float | None, region: float | None, step: float, method: str
+) -> None:
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
+    if not 0 < step <= 0.5:
+        raise ValueError(f"grid step {step} is not a share in (0, 0.5]: 0.1 is usual")
+    if trials < 2:
+        raise ValueError(f"trials must be at least 2, the baseline's and one more, got {trials}")
     if minutes is not None and not minutes > 0:
         raise ValueError(f"minutes must be positive, got {minutes}")
     if region is not None and not 0 < region < 1:

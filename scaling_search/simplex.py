@@ -35,8 +35,13 @@ def shares(realised: Multipliers) -> Array:
 
 def coefficients(at: Array, ratio: float) -> Coefficients:
     """α = ratio^s_d, β = ratio^(s_w/2), γ = ratio^(s_r/2), so that α·β²·γ² is the ratio."""
-    depth, width, resolution = (float(share) for share in at)
-    return Coefficients(ratio**depth, ratio ** (width / 2), ratio ** (resolution / 2))
+    return Coefficients(*(float(value) for value in multiples(at, ratio)))
+
+
+def multiples(at: Array, ratios: Array | float) -> Array:
+    """``coefficients`` at many shares (…, 3), each with its ratio (…); shape (…, 3)."""
+    result: Array = np.asarray(ratios)[..., None] ** (at / (1.0, 2.0, 2.0))
+    return result
 
 
 @cache

@@ -18,11 +18,11 @@ from scaling_search.point import (
     TOLERANCE,
     Point,
     baseline_point,
+    check_ratio,
     multipliers,
-    nearest,
-    single,
 )
 from scaling_search.scalable import Scalable
+from scaling_search.solver import nearest, single
 
 # Figure 3: the factors on its three curves.
 LADDERS: dict[str, tuple[float, ...]] = {
@@ -127,15 +127,25 @@ def compare_study(
     Methods are the three single dimensions, "compound" in the direction of the coefficients,
     "fast" (Dollár et al.) and ``splits`` by name, shares of depth, width and resolution. Also
     returns what was left out, a line each: no rounding brings it within 3 % of the target.
+
+    Raises ValueError for a target within 10 % of the baseline's cost, and for one that no dimension
+    reaches alone: there is nothing to compare with.
     """
     base = baseline_point(baseline)
     entries = [Entry("baseline", 1.0, base, baseline.cost(base.spec))]
     left_out = []
     for target in targets:
         ratio = target / base.macs
-        for method, point in _methods(baseline, target, compound, splits or {}):
-            if point is None or abs(point.error) > TOLERANCE:
-                left_out.append(f"{method} at {ratio:.3g}x: no rounding comes within 3 %")
+        check_ratio(ratio)
+        methods = _methods(baseline, target, compound, splits or {})
+        if not any(name in SINGLES and _reached(point) for name, point in methods):
+            raise ValueError(
+                f"{ratio:.4g} times the cost cannot be reached by depth, width or resolution "
+                "alone: choose a target nearer to 1x"
+            )
+        for method, point in methods:
+            if point is None or not _reached(point):
+                left_out.append(f"{method} at {ratio:.4g}x: no rounding comes within 3 %")
             else:
                 entries.append(Entry(method, ratio, point, baseline.cost(point.spec)))
     return entries, left_out
@@ -161,6 +171,10 @@ def parse_shares(text: str) -> tuple[float, float, float]:
     if not inside or abs(depth + width + resolution - 1) > 1e-6:
         raise ValueError(remedy)
     return depth, width, resolution
+
+
+def _reached(point: Point | None) -> bool:
+    return point is not None and abs(point.error) <= TOLERANCE
 
 
 _ONES = {"depth": 1.0, "width": 1.0, "resolution": 1.0}

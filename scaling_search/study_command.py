@@ -17,9 +17,10 @@ from models.command import count, parser
 from models.sizes import format_size
 from models.spec import ArchSpec
 from scaling_search.coefficients import PAPER, read_coefficients
+from scaling_search.options import add_depth_rounding
 from scaling_search.studies import parse_shares
 from scaling_search.study_plan import STUDIES, Plan, growth, parse_factors, planned
-from trials.loop import Propose, SearchFailed, run_trials
+from trials.loop import Propose, run_trials
 from trials.progress import Progress
 from trials.record import Evaluation, trial_seed
 from trials.run import Run
@@ -63,8 +64,7 @@ def options() -> argparse.ArgumentParser:
     goal.add_argument("--coefficients", default=f"{PAPER.alpha},{PAPER.beta},{PAPER.gamma}",
                       help="compare: of compound scaling; coefficients.json of a run, or three "
                       "numbers")  # fmt: skip
-    goal.add_argument("--depth-rounding", default="ceil", choices=("ceil", "nearest"),
-                      help="of layers; ceil is the paper's")  # fmt: skip
+    add_depth_rounding(goal)
     goal.add_argument("--repeats", type=count, default=3, help="trainings of each network")
     add_options(made)
     return made
@@ -95,10 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "depth_rounding": args.depth_rounding, "minutes": args.minutes,
         "networks": list(plan.networks), "entries": plan.to_dicts(), "left_out": plan.left_out,
     }  # fmt: skip
-    try:
-        _train(plan, args, settings, run_dir, lambda: executor(args, evaluator))
-    except SearchFailed as error:
-        raise SystemExit(f"error: {error}") from None
+    _train(plan, args, settings, run_dir, lambda: executor(args, evaluator))
     page = report(run_dir, args.storage)
     print(f"{(run_dir / 'study.md').read_text('utf-8')}\nreport: {page}")
 

@@ -74,9 +74,12 @@ def planned(
             entries = width_study(baseline, ladders["width"])
         else:
             targets = [factor * baseline.macs(spec) for factor in ladders["cost"]]
-            entries, left_out = compare_study(
-                baseline, targets, compound=coefficients, splits=splits
-            )
+            try:
+                entries, left_out = compare_study(
+                    baseline, targets, compound=coefficients, splits=splits
+                )
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
         plan.entries.extend((name, entry) for entry in entries)
         plan.left_out.extend(f"{name}: {line}" for line in left_out)
     return plan

@@ -27,14 +27,30 @@ class Region:
     """Where the optimum may be.
 
     ``inside`` marks the nodes of ``simplex.mesh()`` that are not worse enough than the optimum to
-    be ruled out; ``size`` is their part of the triangle; ``low`` and ``high`` (3,) bound each
-    share by itself. All hold at ``LEVEL``.
+    be ruled out; ``size`` is their part of the triangle. ``single`` marks those over which any one
+    function of the place has the bounds that hold for it by itself: ``low`` and ``high`` (3,) are
+    those of each share. All hold at ``LEVEL``.
     """
 
     inside: NDArray[np.bool_]
-    size: float
-    low: Array
-    high: Array
+    single: NDArray[np.bool_]
+
+    @property
+    def size(self) -> float:
+        """The part of the triangle that is inside."""
+        return float(self.inside.mean())
+
+    @property
+    def low(self) -> Array:
+        """The least of each share."""
+        least: Array = mesh()[self.single].min(axis=0)
+        return least
+
+    @property
+    def high(self) -> Array:
+        """The greatest of each share."""
+        greatest: Array = mesh()[self.single].max(axis=0)
+        return greatest
 
 
 class Surface:
@@ -86,13 +102,11 @@ class Surface:
 
         Where the surface is nearly quadratic around its optimum and the error of the optimum's
         place is normal, twice the deficit of the true place is at most the root of a χ² variable,
-        of 2 degrees of freedom for the place and of 1 for a single share (the bounds of which are
-        those of all places within its smaller critical deficit).
+        of 2 degrees of freedom for the place and of 1 for a single share or coefficient (the bounds
+        of which are those of all places within its smaller critical deficit).
         """
         deficit = self.deficit(mesh())
-        inside = deficit <= _CRITICAL_JOINT
-        single = mesh()[deficit <= _CRITICAL_SINGLE]
-        return Region(inside, float(inside.mean()), single.min(axis=0), single.max(axis=0))
+        return Region(deficit <= _CRITICAL_JOINT, deficit <= _CRITICAL_SINGLE)
 
     def difference(self, one: Array, other: Array) -> tuple[float, float, float]:
         """f(one) - f(other) for shares (3,): expected value, and the 90 % interval."""

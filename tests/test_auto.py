@@ -10,8 +10,9 @@ from optuna.distributions import CategoricalDistribution
 from models.plan import plan
 from nas.objective import Objective
 from nas.pareto import hypervolume
-from nas.samplers import recommend
+from nas.samplers import recommend, sampler
 from nas.samplers.acquisition import expected_hypervolume_improvement, expected_improvement
+from nas.samplers.belief import Belief
 from nas.samplers.candidates import Candidates
 from nas.samplers.features import Features
 from nas.samplers.knowledge import Knowledge
@@ -70,6 +71,25 @@ def test_the_model_learns_and_knows_its_noise() -> None:
     assert 1 - (error**2).mean() / truth[60:].var() > 0.7
     assert np.mean(np.abs(error) < 2 * sd) > 0.8
     assert model.noise**0.5 * model.scale == pytest.approx(0.01, rel=0.5)
+
+
+def test_what_is_believed_lies_between_the_trainings_and_the_guess() -> None:
+    see, rows, truth = trained(60)
+    known, new = see(rows[:40]), see(rows[40:])
+    told = 0.9 - truth[:40]  # trainings that contradict what parameters say
+    model = Model(known, told)
+    full, half, least = (Belief(known, told, trust) for trust in (1.0, 0.5, 1e-9))
+    assert full.mean(new) == pytest.approx(model.mean(new))
+    assert full.predict(new)[1] == pytest.approx(model.predict(new)[1])
+    assert (np.argsort(least.mean(new)) == np.argsort(new.guess)).all()
+    assert half.mean(new) == pytest.approx((full.mean(new) + least.mean(new)) / 2, abs=1e-6)
+    assert half.predict(new)[1] == pytest.approx(full.predict(new)[1] / 2)
+
+
+@pytest.mark.parametrize("trust", [0, -1, 1.5, float("nan")])
+def test_trust_is_a_share(trust: float) -> None:
+    with pytest.raises(ValueError, match="trust"):
+        sampler("auto", tiny(), Objective(1e12, low=0), seed=0, trust=trust)
 
 
 def test_the_gradient_of_the_fit_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:

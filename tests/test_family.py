@@ -77,7 +77,7 @@ def test_the_file_holds_a_spec_and_both_multipliers(tmp_path: Path) -> None:
 
 
 def test_memory_by_its_formula() -> None:
-    assert memory({"macs": 1, "params": 10, "activations": 100}, 32) == 4 * (30 + 2 * 32 * 100)
+    assert memory({"macs": 1, "params": 10, "activations": 100}, 32) == 4 * (30 + 4 * 32 * 100)
     assert memory({"macs": 1}, 32) is None
 
 

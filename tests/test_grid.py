@@ -16,9 +16,10 @@ from models.families import family
 from models.spec import ArchSpec
 from scaling_search.coefficients import PAPER, Coefficients, Multipliers
 from scaling_search.grid import grid
-from scaling_search.point import FINE, SINGLES, TOLERANCE, multipliers, single, solve
+from scaling_search.point import SINGLES, TOLERANCE, multipliers
 from scaling_search.scalable import SpecBaseline
 from scaling_search.simplex import basis, mesh, shares
+from scaling_search.solver import FINE, single, solve
 from tests.strategies import specs
 
 FAMILIES = ("efficientnet-b0", "mobilenet-v1", "mobilenet-v2", "resnet-50", "rexnet-1.0",
@@ -117,9 +118,28 @@ def test_a_coarse_resolution_is_made_up_for_by_widths() -> None:
 def test_points_beyond_reach_are_dropped_and_counted() -> None:
     tiny = ArchSpec("tiny", family("mobilenet-v1").stem, family("mobilenet-v1").stages[:1],
                     resolution=8, divisor=64)  # fmt: skip
-    found = grid(SpecBaseline(tiny), 1.35 * cost(tiny).macs)
-    assert found.dropped > 0
+    found = grid(SpecBaseline(tiny), 3 * cost(tiny).macs)
+    assert found.dropped == len(found.left_out) > 0
+    assert found.left_out[0].startswith("width alone: 296K FLOPs, 2.57 times")
+    assert "width" not in found.roles
     assert all(abs(point.error) <= TOLERANCE for point in found.points[1:])
+    with pytest.raises(ValueError, match=r"within 3 % of 156K FLOPs: choose another target"):
+        grid(SpecBaseline(tiny), 1.35 * cost(tiny).macs)
+
+
+@pytest.mark.parametrize("name", ["efficientnet-b0", "resnet-18"])
+def test_a_dimension_that_would_grow_beyond_all_bounds_is_left_out(name: str) -> None:
+    """A thousand times deeper is no network; wider and finer ones are."""
+    base = baseline(name)
+    found = grid(base, 1000 * cost(base.spec).macs, step=0.25)
+    assert found.left_out[0].startswith("depth alone")
+    assert {"width", "resolution"} <= found.roles.keys()
+
+
+def test_one_number_of_flops_is_the_same_in_every_direction() -> None:
+    base = baseline("resnet-18")
+    found = grid(base, 2 * cost(base.spec).macs, step=0.2)
+    np.testing.assert_allclose(found.flops_ratio(mesh()), 2, rtol=1e-12)
 
 
 def test_the_grid_is_the_same_every_time() -> None:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.storages.journal import JournalFileBackend
 
 from tests.trials_helpers import Toy, drive, objective, propose, stamped, toy_run
+from trials.journal import Backend
 from trials.loop import run_trials
 from trials.pool import InProcess
 from trials.study import Record, read_run
@@ -62,10 +62,10 @@ def in_child(work: Callable[[], object]) -> int:
 
 def break_write(at: int, cut: float, end: Callable[[], None]) -> None:
     """Stop this process's `at`-th journal write after the `cut` part of its line, then `end`."""
-    whole = JournalFileBackend.append_logs
+    whole = Backend.write
     count = 0
 
-    def append(self: JournalFileBackend, logs: list[dict[str, Any]]) -> None:
+    def append(self: Backend, logs: list[dict[str, Any]]) -> None:
         nonlocal count
         count += 1
         if count != at:
@@ -75,7 +75,7 @@ def break_write(at: int, cut: float, end: Callable[[], None]) -> None:
             file.write(line[: round(cut * len(line))])
         return end()
 
-    JournalFileBackend.append_logs = append
+    Backend.write = append
 
 
 def die() -> None:

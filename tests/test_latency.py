@@ -10,7 +10,7 @@ from torch import nn
 
 from models.families import family
 from tests.command import assert_refused, in_process
-from training.latency import Latency, latency, main, summary
+from training.latency import Latency, circumstances, latency, main, summary
 
 TINY = replace(family("mobilenet-v1-0.25-128"), resolution=32, in_channels=2)
 
@@ -49,6 +49,21 @@ def test_the_warm_up_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.latency.time.perf_counter", lambda: next(ticks))
     found = latency(TINY, "cpu", repeats=3, warmup=1, network=Spy())
     assert found == Latency(2, 1.5, 2.5, 3)
+
+
+def test_of_a_slow_network_fewer_passes_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pass takes a second by a clock of our own: 12 of them are the warm-up and ten more."""
+    clock = iter(range(1000))
+    monkeypatch.setattr("training.latency.time.perf_counter", lambda: next(clock))
+    assert latency(TINY, "cpu", warmup=2, longest=5.0, network=Spy()).n == 10
+    assert latency(TINY, "cpu", warmup=2, longest=20.0, network=Spy()).n == 18
+    assert latency(TINY, "cpu", warmup=2, network=Spy()).n == 50
+
+
+def test_what_a_latency_holds_for() -> None:
+    found = circumstances(torch.device("cpu"), 4)
+    assert found["threads"] == torch.get_num_threads()
+    assert (found["device"], found["batch"], found["gpu"]) == ("cpu", 4, None)
 
 
 def test_summary_of_one_pass() -> None:

@@ -159,10 +159,49 @@ def test_command_line_end_to_end(tmp_path: Path) -> None:
     assert drawn.returncode == 0, drawn.stderr
 
 
+@pytest.mark.slow
+def test_command_line_with_measured_latencies(tmp_path: Path) -> None:
+    """Whatever this machine's latencies are: the window is wide, and small pictures are quick."""
+    out = tmp_path / "run"
+    wide = ("--cost", "latency", "--budget", "10s", "--low", "0.00001", "--latency-sample", 8)
+    quick = ("--data", "digits", "--proxy-images", 120, "--proxy-epochs", 1, "--device", "cpu",
+             "--resolution", 64, "--out", out)  # fmt: skip
+    done = command("nas.search", *wide, *quick, "--trials", 2)
+    assert done.returncode == 0, done.stderr
+    assert "latency" in done.stdout
+    assert " ms, " in done.stdout
+    settings = json.loads((out / "run.json").read_text())["settings"]
+    about = settings["latency"]["measured_on"]
+    assert (settings["cost"], settings["objective"]["budget"]) == ("latency", 10.0)
+    assert (about["device"], about["threads"], about["batch"]) == ("cpu", 1, 1)
+    page = (out / "report.html").read_text()
+    assert "cpu" in page
+    assert "1 thread, batch 1" in page
+    longer = command("nas.search", *wide, *quick, "--trials", 3, "--resume")
+    assert longer.returncode == 0, longer.stderr
+    with (out / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    for row in rows:
+        low, median, high = (float(row[f"latency{end}"]) for end in ("_low", "", "_high"))
+        assert 1e-4 <= low <= median <= high <= 10
+    other = command("nas.search", *wide, *quick, "--trials", 4, "--resume", "--latency-batch", 2)
+    assert_refused(other, "'batch': 1")
+    again = command("nas.rerank", out, "--high", "0.5", "--out", tmp_path / "best.json")
+    assert again.returncode == 0, again.stderr
+    assert "latency 0.100 ms to 5.00 s" in again.stdout
+    assert ArchSpec.from_json((tmp_path / "best.json").read_text()).resolution == 64
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--budget", "400X"), "400X"),
+        (("--budget", "12ms"), "12ms"),
+        (("--cost", "latency"), "'400M' is no time"),
+        (("--cost", "latency", "--budget", "12ms", "--latency-device", "tpu"), "tpu"),
+        (("--cost", "latency", "--budget", "12ms", "--latency-sample", "7"), "at least 8"),
+        (("--prior", "/nowhere/prior.csv"), "/nowhere/prior.csv"),
         (("--data", "/nowhere/at/all"), "/nowhere/at/all"),
         (("--trials", "0"), "at least 1"),
         (("--sampler", "magic"), "magic"),

@@ -45,6 +45,24 @@ def test_window() -> None:
     assert Objective(4e8, high=1.1).admits(4.3e8)
 
 
+@given(st.lists(st.floats(1, 1e5), min_size=1), st.floats(0, 0.9), st.floats(1, 3))
+def test_outside_is_nothing_inside(costs: list[float], low: float, high: float) -> None:
+    objective = Objective(4e3, low=low, high=high)
+    away = objective.outside(np.array(costs))
+    inside = np.asarray(objective.admits(np.array(costs)))
+    assert (away[inside] < 1e-9).all()
+    for cost, one in zip(costs, away, strict=True):
+        ends = low * 4e3 * math.exp(-one), high * 4e3 * math.exp(one)
+        assert ends[0] * (1 - 1e-9) <= cost <= ends[1] * (1 + 1e-9)
+
+
+def test_outside_is_symmetric_in_ratios() -> None:
+    objective = Objective(4e8)
+    assert objective.outside(np.array([1e8, 2e8, 3e8, 4e8, 8e8])) == pytest.approx(
+        [math.log(2), 0, 0, 0, math.log(2)]
+    )
+
+
 @pytest.mark.parametrize(
     "bad",
     [

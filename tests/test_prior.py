@@ -12,12 +12,14 @@ import pytest
 
 from models.families import family
 from nas.objective import Objective
-from nas.prior import Prior, prior_of, read_prior
-from nas.rerank import rerank
+from nas.prior import Prior, load_prior, prior_of, read_prior
+from nas.result import Result
 from nas.samplers import sampler
 from nas.samplers.candidates import Candidates
 from nas.samplers.knowledge import Knowledge
+from nas.search import search
 from nas.space import space
+from tests.test_nas_search import stub
 from tests.test_samplers import accuracy, step
 
 MBCONV = space("mbconv")
@@ -122,11 +124,40 @@ def test_only_auto_takes_a_prior() -> None:
         sampler("tpe", MBCONV, Objective(4e8), seed=0, prior=Prior(ROWS, TRUTH))
 
 
-def test_reranking() -> None:
-    accuracies, costs = [0.70, 0.74, 0.76, 0.60], [200e6, 300e6, 400e6, 390e6]
-    assert rerank(accuracies, costs, Objective(400e6)) == [2, 1, 0, 3]
-    assert rerank(accuracies, costs, Objective(400e6, w=-0.3)) == [0, 1, 2, 3]
-    assert rerank(accuracies, costs, Objective(300e6)) == [1, 0]
-    assert rerank(accuracies, costs, Objective(400e6, "front")) == [0, 1, 2]
-    with pytest.raises(ValueError, match="widen"):
-        rerank(accuracies, costs, Objective(50e6))
+def test_a_label_tells_tables_apart() -> None:
+    """By what a search learns from them, and by name."""
+    one = Prior(ROWS, TRUTH, "a.csv")
+    assert one.label == Prior(ROWS.copy(), TRUTH.copy(), "a.csv").label
+    changed = TRUTH.copy()
+    changed[3] += 1e-9
+    others = [Prior(ROWS, changed, "a.csv"), Prior(ROWS[::-1], TRUTH, "a.csv"),
+              Prior(ROWS[1:], TRUTH[1:], "a.csv"), Prior(ROWS, TRUTH, "b.csv")]  # fmt: skip
+    assert len({one.label, *(other.label for other in others)}) == 5
+    assert one.label.startswith("a.csv (120 networks, ")
+
+
+def test_a_run_goes_on_with_its_own_prior_only(tmp_path: Path) -> None:
+    def go(prior: Prior | None, *, resume: bool, trials: int = 5, name: str = "with") -> Result:
+        return search(MBCONV, stub, trials=trials, prior=prior, run_dir=tmp_path / name,
+                      resume=resume)  # fmt: skip
+
+    own, other = Prior(ROWS[:40], TRUTH[:40], "a.csv"), Prior(ROWS[:41], TRUTH[:41], "a.csv")
+    go(own, resume=False)
+    for wrong in (None, other):
+        with pytest.raises(ValueError, match=r"its prior is 'a.csv \(40 networks, .*repeat"):
+            go(wrong, resume=True)
+    assert len(go(own, resume=True, trials=6).trials) == 6
+    go(None, resume=False, name="without")
+    with pytest.raises(ValueError, match=r"its prior is None, not 'a.csv"):
+        go(own, resume=True, name="without")
+
+
+def test_a_run_directory_is_a_prior(tmp_path: Path) -> None:
+    found = search(MBCONV, stub, trials=6, sampler="random", run_dir=tmp_path / "earlier")
+    prior = load_prior(tmp_path / "earlier", MBCONV.with_template(classes=7))
+    assert prior.name == "earlier"
+    assert [MBCONV.spec_of(row).key for row in prior.rows] == [r.spec.key for r in found.trials]
+    accuracies = [r.evaluation.accuracy for r in found.trials if r.evaluation]
+    assert prior.accuracy.tolist() == accuracies
+    with pytest.raises(ValueError, match="holds no run"):
+        load_prior(tmp_path, MBCONV)

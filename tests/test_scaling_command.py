@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from models.cost import cost
 from models.families import family
 from models.spec import ArchSpec
-from scaling_search.command import main
+from scaling_search.command import Clock, main
 from tests.command import assert_refused, command, in_process
+from training.latency import Latency
 
 QUICK = ("--data", "digits", "--proxy-images", 120, "--proxy-epochs", 1, "--device", "cpu")
 
@@ -52,6 +54,81 @@ def test_command_line_end_to_end(tmp_path: Path) -> None:
     assert_refused(command("scaling_search", *other, "--resume", *QUICK), "target")
 
 
+TINY = ("--baseline", "mobilenet-v1-0.25-128", "--step", 0.25, "--workers", 1)
+
+
+def arithmetic(spec: ArchSpec, device: torch.device, batch: int, **_: object) -> Latency:
+    """Latencies without a clock: FLOPs to a power, and a part for every layer."""
+    layers = sum(stage.layers for stage in spec.stages)
+    seconds = batch * (4e-4 * layers + 2e-8 * cost(spec).macs ** 0.75)
+    return Latency(seconds, 0.99 * seconds, 1.01 * seconds, 20)
+
+
+def test_a_search_at_a_latency(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real trainings at a latency that is arithmetic; resumed, it is not measured again."""
+    monkeypatch.setattr("training.latency.latency", arithmetic)
+    out = tmp_path / "run"
+    given = ("--target-latency", "160ms", "--latency-batch", 8, *TINY, *QUICK, "--out", out)
+    done = in_process(main, (*given, "--trials", 6), capsys)
+    assert done.returncode == 0, done.stderr
+    assert "latencies: measurement 1, " in done.stderr
+    assert "each but the baseline within 3 % of 160 ms" in done.stdout
+    assert "device cpu, threads 1, batch 8" in done.stdout
+    assert done.stdout.count(" FLOPs: ") == 6
+    found = json.loads((out / "coefficients.json").read_text())
+    assert found["target"]["seconds"] == 0.16
+    with (out / "points.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["role"] != "baseline"]
+    for row in rows:
+        assert float(row["latency_median"]) == pytest.approx(0.16, rel=0.03)
+    flops = [float(row["macs"]) for row in rows]
+    assert max(flops) > 1.2 * min(flops)
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("training.latency.latency", forbidden)
+    again = in_process(main, (*given, "--trials", 7, "--resume"), capsys)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((out / "coefficients.json").read_text())["trainings"] == 7
+    assert "latency, quartiles" in (out / "report.html").read_text()
+
+
+def test_the_fastest_run_of_passes_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second of passes, and three runs at least; only the first is warmed up for long."""
+    given: list[int] = []
+
+    def runs(spec: ArchSpec, device: torch.device, batch: int, **options: int) -> Latency:
+        given.append(options["warmup"])
+        median = 0.010 if len(given) == 4 else 0.015
+        return Latency(median, median, median, 20)
+
+    monkeypatch.setattr("training.latency.latency", runs)
+    clock = Clock("cpu", 3)
+    assert clock(family("mobilenet-v1-0.25-128")).median == 0.010
+    assert given == [10, 1, 1, 1]
+    assert clock.circumstances["batch"] == 3
+
+
+@pytest.mark.slow
+def test_a_search_at_a_measured_latency(tmp_path: Path) -> None:
+    """By the clock; where the machine is too busy to measure, the search refuses to."""
+    out = tmp_path / "run"
+    given = ("--target-latency", "4x", "--trials", 5, *TINY, *QUICK, "--step", 0.5, "--out", out)
+    done = command("scaling_search", *given)
+    if done.returncode == 2 and "other work" in done.stderr:
+        pytest.skip("other work on this machine: " + done.stderr.splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    found = json.loads((out / "coefficients.json").read_text())
+    assert found["target"]["ratio"] == pytest.approx(4)
+    assert found["point"]["latency"]["median"] == pytest.approx(
+        found["target"]["seconds"], rel=found["latency"]["tolerance"] * 1.0001
+    )
+    assert command("reports", out).returncode == 0
+
+
 def test_family_without_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ("family", "--coefficients", "1.2,1.1,1.15", "--phi=-1,0,1", "--out", tmp_path / "f")
     done = in_process(main, given, capsys)
@@ -70,6 +147,11 @@ def test_family_without_training(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ("arguments", "message"),
     [
         (("--target-flops", "2y"), "2y"),
+        (("--target-flops", "2x", "--target-latency", "2x"), "not allowed with"),
+        (("--target-latency", "12"), "'12' is no time"),
+        (("--target-latency", "1.02x"), "at least 10 %"),
+        (("--target-latency", "2x", "--latency-batch", "0"), "whole number"),
+        (("--target-latency", "2x", "--device", "abacus"), "abacus"),
         (("--baseline", "efficientnet-b99"), "efficientnet-b99"),
         (("--baseline", "/"), "baseline.json"),
         (("--data", "/nowhere"), "/nowhere"),

@@ -18,8 +18,9 @@ from models.spec import ArchSpec
 from scaling_search.coefficients import parse_coefficients
 from scaling_search.result import Comparison, Result
 from scaling_search.scalable import SpecBaseline
-from scaling_search.search import search, target_macs
+from scaling_search.search import search
 from scaling_search.simplex import shares
+from scaling_search.target import target_macs
 from trials.loop import SearchFailed
 from trials.record import Evaluation, Failure
 from trials.worker import attempt
@@ -173,6 +174,14 @@ def test_below_the_baseline_the_coefficients_shrink() -> None:
     for name in ("alpha", "beta", "gamma"):
         low, high = result.confidence[name]
         assert low <= getattr(result.coefficients, name) <= high <= 1
+
+
+def test_a_family_that_outgrows_all_bounds_ends_before(tmp_path: Path) -> None:
+    """Twenty steps of 16 times the cost are no network, one is; the answer is not lost for it."""
+    run(8, tmp_path / "run", target=16.0, phis=(0.0, 1.0, 20.0))
+    names = sorted(path.name for path in (tmp_path / "run" / "family").iterdir())
+    assert names == ["phi-0.json", "phi-1.json"]
+    assert (tmp_path / "run" / "coefficients.json").is_file()
 
 
 def test_no_minutes_left() -> None:

@@ -165,6 +165,9 @@ def test_reserved_attributes_are_refused() -> None:
         (b'{"a":1}\n\0\0\0\0', 8),
         (b'{"a":1}\n\0\0\0"}\n', 8),
         (b'{"a":1}\n\n', 8),
+        (b'{"a":1}\n\0\0\0\n{"b":2}\n', 8),
+        (b'{"a":1}\n\0\0\0\n{"b":2}\n\0\0\n', 8),
+        (b'\0\n{"user_attr":{"evaluation":1}}\n{"b"', 33),
     ],
 )
 def test_torn_tails_are_cut(text: bytes, kept: int, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_command_line_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (("width", "--shares", "d=1"), "compare"),
         (("compare", "--shares", "d=0.5"), "d=0.5"),
         (("compare", "--factors", "1.01"), "1.01"),
+        (("compare", "--factors", "0.001"), "efficientnet-b0: 0.001 times the cost cannot be"),
         (("compare", "--coefficients", "1.2,1"), "1.2,1"),
         (("compare", "--repeats", "0"), "0"),
     ],
@@ -113,6 +114,15 @@ def test_every_baseline_gets_every_method_at_its_own_cost() -> None:
         assert stored["ratio"] == pytest.approx(stored["factor"], rel=0.0301)
         assert stored["cost"]["activations"] > 0
     json.dumps(plan.to_dicts(), allow_nan=False)
+
+
+def test_a_dimension_that_does_not_reach_the_target_is_left_out() -> None:
+    """A thousand times deeper is no network, a thousand times the cost by width is one."""
+    plan = planned("compare", {TINY: family(TINY)}, {"cost": (1000,)})
+    assert plan.left_out == [f"{TINY}: depth at 1000x: no rounding comes within 3 %"]
+    assert {"width", "resolution", "compound"} <= {entry.series for _, entry in plan.entries}
+    with pytest.raises(ValueError, match=f"{TINY}: 0.01 times the cost cannot be reached by depth"):
+        planned("compare", {TINY: family(TINY)}, {"cost": (0.01,)})
 
 
 def test_published_numbers_are_those_of_the_trained_series() -> None:

@@ -14,7 +14,8 @@ from models.spec import ArchSpec, StageSpec, Stem
 from training.data import Data, Split, load
 from training.evaluator import Evaluator, Source
 from training.recipe import Recipe
-from training.train import choose_device, evaluate, final, first, schedule, train, zero_starts
+from training.run import schedule, zero_starts
+from training.train import choose_device, evaluate, final, first, train
 
 TINY = ArchSpec(
     "tiny",

@@ -59,9 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
     with tqdm(total=args.epochs, unit="epoch", file=sys.stderr) as bar:
 
-        def show(_: int, loss: float) -> None:
+        def show(epoch: int, loss: float) -> None:
             bar.set_postfix_str(f"loss {loss:.4f}")
-            bar.update()
+            bar.update(epoch + 1 - bar.n)
 
         network, found = final(spec, recipe, data, args.seed, args.device, network=start,
                                on_epoch=show)  # fmt: skip

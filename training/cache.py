@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
     """`cache`, else the environment's EVENSCALE_CACHE, else ~/.cache/evenscale."""
-    return Path(cache or os.environ.get("EVENSCALE_CACHE") or "~/.cache/evenscale").expanduser()
+    chosen = cache or os.environ.get("EVENSCALE_CACHE") or "~/.cache/evenscale"
+    return Path(os.path.expanduser(chosen))
 
 
 def fingerprint(*parts: torch.Tensor | str) -> str:

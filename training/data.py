@@ -187,7 +187,7 @@ def _open(source: str | os.PathLike[str], size: int | None, cache: Path, progres
         case "cifar10" | "cifar100":
             return cifar(source, size, cache)
         case _:
-            return folder(Path(source).expanduser(), size, cache, progress)
+            return folder(Path(os.path.expanduser(source)), size, cache, progress)
 
 
 def _take(source: Source, pictures: Pictures, chosen: Indices, part: Indices) -> Split:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
 
 from models.spec import ArchSpec
-from training.data import Data, load
+from training.data import Data, Split, load
 from training.recipe import Recipe
 from training.train import choose_device, train
 from trials.record import Evaluation
@@ -36,11 +40,43 @@ def _loaded(source: Source) -> Data:
     return load(source.source, size=source.size, seed=source.seed)
 
 
+_SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Held:
+    """Pictures that travel with the evaluator, to machines that do not see their source.
+
+    Pickled as arrays, whose memory protocol 5 hands on without a copy: on a Ray cluster all workers
+    of a node read the same pictures. Nobody may write to them.
+    """
+
+    pictures: Data
+
+    def data(self) -> Data:
+        """The pictures."""
+        return self.pictures
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        facts = {item.name: getattr(self.pictures, item.name) for item in fields(Data)}
+        splits = {name: facts.pop(name) for name in _SPLITS}
+        arrays = {name: (s.images.numpy(), s.labels.numpy()) for name, s in splits.items()}
+        return _held, (arrays, facts)
+
+
+def _held(arrays: dict[str, tuple[Any, Any]], facts: dict[str, Any]) -> Held:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        for name, pair in arrays.items():
+            facts[name] = Split(*map(torch.from_numpy, pair))
+    return Held(Data(**facts))
+
+
 @dataclass(frozen=True)
 class Evaluator:
     """Trains a spec's proxy twin by ``recipe`` on ``source``; picklable."""
 
-    source: Source
+    source: Source | Held
     recipe: Recipe
     device: str = "auto"
 
@@ -49,7 +85,7 @@ class Evaluator:
 
 
 def proxy_recipe(native: int, device: str = "auto", growth: float = 1.0) -> Recipe:
-    """A short recipe for pictures of ``native`` pixels on that device.
+    """A short recipe for pictures of ``native`` pixels on that device, which may be elsewhere.
 
     The proxy resolution is at most three quarters of the pictures' own (20 pixels for 28, 24 for
     32), and leaves room for ``growth``, the greatest multiple of it that a scaling search will
@@ -57,7 +93,7 @@ def proxy_recipe(native: int, device: str = "auto", growth: float = 1.0) -> Reci
     pixels at most on a CPU, 96 on a GPU. Leading strides are taken out until
     the last maps of a network of stride 32 have 2 pixels or more. Docs: ``docs/proxy.md``.
     """
-    kind = choose_device(device).type
+    kind = choose_device().type if device == "auto" else device.partition(":")[0]
     most = 32 if kind == "cpu" else 96
     side = max(8, min(most, math.floor(native * min(0.75, 1.07 / growth) / 4) * 4))
     drop = max(0, 6 - math.ceil(math.log2(side)))

@@ -171,7 +171,8 @@ def _is_picture(entry: os.DirEntry[str]) -> bool:
     promised = os.path.splitext(entry.name)[1].lower() in images.EXTENSIONS
     try:
         if entry.is_file():
-            return promised or images.shorter_side(entry.path) > 0
+            # Nothing to see in an empty file, and one below /proc could keep its reader waiting.
+            return promised or (entry.stat().st_size > 0 and images.shorter_side(entry.path) > 0)
     except OSError:
         pass
     return promised and entry.is_symlink()  # a broken link: to be reported as unreadable

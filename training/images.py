@@ -22,6 +22,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from models.memory import free_host_bytes, gigabytes
+
 Pixels = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 2**26
@@ -76,7 +78,7 @@ def read(root: str, paths: Sequence[str], size: int, progress: bool = True) -> P
     """Decode the files `paths` (relative to `root`) to `size` x `size` pixels, on a few threads.
 
     An unreadable file is reported in `skipped`. Raises ValueError where the result cannot fit in
-    this machine's memory.
+    the memory that is free.
     """
     _check_memory(len(paths), size)
     images = np.zeros((len(paths), 3, size, size), np.uint8)
@@ -147,14 +149,12 @@ def _pillow_silent() -> Iterator[None]:
 
 
 def _check_memory(count: int, size: int) -> None:
-    need = count * 3 * size * size
-    if hasattr(os, "sysconf"):  # elsewhere the allocation itself has to fail
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        if need > memory:
-            raise ValueError(
-                f"{count:,} pictures at {size}x{size} take {need / 2**30:.1f} GiB and this machine"
-                f" has {memory / 2**30:.1f}: give a smaller size, or fewer images"
-            )
+    need, free = count * 3 * size * size, free_host_bytes()
+    if free is not None and need > free:  # where unknown, the allocation itself has to fail
+        raise ValueError(
+            f"{count:,} pictures at {size}x{size} take {gigabytes(need)} and {gigabytes(free)} of "
+            "memory is free: give a smaller size, or fewer images"
+        )
 
 
 def _check_length(length: int) -> None:

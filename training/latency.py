@@ -7,12 +7,13 @@ and after each pass, so a small network's time holds what it takes to launch its
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 REPEATS, WARMUP = 50, 10
+_FEWEST = 10  # passes that are timed, however long they take
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,16 @@ def latency(
     *,
     repeats: int = REPEATS,
     warmup: int = WARMUP,
+    longest: float = math.inf,
     network: nn.Module | None = None,
 ) -> Latency:
     """Measure ``spec`` with fresh weights, or the built ``network``, which is moved and set to
     evaluation mode.
 
     The first ``warmup`` passes, in which memory is allocated and algorithms are chosen, are not
-    counted. The spread is of the passes in this process: other work on the machine widens it.
+    counted. Of a slow network fewer than ``repeats`` passes are timed: at least 10, and no further
+    ones after ``longest`` seconds, warm-up included. The spread is of the passes in this process:
+    other work on the machine widens it.
 
     Raises ValueError for a batch or repeats below 1, a negative warm-up, a device that is not
     there, and a batch that does not fit into a GPU's memory.
@@ -65,10 +70,18 @@ def latency(
     try:
         network = network.to(place).to(memory_format=torch.channels_last)
         images = torch.rand(shape, device=place).contiguous(memory_format=torch.channels_last)
-        seconds = _passes(network, images, warmup, repeats)
+        seconds = _passes(network, images, warmup, repeats, longest)
     except torch.cuda.OutOfMemoryError:
         raise ValueError(f"batch {batch} does not fit on {place}: choose a smaller one") from None
     return summary(seconds)
+
+
+def circumstances(device: torch.device, batch: int) -> dict[str, Any]:
+    """What a latency holds for, as JSON: the device, threads (None on a GPU), batch, torch."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    threads = torch.get_num_threads() if device.type == "cpu" else None
+    return {"device": str(device), "gpu": gpu, "threads": threads, "batch": batch,
+            "torch": str(torch.__version__)}  # fmt: skip
 
 
 def summary(seconds: Sequence[float]) -> Latency:
@@ -80,9 +93,13 @@ def summary(seconds: Sequence[float]) -> Latency:
 
 
 @torch.inference_mode()
-def _passes(network: nn.Module, images: torch.Tensor, warmup: int, repeats: int) -> list[float]:
-    seconds = []
-    for _ in range(warmup + repeats):
+def _passes(
+    network: nn.Module, images: torch.Tensor, warmup: int, repeats: int, longest: float
+) -> list[float]:
+    seconds: list[float] = []
+    for done in range(warmup + repeats):
+        if done >= warmup + _FEWEST and sum(seconds) >= longest:
+            break
         _wait(images.device)
         start = time.perf_counter()
         network(images)

@@ -1,4 +1,4 @@
-"""The command-line options that every search shares: pictures, proxy recipe, workers, run."""
+"""The command-line options that every search shares: pictures, proxy recipe, machines, run."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ import torch
 
 from models.command import count, file_name
 from training.data import Data, native_size
-from training.evaluator import Evaluator, Source, proxy_recipe
+from training.evaluator import Evaluator, Held, Source, proxy_recipe
 from training.recipe import Recipe
 from training.train import choose_device, first
 from trials.environment import cores
 from trials.pool import Executor, ProcessPool
+from trials.ray_cluster import check_ray
+from trials.ray_pool import RayPool
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of the pictures, the proxy training, the workers and the run directory."""
+    """Options of the pictures, the proxy training, its machines and the run directory."""
     data = parser.add_argument_group("pictures")
     data.add_argument(
         "--data",
@@ -35,13 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     proxy.add_argument("--proxy-resolution", type=count, help="pixels; default: by the pictures")
     proxy.add_argument("--proxy-images", type=count, help="training images; default: by the device")
     proxy.add_argument("--proxy-epochs", type=count, help="passes; default: by the device")
-    proxy.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    proxy.add_argument(
-        "--workers", type=count, help="processes; default: one a GPU, or one a core on a CPU"
-    )
-    proxy.add_argument(
-        "--trial-timeout", type=float, metavar="SECONDS", help="kill a training after this long"
-    )
+    _add_machines(parser.add_argument_group("machines"))
     run = parser.add_argument_group("run")
     run.add_argument("--minutes", type=float, help="start no further training after this long")
     run.add_argument("--seed", type=int, default=0, help="of the whole search")
@@ -53,13 +49,39 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_machines(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    group.add_argument(
+        "--workers", type=count, help="trainings at once; default: one a GPU, or one a core on a "
+        "CPU; with Ray, what the cluster has room for"
+    )  # fmt: skip
+    group.add_argument(
+        "--trial-timeout", type=float, metavar="SECONDS", help="kill a training after this long"
+    )
+    group.add_argument(
+        "--executor", default="processes", choices=("processes", "ray"),
+        help="processes of this machine, or a Ray cluster (extra ray); pictures are decoded here "
+        "and sent to each of its nodes once"
+    )  # fmt: skip
+    group.add_argument(
+        "--ray-address", metavar="HOST:PORT", help="of the cluster, auto on one of its nodes; "
+        "default: Ray is started on this machine"
+    )  # fmt: skip
+    group.add_argument(
+        "--gpus-per-trial", type=float, metavar="SHARE", help="train on the cluster's GPUs: how "
+        "many, or which part of one, a training takes; default: 1 if --device is cuda"
+    )  # fmt: skip
+
+
 def prepare(args: argparse.Namespace, growth: float = 1.0) -> tuple[Evaluator, Data]:
     """The evaluator that the options describe, and the pictures it will use.
 
-    ``growth`` is the greatest multiple of the proxy resolution that will be trained.
+    ``growth`` is the greatest multiple of the proxy resolution that will be trained. Raises
+    ValueError for machines that are not to be had.
     """
+    device = _device(args)
     native = native_size(args.data)
-    recipe = proxy_recipe(native, args.device, growth)
+    recipe = proxy_recipe(native, device, growth)
     changes = {
         "resolution": args.proxy_resolution,
         "images": args.proxy_images,
@@ -69,11 +91,37 @@ def prepare(args: argparse.Namespace, growth: float = 1.0) -> tuple[Evaluator, D
     side = recipe.resolution or native
     # No larger than it is used: a candidate's batches are then not resized at every step.
     source = Source(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
-    return Evaluator(source, recipe, args.device), source.data()
+    return Evaluator(source, recipe, device), source.data()
+
+
+def _device(args: argparse.Namespace) -> str:
+    """Where trainings run; on a Ray cluster "cpu" or "cuda", which this machine need not have."""
+    if args.executor != "ray":
+        for name in ("ray_address", "gpus_per_trial"):
+            if getattr(args, name) is not None:
+                raise ValueError(f"--{name.replace('_', '-')} is for --executor ray: add that")
+        choose_device(args.device)
+        return str(args.device)
+    gpus = args.gpus_per_trial
+    if gpus is not None and not gpus > 0:
+        raise ValueError(f"--gpus-per-trial must be above 0, got {gpus:g}")
+    if gpus is not None and args.device not in ("auto", "cuda"):
+        raise ValueError(f"--gpus-per-trial {gpus:g} is for --device cuda, not {args.device}")
+    # Asked for by name, it need not be on this machine.
+    device = "cuda" if gpus or args.device == "cuda" else str(choose_device(args.device))
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"on a Ray cluster --device is cpu or cuda, not {device}")
+    check_ray(args.ray_address, gpus or 0.0)
+    return device
 
 
 def executor(args: argparse.Namespace, evaluator: Evaluator) -> Executor:
-    """Worker processes: one a GPU, or one a core with a thread each."""
+    """Worker processes: one a GPU, or one a core with a thread each; or a Ray cluster's nodes."""
+    if args.executor == "ray":
+        held = replace(evaluator, source=Held(evaluator.source.data()))
+        gpus = (args.gpus_per_trial or 1.0) if evaluator.device == "cuda" else 0.0
+        address, timeout = args.ray_address, args.trial_timeout
+        return RayPool(held, args.workers, address=address, gpus=gpus, timeout=timeout)
     device = choose_device(args.device)
     if device.type != "cuda":
         workers = args.workers or (cores() if device.type == "cpu" else 1)

@@ -102,6 +102,10 @@ class Recipe:
         )
         return network if self.regularise else replace(network, dropout=0.0, drop_path=0.0)
 
+    def batch_of(self, images: int) -> int:
+        """Images of one batch where there are ``images`` to train on."""
+        return min(self.batch, images)
+
     def rate(self) -> float:
         """The peak learning rate at this batch size."""
         growth = self.batch / 256

@@ -1,4 +1,4 @@
-"""What a worker process finds around it: its device, its threads, no Ctrl-C."""
+"""What a worker process finds around it: its device, threads, share of memory, no Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
+_ON_HOST, _ON_DEVICE = "EVENSCALE_WORKERS", "EVENSCALE_DEVICE_WORKERS"
 
 
 def cores() -> int:
@@ -30,6 +31,16 @@ def thread_variables(threads: int) -> dict[str, str]:
         "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
         "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
     }
+
+
+def share_variables(on_host: int, on_device: int) -> dict[str, str]:
+    """Tell a worker how many there are on its machine, and how many on its own device."""
+    return {_ON_HOST: str(on_host), _ON_DEVICE: str(on_device)}
+
+
+def sharers(*, of_device: bool) -> int:
+    """How many workers, this process among them, share the main memory, or the device's."""
+    return int(os.environ.get(_ON_DEVICE if of_device else _ON_HOST, "1"))
 
 
 def device_variables(device: str) -> dict[str, str]:

@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from sqlalchemy.engine import make_url
+
 from trials.record import installed_versions
 
 SCHEMA = 1
 FILE_NAME = "run.json"
 
 Direction = Literal["maximize", "minimize"]
+_DIRECTIONS = ("maximize", "minimize")
 
 
 @dataclass(frozen=True)
@@ -50,23 +53,44 @@ def new_header(
         raise ValueError(f"settings must be plain JSON ({error}), got {settings!r}") from None
     if not isinstance(plain.get("kind"), str) or type(plain.get("seed")) is not int:
         raise ValueError(f"settings need a 'kind' (str) and a 'seed' (int), got {plain!r}")
-    if not directions or any(item not in ("maximize", "minimize") for item in directions):
+    if not directions or any(item not in _DIRECTIONS for item in directions):
         raise ValueError(f"directions must be 'maximize' or 'minimize', got {list(directions)!r}")
     created = datetime.now(UTC).isoformat(timespec="seconds")
     return Header(plain, list(directions), name, storage, installed_versions(), created)
 
 
-def header_from_dict(data: dict[str, Any], source: str) -> Header:
+def header_from_dict(data: object, source: str) -> Header:
     """Raises ValueError, naming `source`, for what this version did not write."""
+    if not isinstance(data, dict):
+        raise ValueError(f"{source} is not a run's description: no JSON object")
     if data.get("schema") != SCHEMA:
         raise ValueError(
-            f"{source} has schema {data.get('schema')!r}, this version reads {SCHEMA}: "
+            f"{source} has schema {data.get('schema')!r:.60}, this version reads {SCHEMA}: "
             "use the version that wrote it"
         )
     try:
-        return Header(**data)
-    except TypeError as error:
+        header = Header(**data)
+        _check(header)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{source} is not a run's description: {error}") from None
+    return header
+
+
+def _check(header: Header) -> None:
+    settings, directions, storage = header.settings, header.directions, header.storage
+    if not isinstance(settings, dict) or not isinstance(settings.get("kind"), str):
+        raise ValueError("its settings have no 'kind'")
+    if type(settings.get("seed")) is not int:
+        raise ValueError("its settings have no whole 'seed'")
+    if not isinstance(directions, list) or not directions or set(directions) - set(_DIRECTIONS):
+        raise ValueError(f"its directions are {directions!r:.60}")
+    if not isinstance(header.name, str) or not isinstance(storage, str | None):
+        raise ValueError("its name and storage must be texts")
+    if storage is not None:
+        try:
+            make_url(storage)
+        except Exception as error:  # SQLAlchemy's own kinds, and what int() says of a port
+            raise ValueError(f"its storage {storage!r:.60} is no URL") from error
 
 
 def read_header(run_dir: Path) -> Header:
@@ -78,7 +102,7 @@ def read_header(run_dir: Path) -> Header:
         )
     try:
         data = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}): restore it from a copy") from None
     return header_from_dict(data, str(path))
 

@@ -26,12 +26,17 @@ class _NoLock(JournalFileOpenLock):
         pass
 
 
-class _Backend(JournalFileBackend):
-    """Optuna's file backend, saying what a failed write means to the person who sees it."""
+class Backend(JournalFileBackend):
+    """Optuna's file backend, syncing what must outlive a power cut: a trial's outcome.
+
+    Whatever is lost with no outcome behind it, the same seed decides again; an outcome is not
+    written before all else is synced. What is written, synced or not, outlives the process. A
+    failed write says what it means to the person who sees it.
+    """
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         try:
-            super().append_logs(logs)
+            self.write(logs)
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -40,12 +45,28 @@ class _Backend(JournalFileBackend):
                 self._file_path,
             ) from error
 
+    def write(self, logs: list[dict[str, Any]]) -> None:
+        """A line for each."""
+        outcome = any(map(_is_outcome, logs))
+        with open(self._file_path, "ab") as file:
+            if outcome:
+                os.fsync(file.fileno())
+            for log in logs:
+                file.write(json.dumps(log, separators=(",", ":")).encode() + b"\n")
+            file.flush()
+            if outcome:
+                os.fsync(file.fileno())
+
+
+def _is_outcome(log: dict[str, Any]) -> bool:
+    return bool({"evaluation", "failure"} & log.get("user_attr", {}).keys())
+
 
 def open_journal(path: Path) -> JournalStorage:
     """Open the journal for its only writer, who must hold the directory's lock.
 
-    Cuts off what a kill or a full disk left of an unfinished last line. Raises ValueError where
-    the log is damaged anywhere else.
+    Cuts off what a kill, a full disk or a power cut left unfinished at its end. Raises ValueError
+    where the log is damaged anywhere else.
     """
     if path.exists():
         cut_torn_tail(path)
@@ -66,19 +87,21 @@ def read_journal(path: Path) -> JournalStorage:
 
 def _load(path: Path) -> JournalStorage:
     try:
-        return JournalStorage(_Backend(str(path), lock_obj=_NoLock(str(path))))
-    except (ValueError, KeyError) as error:
+        return JournalStorage(Backend(str(path), lock_obj=_NoLock(str(path))))
+    except OSError:
+        raise
+    except Exception as error:  # Optuna trusts each line to be one of its own
         raise ValueError(
-            f"{path} is damaged before its last line ({error}): restore it from a copy"
+            f"{path} is damaged before its last line ({error!r:.200}): restore it from a copy"
         ) from error
 
 
 def cut_torn_tail(path: Path) -> int:
-    """Cut an unfinished last line off and return how many bytes went.
+    """Cut off what a kill or a power cut left unfinished and return how many bytes went.
 
-    Optuna tolerates such a tail while nothing follows it, but appends behind it, which makes it
-    a torn middle that no reader accepts. Nothing finished is lost: each line is synced to disk
-    before the call that wrote it returns, so a broken one belongs to a write that never returned.
+    Optuna tolerates an unfinished last line while nothing follows it, but appends behind it, which
+    makes it a torn middle that no reader accepts. Nothing finished is lost: where the log holds an
+    outcome, all before it was synced, so that only lines behind the last outcome can be broken.
     """
     with path.open("r+b") as file:
         size = os.fstat(file.fileno()).st_size
@@ -90,19 +113,29 @@ def cut_torn_tail(path: Path) -> int:
 
 
 def _sound_length(descriptor: int, size: int) -> int:
+    """Bytes before the first broken line behind the last outcome."""
     if size == 0:
         return 0
     with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as log:
-        end = log.rfind(b"\n") + 1
-        if end == 0:
-            return 0
-        # After a power cut a line's end can reach the disk before its beginning does.
-        start = log.rfind(b"\n", 0, end - 1) + 1
-        try:
-            json.loads(log[start:end])
-        except ValueError:
-            return start
-        return end
+        end = keep = log.rfind(b"\n") + 1
+        while end:
+            start = log.rfind(b"\n", 0, end - 1) + 1
+            line = _parsed(log[start:end])
+            if line is None:
+                keep = start
+            elif _is_outcome(line):
+                break
+            end = start
+        return keep
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """A line of the log; None for one that is broken."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _sync_directory(directory: Path) -> None:

@@ -26,8 +26,11 @@ Objective = Callable[[Record, Evaluation], Sequence[float]]
 RETRIED = frozenset({"worker died", "timeout", "out of memory"})
 
 
-class SearchFailed(RuntimeError):
-    """The first candidates all failed, so the rest would too; says why the first did."""
+class SearchFailed(ValueError):
+    """The first candidates all failed, so the rest would too; says why the first did.
+
+    A ValueError, because what they have in common is the search's input.
+    """
 
 
 @dataclass(frozen=True)

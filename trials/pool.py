@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pickle
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from multiprocessing import connection
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
-from trials.environment import cores, device_variables, thread_variables
-from trials.handle import Handle
+from trials.environment import cores, device_variables, share_variables, thread_variables
+from trials.handle import Handle, WorkerProcess
 from trials.record import Evaluation, Failure
 from trials.worker import Evaluate, attempt
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from models.spec import ArchSpec
 
 _LONGEST_WAIT = 1.0  # seconds; a worker's forked children can keep its pipe open after its death
+
+H = TypeVar("H", bound=Handle)
 
 
 class Executor(Protocol):
@@ -77,39 +79,20 @@ class InProcess(_Closing):
         self._tasks.clear()
 
 
-class ProcessPool(_Closing):
-    """`workers` processes, each evaluating one network at a time.
+class Pool(_Closing, Generic[H]):
+    """Workers behind handles, one for each of `workers` trials at a time; the others wait here.
 
-    `devices` ("cpu", "cuda:0", …) are dealt out in turn, each worker seeing its own alone, as
-    "cuda"; `threads` is what each may use (None: its share of the cores); an evaluation longer
-    than `timeout` seconds is killed. A worker that dies is a `Failure` and is replaced. Workers
-    die with this process. Raises ValueError for an evaluate that cannot be pickled.
+    An evaluation longer than `timeout` seconds is killed, a worker that dies is a `Failure`; both
+    are replaced. Raises ValueError for numbers that are not positive.
     """
 
-    def __init__(
-        self,
-        evaluate: Evaluate,
-        workers: int,
-        *,
-        devices: Sequence[str] | None = None,
-        threads: int | None = None,
-        timeout: float | None = None,
-    ) -> None:
-        for name, value in (("workers", workers), ("threads", threads), ("timeout", timeout)):
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be positive, got {value}")
-        if devices is not None and not devices:
-            raise ValueError("devices must name at least one, or be None")
+    def __init__(self, workers: int, timeout: float | None) -> None:
+        check_positive(workers=workers, timeout=timeout)
         self.workers = workers
         self._timeout = timeout
         self._tasks: deque[tuple[int, ArchSpec, int]] = deque()
         self._done: deque[tuple[int, Evaluation | Failure]] = deque()
-        pickled = _pickled(evaluate)
-        share = thread_variables(threads or max(1, cores() // workers))
-        places = [device_variables(device) for device in devices or ()] or [{}]
-        self._handles: list[Handle] = []
-        for index in range(workers):
-            self._handles.append(Handle(pickled, {**share, **places[index % len(places)]}))
+        self._handles: list[H] = []
 
     def submit(self, number: int, spec: ArchSpec, seed: int) -> None:
         """Take a trial; it starts as soon as a worker is free."""
@@ -138,6 +121,10 @@ class ProcessPool(_Closing):
             handle.end()
         self._handles.clear()
 
+    def _readable(self, seconds: float) -> Collection[H]:
+        """Handles whose workers have something to say; waits for one at most so many seconds."""
+        raise NotImplementedError
+
     def _hand_out(self) -> None:
         for handle in self._handles:
             if self._tasks and handle.idle:
@@ -149,16 +136,60 @@ class ProcessPool(_Closing):
         if self._timeout is not None:
             left = [self._timeout - handle.elapsed() for handle in self._handles if handle.busy]
             longest = max(0.0, min([longest, *left]))
-        readable: list[Any] = connection.wait([item.connection for item in self._handles], longest)
+        readable = self._readable(longest)
         for handle in self._handles:
-            ended = handle.read(handle.connection in readable)
+            ended = handle.read(handle in readable)
             if ended is None and handle.busy and self._overdue(handle):
                 ended = handle.kill(f"no result within {self._timeout} s", "timeout")
             if ended is not None:
                 self._done.append(ended)
 
-    def _overdue(self, handle: Handle) -> bool:
+    def _overdue(self, handle: H) -> bool:
         return self._timeout is not None and handle.elapsed() >= self._timeout
+
+
+class ProcessPool(Pool[WorkerProcess]):
+    """`workers` processes, each evaluating one network at a time.
+
+    `devices` ("cpu", "cuda:0", …) are dealt out in turn, each worker seeing its own alone, as
+    "cuda"; `threads` is what each may use (None: its share of the cores); an evaluation longer
+    than `timeout` seconds is killed. A worker that dies is a `Failure` and is replaced. Workers
+    die with this process. Raises ValueError for an evaluate that cannot be pickled.
+    """
+
+    def __init__(
+        self,
+        evaluate: Evaluate,
+        workers: int,
+        *,
+        devices: Sequence[str] | None = None,
+        threads: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        super().__init__(workers, timeout)
+        check_positive(threads=threads)
+        if devices is not None and not devices:
+            raise ValueError("devices must name at least one, or be None")
+        pickled = _pickled(evaluate)
+        places = [device_variables(device) for device in devices or ()] or [{}]
+        share = {
+            **thread_variables(threads or max(1, cores() // workers)),
+            **share_variables(workers, -(-workers // len(places))),
+        }
+        for index in range(workers):
+            variables = {**share, **places[index % len(places)]}
+            self._handles.append(WorkerProcess(pickled, variables))
+
+    def _readable(self, seconds: float) -> Collection[WorkerProcess]:
+        ready = connection.wait([handle.connection for handle in self._handles], seconds)
+        return [handle for handle in self._handles if handle.connection in ready]
+
+
+def check_positive(**values: float | None) -> None:
+    """Raises ValueError, naming the value, for one that is neither positive nor None."""
+    for name, value in values.items():
+        if value is not None and not value > 0:  # NaN is not
+            raise ValueError(f"{name} must be positive, got {value}")
 
 
 def _pickled(evaluate: Evaluate) -> bytes:

@@ -55,8 +55,8 @@ class Run(RunView):
 
     def started(self) -> int:
         """How many trials were ever begun: the next one's number."""
-        trials = self.study.get_trials(deepcopy=False)
-        return sum(trial.state != TrialState.WAITING for trial in trials)
+        states = [trial.state for trial in self.study.get_trials(deepcopy=False)]
+        return len(states) - states.count(TrialState.WAITING)
 
     def ask(self) -> optuna.Trial:
         """A new trial, or one that was put back."""

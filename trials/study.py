@@ -7,13 +7,14 @@ driver at a time). With `storage` the study lives in that database instead.
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.storages import BaseStorage, InMemoryStorage, get_storage
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage, get_storage
 from sqlalchemy.engine import make_url
 
 from trials.drivers import Driver
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Proposal", "Record", "Run", "RunView", "open_run", "read_run"]
 
 JOURNAL_NAME = "journal.log"
+_TRIES = 5  # at opening a database that other drivers are just filling with tables
 _ATTR = "run"  # the study's own copy of run.json, for databases that several directories share
 
 
@@ -157,11 +159,32 @@ def _study(
         )
 
 
-def _database(url: str) -> BaseStorage:
+def _database(url: str, tries: int = _TRIES) -> BaseStorage:
     try:
-        return get_storage(url)
+        # Firewalls cut connections that are idle during a training: each is tried before its use.
+        storage = RDBStorage(_with_driver(url), engine_kwargs={"pool_pre_ping": True})
     except Exception as error:  # drivers and SQLAlchemy raise what they like
-        raise ValueError(f"cannot open storage {_public_url(url)}: {error}") from error
+        # Of drivers that meet an empty database at one moment, one makes each of its tables.
+        if tries > 1 and "already exists" in str(error):
+            return _database(url, tries - 1)
+        raise ValueError(f"cannot open storage {_public_url(url)}: {_told(error)}") from error
+    weakref.finalize(storage, storage.engine.dispose)  # Optuna leaves the connections open
+    return get_storage(storage)
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, in one line."""
+    if isinstance(error, ImportError) and "psycopg" in str(error):
+        return f"{error}: pip install 'evenscale[postgres]'"
+    return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
+def _with_driver(url: str) -> str:
+    """A plain postgresql:// URL means the driver of the extra "postgres" in any SQLAlchemy."""
+    parsed = make_url(url)
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed.render_as_string(hide_password=False)
 
 
 def _public_url(url: str | None) -> str | None:

@@ -88,9 +88,23 @@ class RunView:
         return [record for _, record in sorted(self._finished.items())]
 
     def record(self, trial: FrozenTrial) -> Record:
-        """One trial's record; it must have a "spec"."""
+        """One trial's record; it must have a "spec".
+
+        Raises ValueError where the study holds what no run wrote.
+        """
+        try:
+            return self._record(trial)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f"trial {trial.number} of study {self.header.name!r:.80} is damaged ({error!r:.200}"
+                "): restore the study from a copy"
+            ) from error
+
+    def _record(self, trial: FrozenTrial) -> Record:
         attrs = trial.user_attrs
         failure, retried = attrs.get("failure"), attrs.get("retried")
+        if type(attrs["seed"]) is not int or not isinstance(attrs["cost"], dict):
+            raise ValueError("its seed is no whole number, or its cost no object")
         complete = trial.state == TrialState.COMPLETE
         state: Literal["failed", "running"] = "failed" if trial.state.is_finished() else "running"
         return Record(

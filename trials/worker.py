@@ -12,8 +12,10 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.memory import is_out_of_memory as is_out_of_memory
 from trials.record import Evaluation, Failure, as_evaluation
 
 if TYPE_CHECKING:
@@ -41,11 +43,9 @@ def attempt(evaluate: Evaluate, spec: ArchSpec, seed: int) -> Evaluation | Failu
 
 
 def _kind(error: BaseException) -> str:
-    # By name: torch's own classes must be recognised without importing torch.
-    names = {cls.__name__ for cls in type(error).__mro__}
-    if names & {"MemoryError", "OutOfMemoryError"} or "can't allocate memory" in str(error):
+    if is_out_of_memory(error):
         return "out of memory"
-    return "diverged" if "FloatingPointError" in names else "exception"
+    return "diverged" if isinstance(error, FloatingPointError) else "exception"
 
 
 def serve(connection: Connection, pickled: bytes, driver: int) -> None:
@@ -54,6 +54,7 @@ def serve(connection: Connection, pickled: bytes, driver: int) -> None:
     Ends at None, at the connection's end, and with the driver, whose process id is `driver`.
     """
     _die_with(driver)
+    _die_first()
     with suppress(OSError):  # the driver hung up: nothing is left to do, and nobody to tell
         _serve(connection, pickled)
 
@@ -82,3 +83,10 @@ def _die_with(driver: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != driver:  # it died before the line above
         os._exit(1)
+
+
+def _die_first() -> None:
+    """Where memory runs out for all, let the kernel end a worker, which is replaced, and not the
+    driver or anything else on the machine."""
+    with suppress(OSError):  # not Linux, or not allowed
+        Path("/proc/self/oom_score_adj").write_text("1000")

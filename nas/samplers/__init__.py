@@ -34,25 +34,33 @@ def sampler(
     seed: int,
     cost: CostOf = "macs",
     prior: Prior | None = None,
+    trust: float = 1.0,
 ) -> NetworkSampler:
     """The search method of that name over ``space``.
 
-    cost    what the objective counts: "macs", "params", "activations" or a function of the spec
+    cost    what the objective counts: "macs", "params", "activations", a function of the spec or a
+            ``nas.costing.Costing``
     prior   what was learned before (``nas.prior``); only ``auto`` can use it
+    trust   in (0, 1], how far ``auto`` trusts trainings against what parameters alone say; the
+            others take them at their word
 
-    Raises ValueError for an unknown name, a prior that the method cannot use, and a window in
-    which the space has no network. Proposing raises SpaceExhausted (a ValueError) when every
-    network in the window was proposed.
+    Raises ValueError for an unknown name, a prior that the method cannot use, a trust out of range
+    and a window in which the space has no network. Proposing raises SpaceExhausted (a ValueError)
+    when every network in the window was proposed.
     """
     if name not in NAMES:
         raise ValueError(f"sampler {name!r:.60} is unknown: choose one of {', '.join(NAMES)}")
     if prior is not None and name != "auto":
         raise ValueError(f"sampler {name} cannot use a prior: choose auto")
+    if not 0 < trust <= 1:
+        raise ValueError(f"trust {trust} is not in (0, 1]: 1 takes trainings at their word")
     candidates = Candidates(space, objective, cost)
-    return NetworkSampler(candidates, _method(name, candidates, seed, prior), seed)
+    return NetworkSampler(candidates, _method(name, candidates, seed, prior, trust), seed)
 
 
-def _method(name: str, candidates: Candidates, seed: int, prior: Prior | None) -> Method:
+def _method(
+    name: str, candidates: Candidates, seed: int, prior: Prior | None, trust: float
+) -> Method:
     if name in MAKERS:
         return Borrowed(candidates, name)
     if name == "evolution":
@@ -61,4 +69,4 @@ def _method(name: str, candidates: Candidates, seed: int, prior: Prior | None) -
         from nas.samplers.controller import Controller  # the only method that needs torch
 
         return Controller(candidates, seed)
-    return Auto(candidates, prior)
+    return Auto(candidates, prior, trust)

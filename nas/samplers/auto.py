@@ -24,10 +24,11 @@ from nas.objective import Objective
 from nas.pareto import front
 from nas.samplers.acquisition import expected_hypervolume_improvement, expected_improvement
 from nas.samplers.base import History
+from nas.samplers.belief import Belief
 from nas.samplers.candidates import Candidates, CostOf, Floats, Taken
 from nas.samplers.features import Groups
 from nas.samplers.knowledge import Knowledge
-from nas.samplers.model import TERMS, Model
+from nas.samplers.model import TERMS
 from nas.space import Batch, Space
 
 if TYPE_CHECKING:
@@ -45,10 +46,12 @@ Score = Callable[[Batch, Floats], Floats]  # rows (N, D) and their costs (N,) â†
 
 
 class Auto:
-    """``prior`` is what was learned before (``nas.prior``)."""
+    """``prior`` is what was learned before (``nas.prior``), ``trust`` as in ``belief.Belief``."""
 
-    def __init__(self, candidates: Candidates, prior: Prior | None = None) -> None:
-        self._candidates = candidates
+    def __init__(
+        self, candidates: Candidates, prior: Prior | None = None, trust: float = 1.0
+    ) -> None:
+        self._candidates, self._trust = candidates, trust
         self.see = Knowledge(candidates, prior)
 
     def propose(
@@ -61,10 +64,10 @@ class Auto:
             score, starts = self._promise(history)
         yield from self._search(score, starts, rng)
 
-    def fit(self, history: History) -> Model:
-        """The model of a study with at least one finished trial."""
+    def fit(self, history: History) -> Belief:
+        """What is believed of a study with at least one finished trial."""
         done = history.finished
-        return Model(self.see(history.rows[done]), history.accuracy[done])
+        return Belief(self.see(history.rows[done]), history.accuracy[done], self._trust)
 
     def _opening(self, number: int, rng: np.random.Generator) -> Score:
         """A function drawn from the prior; its mean for trial 0."""
@@ -165,6 +168,7 @@ def recommend(
     objective: Objective,
     cost: CostOf = "macs",
     prior: Prior | None = None,
+    trust: float = 1.0,
 ) -> int:
     """Number of the trained network with the best expected reward: under noise, not the best
     observed. The best observed while fewer than ``OPENING`` are trained.
@@ -178,7 +182,7 @@ def recommend(
         raise ValueError("no trial of the study has finished: train some networks first")
     reward = history.reward[done]
     if len(done) >= OPENING:
-        auto = Auto(candidates, prior)
+        auto = Auto(candidates, prior, trust)
         believed = auto.fit(history).mean(auto.see(history.rows[done]))
         reward = objective.reward(believed, history.cost[done])
     return int(history.numbers[done[np.argmax(reward)]])

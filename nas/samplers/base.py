@@ -26,6 +26,9 @@ class History:
     cost        (N,) as the objective counts it
     accuracy    (N,), NaN for a trial that failed or is running
     running     (N,) bool
+
+    The costs that trials were begun with stand. ``candidates`` learn them, and those of what was
+    refused before.
     """
 
     def __init__(self, candidates: Candidates, study: optuna.Study, but: int | None = None) -> None:
@@ -36,13 +39,27 @@ class History:
         ]
         self.rows = _rows(candidates, trials)
         self.numbers = np.array([trial.number for trial in trials], dtype=np.int64)
-        self.cost: Floats = candidates.costs(self.rows) if trials else np.empty(0)
+        self.cost = self._costs(candidates, trials)
         self.running = np.array([t.state == TrialState.RUNNING for t in trials], dtype=bool)
         told = [t.values[0] if t.state == TrialState.COMPLETE else np.nan for t in trials]
         front = candidates.objective.aim == "front"
         factor = 1.0 if front else candidates.objective.factor(self.cost)
         self.accuracy: Floats = np.array(told, dtype=float) / factor
         self.reward: Floats = candidates.objective.reward(self.accuracy, self.cost)
+
+    def _costs(self, candidates: Candidates, trials: list[FrozenTrial]) -> Floats:
+        begun: list[float] = [t.user_attrs.get("cost", {}).get("cost", np.nan) for t in trials]
+        costs: Floats = np.array(begun, dtype=float)
+        known = np.isfinite(costs)
+        refused = [one for trial in trials for one in trial.user_attrs.get("refused", ())]
+        rows = [one["row"] for one in refused]
+        candidates.learn(
+            np.vstack([self.rows[known], np.array(rows, np.int64).reshape(-1, self.rows.shape[1])]),
+            np.append(costs[known], [one["cost"] for one in refused]),
+        )
+        if not known.all():
+            costs[~known] = candidates.costs(self.rows[~known])
+        return costs
 
     @property
     def finished(self) -> NDArray[np.int64]:
@@ -69,7 +86,8 @@ class Method(Protocol):
 
 
 class NetworkSampler(optuna.samplers.BaseSampler):
-    """A method as an Optuna sampler that proposes only admissible networks, none twice.
+    """A method as an Optuna sampler that proposes only admissible networks, none twice. Of a cost
+    that is measured, those are admissible that lie in the window when they are measured.
 
     A decision depends on the seed, the trial's number and what the study holds, on nothing else:
     a search that was killed and resumed decides the same. When nothing is left to propose, the
@@ -113,9 +131,9 @@ class NetworkSampler(optuna.samplers.BaseSampler):
         rng = np.random.default_rng([self.seed, trial.number])
         row = self.candidates.space.random(1, rng)[0]
         for row in islice(self.method.propose(study, trial, history, rng), REDRAWS):
-            if self.candidates.admits(row[None])[0] and row not in taken:
+            if row not in taken and self.candidates.confirms(row):
                 return row
-        return self.candidates.nearest(row, taken)
+        return self.candidates.nearest(row, taken, confirmed=True)
 
 
 def distributions(candidates: Candidates) -> dict[str, BaseDistribution]:

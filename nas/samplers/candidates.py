@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from models.plan import Plan, plan
 from models.spec import ArchSpec
+from nas.costing import ClosedForm, Costing, OfSpec
+from nas.costing import Floats as Floats  # for all of nas.samplers
 from nas.objective import Objective
 from nas.space import Batch, Space
 
-COSTS = ("macs", "params", "activations")
-CostOf = str | Callable[[ArchSpec], float]
-Floats = NDArray[np.float64]
+CostOf = str | Callable[[ArchSpec], float] | Costing
 
 _BEAM = 32  # candidates whose neighbours are costed together
 _EXPANSIONS = 60  # of beams: tens of thousands of networks costed before a walk gives up
+_REFUSALS = 24  # candidates that a proposal may settle in vain
 
 
 class SpaceExhausted(ValueError):
@@ -29,33 +30,55 @@ class SpaceExhausted(ValueError):
 class Candidates:
     """A space seen through an objective's window.
 
-    cost    a field of ``models.cost.Cost``, or a function of the spec. A function may answer
-            differently from one trial to the next (a latency model that learns), but for a
-            network that was trained it should say what the study was told.
+    cost    a field of ``models.cost.Cost``, a function of the spec (slow: it is asked thousands of
+            times), or a ``nas.costing.Costing``
+
+    ``refused`` holds the candidates that were settled since the last ``learn`` and turned out to
+    lie outside the window: "row", "cost" and the costing's details of each.
 
     Raises ValueError for an unknown cost, or where the space has no network in the window.
     """
 
     def __init__(self, space: Space, objective: Objective, cost: CostOf = "macs") -> None:
-        if not callable(cost) and cost not in COSTS:
-            raise ValueError(
-                f"cost {cost!r:.60} is unknown: choose one of {', '.join(COSTS)}, or give a "
-                "function of the spec"
-            )
         self.space, self.objective, self.cost = space, objective, cost
+        self.costing = _costing(space, cost)
+        self.refused: list[dict[str, Any]] = []
         self._plans: dict[bytes, Plan] = {}
+        self._totals: dict[bytes, tuple[int, ...]] = {}
         self._check_window()
 
     def costs(self, rows: Batch) -> Floats:
-        """What the objective counts, (N,)."""
-        if callable(self.cost):
-            return np.array([float(self.cost(self.space.spec_of(row))) for row in rows])
-        found: Floats = getattr(self.space.costs(rows), self.cost).astype(float)
-        return found
+        """What the objective counts, (N,); of a cost that is measured, what is expected."""
+        return self.costing.costs(rows)
 
     def admits(self, rows: Batch) -> NDArray[np.bool_]:
-        """Whether each may be trained, (N,)."""
+        """Whether each may be trained, (N,), as far as is known."""
         return np.asarray(self.objective.admits(self.costs(rows)))
+
+    def learn(self, rows: Batch, costs: Floats) -> None:
+        """Begin a proposal with the settled costs (N,) of the candidates (N, D)."""
+        self.costing.learn(rows, costs)
+        self.refused = []
+
+    def confirms(self, row: Batch) -> bool:
+        """Whether the candidate (D,) may be trained, once its cost is settled.
+
+        Raises SpaceExhausted where too many in a row were refused: what is measured then varies by
+        more than the window is wide.
+        """
+        if not self.admits(row[None])[0]:
+            return False
+        cost = self.costing.settle(row)
+        if self.objective.admits(cost):
+            return True
+        details = self.costing.details(row)
+        self.refused.append({"row": row.tolist(), "cost": cost, **details})
+        if len(self.refused) == _REFUSALS:
+            raise SpaceExhausted(
+                f"{_REFUSALS} networks that were expected from {self._window()} turned out to lie "
+                "outside: widen the window"
+            )
+        return False
 
     def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """Up to ``count`` admissible candidates drawn uniformly; fewer in a narrow window."""
@@ -69,16 +92,26 @@ class Candidates:
             self._plans[key] = plan(self.space.spec_of(row))
         return self._plans[key]
 
-    def nearest(self, row: Batch, taken: Taken) -> Batch:
+    def totals(self, rows: Batch) -> list[tuple[int, ...]]:
+        """``models.cost.Cost`` of each row; a study's are asked for at every proposal."""
+        keys = [row.tobytes() for row in rows]
+        new = [i for i, key in enumerate(keys) if key not in self._totals]
+        if new:
+            found = np.stack(self.space.costs(rows[new]), 1).tolist()
+            self._totals.update((keys[i], tuple(one)) for i, one in zip(new, found, strict=True))
+        return [self._totals[key] for key in keys]
+
+    def nearest(self, row: Batch, taken: Taken, *, confirmed: bool = False) -> Batch:
         """The first admissible and new candidate that a walk from ``row`` meets.
 
         Best first: single choices are changed, the networks nearest to the window leading. A
-        small space is walked through completely. Raises SpaceExhausted where none is found.
+        small space is walked through completely. Raises SpaceExhausted where none is found, and
+        with ``confirmed`` as ``confirms`` does.
         """
         for near in self._walk(row):
             for i in np.flatnonzero(self.admits(near)):
                 found: Batch = near[i]
-                if found not in taken:
+                if found not in taken and (not confirmed or self.confirms(found)):
                     return found
         raise SpaceExhausted(
             f"no network of space {self.space.name} from {self._window()} is left to propose: "
@@ -92,7 +125,8 @@ class Candidates:
         batch = row[None]
         for _ in range(_EXPANSIONS):
             yield batch
-            for distance, candidate in zip(self._distance(batch), batch, strict=True):
+            away = self.objective.outside(self.costs(batch))
+            for distance, candidate in zip(away, batch, strict=True):
                 heapq.heappush(heap, (float(distance), len(seen) + len(heap), candidate))
             batch = self._unseen(heap, seen)
             if not len(batch):
@@ -109,33 +143,26 @@ class Candidates:
                         fresh.append(near)
         return np.array(fresh, dtype=np.int64).reshape(len(fresh), len(self.space.sizes))
 
-    def _distance(self, rows: Batch) -> Floats:
-        """How far outside the window, as a ratio's logarithm; 0 inside."""
-        low, high = self._bounds()
-        costs = np.maximum(self.costs(rows), 1e-300)
-        return np.maximum(0, np.maximum(np.log(costs / high), np.log(max(low, 1e-300) / costs)))
-
     def _bounds(self) -> tuple[float, float]:
         aim = self.objective
         return aim.low * aim.budget, aim.high * aim.budget
 
     def _window(self) -> str:
         low, high = self._bounds()
-        name = "of the given cost" if callable(self.cost) else self.cost
-        return f"{low:.4g} to {high:.4g} {name}"
+        return f"{self.costing.text(low)} to {self.costing.text(high)}"
 
     def _check_window(self) -> None:
         rows = self.space.random(256, np.random.default_rng(0))
         if self.admits(rows).any():
             return
-        start = rows[np.argmin(self._distance(rows))]
+        start = rows[np.argmin(self.objective.outside(self.costs(rows)))]
         try:
             self.nearest(start, Taken(self, rows[:0]))
         except SpaceExhausted:
-            low, high = (self._extreme(start, sign) for sign in (1, -1))
+            low, high = (self.costing.text(self._extreme(start, sign)) for sign in (1, -1))
             raise ValueError(
                 f"space {self.space.name} has no network of {self._window()}: its networks cost "
-                f"from {low:.4g} to {high:.4g}; change the budget or the window"
+                f"from {low} to {high}; change the budget or the window"
             ) from None
 
     def _extreme(self, row: Batch, sign: int) -> float:
@@ -150,6 +177,12 @@ class Candidates:
             row, cost = near[best], float(costs[best])
 
 
+def _costing(space: Space, cost: CostOf) -> Costing:
+    if isinstance(cost, Costing):
+        return cost
+    return OfSpec(space, cost) if callable(cost) else ClosedForm(space, cost)
+
+
 class Taken:
     """The networks that a study has proposed; ``row in taken`` compares networks, not choices."""
 
@@ -158,7 +191,7 @@ class Taken:
         self._rows = {row.tobytes() for row in rows}
         # Equal plans have equal costs: only networks of the same cost need be compared.
         self._by_cost: dict[tuple[int, ...], list[Batch]] = {}
-        for row, key in zip(rows, self._keys(rows), strict=True):
+        for row, key in zip(rows, candidates.totals(rows), strict=True):
             self._by_cost.setdefault(key, []).append(row)
 
     def __contains__(self, row: object) -> bool:
@@ -166,11 +199,6 @@ class Taken:
             return False
         if row.tobytes() in self._rows:
             return True
-        same = self._by_cost.get(self._keys(row[None])[0], [])
+        same = self._by_cost.get(self._candidates.totals(row[None])[0], [])
         plan_of = self._candidates.plan
         return bool(same) and any(plan_of(other) == plan_of(row) for other in same)
-
-    def _keys(self, rows: Batch) -> list[tuple[int, ...]]:
-        if not len(rows):
-            return []
-        return [tuple(one) for one in np.stack(self._candidates.space.costs(rows), 1).tolist()]

@@ -1,0 +1,116 @@
+"""How far a finished search's proxy can be believed, from networks that it trained.
+
+A few networks, spread over the rewards that were seen, are trained again: once under another seed,
+which shows the proxy's own noise, and once for longer, which shows whether its ranking lasts. Both
+are runs of their own below the search's directory, made and resumed like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+
+from models.spec import ArchSpec
+from trials.loop import run_trials
+from trials.pool import Executor
+from trials.run import Run
+from trials.study import open_run, read_run
+from trials.view import Proposal, Record
+
+Floats = NDArray[np.float64]
+
+AGAIN, LONGER = "again", "longer"
+FEWEST = 4  # networks of which a rank correlation says anything
+BOOTSTRAP = 1000
+SEED_STEP = 1_000_003  # trains a network under a seed that its first training cannot have had
+
+
+class Agreement(NamedTuple):
+    """Kendall's τ-b of ``n`` networks and its 90 % bootstrap interval."""
+
+    tau: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.tau:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def agreement(one: Sequence[float], other: Sequence[float]) -> Agreement:
+    """How alike two scores rank the same networks; ValueError for fewer than ``FEWEST``."""
+    a, b = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
+    if len(a) != len(b) or len(a) < FEWEST:
+        raise ValueError(f"{len(a)} and {len(b)} scores: at least {FEWEST} of each are needed")
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(len(a), np.full(len(a), 1 / len(a)), BOOTSTRAP)
+    taus = _taus(a, b, np.vstack([np.ones(len(a)), drawn]))
+    low, high = np.quantile(taus[1:], (0.05, 0.95))
+    return Agreement(float(taus[0]), float(low), float(high), len(a))
+
+
+def _taus(a: Floats, b: Floats, weights: Floats) -> Floats:
+    """Kendall's τ-b (N,) with each network counted as often as ``weights`` (N, n) says; 0 where
+    one of the scores ranks nothing."""
+    one, other = np.sign(a[:, None] - a), np.sign(b[:, None] - b)
+    agree, ranked, too = (
+        ((weights @ pairs) * weights).sum(1) for pairs in (one * other, abs(one), abs(other))
+    )
+    found: Floats = agree / np.sqrt(np.maximum(ranked * too, 1e-300))
+    return found
+
+
+def spread_out(records: Sequence[Record], count: int) -> list[Record]:
+    """``count`` trained records, evenly over the ranks of their accuracies, best and worst
+    included; all of them where there are no more."""
+    trained = [record for record in records if record.evaluation is not None]
+    trained.sort(key=lambda record: (_accuracy(record), record.number))
+    places = np.linspace(0, len(trained) - 1, min(count, len(trained)))
+    return [trained[round(place)] for place in places]
+
+
+def train_again(
+    records: Sequence[Record], directory: Path, seed: int, executor: Callable[[], Executor]
+) -> list[Record]:
+    """Train the networks of ``records`` once more, each under a seed of its own.
+
+    ``directory`` keeps the run: what is finished there is not trained again. Raises ValueError
+    where it holds the trainings of other networks.
+    """
+    keys = [record.spec.key for record in records]
+    settings = {"kind": "calibration", "seed": seed, "networks": keys}
+
+    def propose(trial: optuna.Trial, _: Run) -> Proposal:
+        record = records[trial.number]
+        attrs = {"trial": record.number}
+        return Proposal(record.spec, record.cost, attrs, (record.seed + SEED_STEP) % 2**31)
+
+    resume = (directory / "run.json").exists()
+    with open_run(
+        directory, settings, ["maximize"], from_json=ArchSpec.from_json, resume=resume
+    ) as run:
+        if len(run.finished()) < len(records):
+            pool = executor()
+            try:
+                run_trials(run, propose, pool, lambda _, found: [found.accuracy], len(records))
+            finally:
+                pool.close()
+        return run.finished()
+
+
+def read_again(run_dir: Path, name: str) -> dict[int, Record]:
+    """The calibration called ``name`` below a search's directory, by the search's trial number;
+    empty where there is none."""
+    if not (run_dir / name / "run.json").exists():
+        return {}
+    records = read_run(run_dir / name, from_json=ArchSpec.from_json).finished()
+    return {int(r.attrs["trial"]): r for r in records if r.evaluation is not None}
+
+
+def _accuracy(record: Record) -> float:
+    return 0.0 if record.evaluation is None else record.evaluation.accuracy

@@ -1,0 +1,58 @@
+"""What a person wants to read at the end of a search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.sizes import format_duration, format_size
+from scaling_search.grid import Grid
+from scaling_search.readings import Reading
+from scaling_search.result import Result
+
+
+def summary(found: Result, run_dir: Path) -> str:
+    """The answer, its intervals and comparisons, what the points cost, where the files are."""
+    grid = found.grid
+    lines = [f"{len(found.trials)} trainings of {len(grid.points)} points, {shared(grid)}; "
+             f"{found.dropped} nominal points could not reach this and were left out"]  # fmt: skip
+    if said := grid.cost.described():
+        lines += [said, *_measured(found)]
+    for symbol, name in zip("αβγ", ("alpha", "beta", "gamma"), strict=True):
+        low, high = found.confidence[name]
+        value = getattr(found.coefficients, name)
+        lines.append(f"  {symbol} = {value:.3f}   90 % interval {low:.3f} to {high:.3f}")
+    for item in found.comparisons:
+        lines.append(
+            f"  against {item.against}: {item.verdict} ({100 * item.difference:+.2f} points, "
+            f"{100 * item.low:+.2f} to {100 * item.high:+.2f})"
+        )
+    lines += [f"coefficients: {run_dir / 'coefficients.json'}", f"family: {run_dir / 'family'}",
+              f"report: {run_dir / 'report.html'}"]  # fmt: skip
+    return "\n".join(lines)
+
+
+def shared(grid: Grid) -> str:
+    """What the points have in common."""
+    cost = grid.cost
+    return f"each but the baseline within {100 * cost.tolerance:.2g} % of {cost.text(grid.target)}"
+
+
+def quartiles(reading: Reading) -> str:
+    """``"12.0 ms [11.9 to 12.3]"``."""
+    low, high = (format_duration(seconds).rpartition(" ")[0] for seconds in reading[1:3])
+    return f"{format_duration(reading.median)} [{low} to {high}]"
+
+
+def _measured(found: Result) -> list[str]:
+    """A line for each trained point: what it takes, its quartiles, its FLOPs."""
+    grid = found.grid
+    names = {place: f"{role}, " for role, place in grid.roles.items()}
+    trained = {record.attrs["place"] for record in found.trials if record.state == "complete"}
+    lines = []
+    for place in sorted(trained):
+        point = grid.points[place]
+        scaled = " × ".join(f"{factor:.2f}" for factor in point.realised)
+        if point.latency is not None:
+            lines.append(f"  {quartiles(point.latency)}, {format_size(point.macs)} FLOPs: "
+                         f"{names.get(place, '')}realised d × w × r {scaled}")  # fmt: skip
+    return lines
