@@ -77,9 +77,9 @@ def _answer(page: Page, found: Result) -> None:
     )  # fmt: skip
     page.note(
         "FLOPs are multiply-adds of convolution and linear layers for one image at the network's "
-        "own resolution. Coefficients are realised multipliers; α·β²·γ² is the ratio of FLOPs at the "
-        f"target, here {found.coefficients.product:.2f}. The proxy's accuracies rank scalings at a "
-        "small resolution and a short training."
+        "own resolution. Coefficients are realised multipliers; α·β²·γ² is the ratio of FLOPs at "
+        f"the target, here {found.coefficients.product:.2f}. The proxy's accuracies rank scalings "
+        "at a small resolution and a short training."
     )
 
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-
 _MOST = 100.0  # |ln| of a coefficient or multiplier: products of their squares are still numbers
 
 

@@ -154,17 +154,26 @@ def test_sizes(text: str) -> None:
 
 def check_coefficients(found: Coefficients | None) -> None:
     if found is not None:
-        assert 0 < found.alpha < float("inf")
-        read(lambda: found.phi(2.0))
+        assert 0 < found.product < float("inf")
+        for phi in (-1e300, -2.0, 0.5, 7.0):
+            at = read(found.at, phi)
+            assert at is None or 0 < at.product < float("inf")
+        read(found.phi, 2.0)
+
+
+COEFFICIENTS = '{"coefficients": {"alpha": 1.2, "beta": 1.1, "gamma": 1.15}}'
 
 
 @given(st.text(max_size=40) | st.lists(st.floats().map(str), max_size=4).map(",".join)
-       | altered(json.dumps({"coefficients": {"alpha": 1.2, "beta": 1.1, "gamma": 1.15}})))  # fmt: skip
+       | altered(COEFFICIENTS))  # fmt: skip
+@example("1,1,1E200")
+@example("nan,1,1")
+@example(COEFFICIENTS.replace("1.2", "9" * 400))
 def test_coefficients(text: str) -> None:
     check_coefficients(read(parse_coefficients, text))
 
 
-@given(damaged(b'{"coefficients": {"alpha": 1.2, "beta": 1.1, "gamma": 1.15}}'))
+@given(damaged(COEFFICIENTS.encode()))
 def test_a_file_of_coefficients(content: bytes) -> None:
     check_coefficients(read_bytes(lambda path: read_coefficients(str(path)), content))
 

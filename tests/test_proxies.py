@@ -29,7 +29,7 @@ def digits() -> Data:
     return load("digits", progress=False)
 
 
-@pytest.mark.parametrize("name", (*KNOWN, *UNTRAINED))
+@pytest.mark.parametrize("name", [*KNOWN, *UNTRAINED])
 def test_scores_are_finite_and_repeat_with_the_seed(name: str, digits: Data) -> None:
     spec = family(SMALL)
     score = proxy(name, "cpu")

@@ -14,12 +14,13 @@ import traceback
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
+from models.memory import is_out_of_memory
 from trials.environment import device_variables, share_variables, thread_variables
 from trials.handle import Handle
 from trials.pool import Pool
 from trials.ray_cluster import check_ray, connect, per_gpu, room
 from trials.record import Evaluation, Failure
-from trials.worker import Evaluate, attempt, is_out_of_memory
+from trials.worker import Evaluate, attempt
 
 if TYPE_CHECKING:
     from models.spec import ArchSpec

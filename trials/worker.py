@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.memory import is_out_of_memory as is_out_of_memory
+from models.memory import is_out_of_memory
 from trials.record import Evaluation, Failure, as_evaluation
 
 if TYPE_CHECKING:
