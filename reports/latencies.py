@@ -25,6 +25,12 @@ def where(settings: dict[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def marks(run: RunView) -> list[tuple[str, float]]:
+    """The template, by what it took alone, for a figure."""
+    base = reference(run.study, run.settings["template"])
+    return [("the space's template", base.low)] if base else []
+
+
 def account(run: RunView) -> str:
     """How the latencies were come by, how far timings lay apart, how well they were expected."""
     settings, records = run.settings, run.finished()

@@ -25,6 +25,7 @@ from trials.view import Record, RunView
 
 UNITS = {"macs": "FLOPs (multiply-adds of convolution and linear layers, one image)",
          "params": "parameters", "activations": "activations", LATENCY: "latency"}  # fmt: skip
+PUBLISHED = {"EfficientNet-B0": "efficientnet-b0", "MobileNetV2": "mobilenet-v2"}
 
 
 def report(run_dir: Path, storage: str | None = None) -> Path:
@@ -42,7 +43,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")
     _answer(page, found, objective, settings)
     page.figure(run_dir / "pareto.png", "Accuracy against cost. Dashed lines stand at the cost of "
-                "published networks for scale; they were not trained here.")  # fmt: skip
+                "known networks for scale; they were not trained here.")  # fmt: skip
     _front(page, found, settings["cost"])
     page.heading("The chosen network")
     page.table(["operator", "input", "channels", "layers", "FLOPs", "parameters"],
@@ -68,24 +69,23 @@ def _chosen(run_dir: Path, records: Sequence[Record]) -> int | None:
 
 
 def _pareto_csv(found: Result, run_dir: Path) -> None:
-    kept = {candidate.number for candidate in found.front}
-    records = [record for record in found.trials if record.number in kept]
-    table = trials_table(records).sort_values(["macs", "number"])
+    by_number = {record.number: record for record in found.trials}
+    table = trials_table([by_number[candidate.number] for candidate in found.front])
     table.to_csv(run_dir / "pareto.csv", index=False)
 
 
 def _figures(run: RunView, found: Result, objective: Objective, run_dir: Path) -> None:
     trained = candidates(found.trials, objective)
-    kind = run.settings["cost"]
+    kind, unit = run.settings["cost"], UNITS.get(run.settings["cost"], run.settings["cost"])
     known = []
-    for label, name in (("EfficientNet-B0", "efficientnet-b0"), ("MobileNetV2", "mobilenet-v2")):
-        if kind in COSTS:
+    if kind in COSTS:
+        for label, name in PUBLISHED.items():
             known.append((label, float(getattr(cost(_alike(name, found.best.spec)), kind))))
+    elif kind == LATENCY:
+        unit += f" of one batch ({latencies.where(run.settings)})"
+        known += latencies.marks(run)
     window = (objective.low * objective.budget, objective.high * objective.budget)
     chance = run.settings.get("data", {}).get("chance")
-    unit = UNITS.get(kind, kind)
-    if kind == LATENCY:
-        unit += f" of one batch ({latencies.where(run.settings)})"
     figures.pareto(run_dir / "pareto.png", trained, found.front, found.best, known, unit, window,
                    chance, partial(cost_text, kind))  # fmt: skip
     figures.history(run_dir / "history.png", trained)

@@ -93,7 +93,8 @@ class Latency:
     differ from the target by twice the standard deviation of those medians (of their logarithms),
     and by 3 % where that is less. That says how well a measurement can be repeated, which the
     quartiles of its passes do not. After each point the baseline is measured again: where it takes
-    more or less than before by the tolerance, the point's measurement does not count.
+    more or less than before by the tolerance, the point's measurement does not count; where it
+    takes less by two tolerances, ValueError is raised, for the five were disturbed.
     """
 
     name = "latency"
@@ -178,6 +179,11 @@ class Latency:
 
     def _undisturbed(self) -> bool:
         now = self._readings.measure(self._baseline).median
+        if now < self.base.median * (1 - 2 * self.tolerance):
+            raise ValueError(
+                f"the baseline takes {self.text(now)} now, and {self.text(self.base.median)} when "
+                "the measuring began: other work lengthened that; begin anew with another --out"
+            )
         return abs(now / self.base.median - 1) <= self.tolerance
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from benchmarks.many_files import few, measure, size
 from training import images
-from training.data import load
+from training.data import load, native_size
 from training.options import facts
 from training.recipe import Recipe
 
@@ -116,6 +116,23 @@ def test_any_names_of_classes_and_files(names: list[str]) -> None:
             return
         assert set(data.classes) == set(names) - {"..."}
         assert facts(data, Recipe())["data"]["classes"] == list(data.classes)
+
+
+def test_a_file_without_content_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below /proc and /sys such files can keep their reader waiting for ever."""
+    opened: list[str] = []
+    look = images.shorter_side
+    monkeypatch.setattr(images, "shorter_side", lambda path: opened.append(path) or look(path))
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kmsg").touch()
+        for number in range(4):
+            picture("RGB").save(tmp_path / name / f"{number}.png")
+    assert native_size(tmp_path) == 20
+    assert len(opened) == 8
+    assert not [path for path in opened if path.endswith("kmsg")]
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution
 
 from models.cost import cost, parts
 from models.spec import ArchSpec
@@ -19,6 +20,8 @@ from nas.latency_model import LatencyModel, Parts
 from nas.objective import Objective
 from nas.rerank import expected
 from nas.samplers import NAMES, sampler
+from nas.samplers.base import History
+from nas.samplers.candidates import Candidates
 from nas.search import search
 from nas.space import space
 from tests.test_nas_search import stub
@@ -285,3 +288,20 @@ def test_a_study_that_knows_no_latency() -> None:
         spec = MBCONV.spec(trial.params)
         assert 0.5 * BUDGET <= quirky(spec) <= BUDGET
         study.tell(trial, stub(spec, trial.number))
+
+
+def test_the_cost_that_a_trial_was_begun_with_stands() -> None:
+    """Whatever its kind: a function of the caller's own may answer otherwise by now."""
+    rows = MBCONV.random(2, np.random.default_rng(0))
+    menus = {name: CategoricalDistribution(values) for name, values in MBCONV.choices.items()}
+    study = optuna.create_study(direction="maximize")
+    for row, attrs in zip(rows, ({"cost": {"cost": 1.5e8}}, {}), strict=True):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=MBCONV.values(row), distributions=menus, value=0.5, user_attrs=attrs
+            )
+        )
+    objective = Objective(4e8, w=-1.0)
+    history = History(Candidates(MBCONV, objective), study)
+    assert history.cost.tolist() == [1.5e8, MBCONV.costs(rows).macs[1]]
+    assert history.accuracy[0] == pytest.approx(0.5 * 1.5e8 / 4e8)

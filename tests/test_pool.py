@@ -170,7 +170,13 @@ def test_a_script_without_main_guard_is_told_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"workers": 0}, {"workers": 1, "timeout": 0}, {"workers": 1, "devices": []}]
+    "options",
+    [
+        {"workers": 0},
+        {"workers": 1, "timeout": 0},
+        {"workers": 1, "timeout": float("nan")},
+        {"workers": 1, "devices": []},
+    ],
 )
 def test_settings_are_checked(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"positive|devices"):

@@ -246,6 +246,14 @@ def test_the_tolerance_follows_the_spread_of_repeated_measurements() -> None:
         points(Clock(baseline(), (1.0, 1.4, 1.8), noise=0.04), "1.15x")
 
 
+def test_a_busy_machine_that_becomes_quiet_is_noticed() -> None:
+    """The baseline was measured beside other work: nothing can be compared with that."""
+    clock = Disturbed(baseline(), (1.0, 1.4, 1.8))
+    clock.busy = range(-1, 20)
+    with pytest.raises(ValueError, match=r"takes 7\.00 ms now, and 21\.0 ms when .* another --out"):
+        run(clock, 6)
+
+
 def test_latencies_that_cannot_be_repeated_are_refused_and_forgotten(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot be repeated: .* end other work"):
         run(Clock(baseline(), (1.0, 1.4, 1.8), noise=0.3), 6, tmp_path / "run")

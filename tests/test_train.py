@@ -144,7 +144,7 @@ def test_evaluator_gives_what_train_gives(digits: Data) -> None:
 
 
 def test_unknown_device() -> None:
-    for name in ("tpu9000", "cuda:99"):
+    for name in ("tpu9000", "cuda:99", "meta"):
         with pytest.raises(ValueError, match="try auto or cpu"):
             choose_device(name)
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
