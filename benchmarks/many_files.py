@@ -16,11 +16,11 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 
 import numpy as np
 from PIL import Image
 
+from benchmarks.memory import status
 from training.data import load, native_size
 
 FILES, CLASSES = 200_000, 10
@@ -73,7 +73,7 @@ def _measure(way: Callable[[Path, Path], int], folder: Path, cache: Path) -> tup
     start = time.perf_counter()
     found = way(folder, cache)
     seconds = time.perf_counter() - start
-    return found, seconds, 1024 * getrusage(RUSAGE_SELF).ru_maxrss
+    return found, seconds, status("VmHWM")
 
 
 def main() -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 
+from benchmarks.memory import status
 from models.command import count, parser
 from models.command import run as run_command
 from models.cost import cost
@@ -108,7 +108,7 @@ def measured(storage: str, name: str, number: str) -> dict[str, float]:
     return {
         "trial": 1000 * (ends[-1] - ends[-1 - last]) / last,
         "proposal": 1000 * sum(proposing[-last:]) / last,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak": status("VmHWM") / 2**20,
     }
 
 

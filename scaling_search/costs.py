@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from models.sizes import format_duration, format_size, parse_duration, parse_target
 from scaling_search.point import TOLERANCE, Point, check_ratio
-from scaling_search.readings import Reading, Readings
+from scaling_search.readings import Disturbed, Reading, Readings
 
 CALIBRATIONS = 5  # measurements of the baseline before the points; one more comes after them
 
@@ -93,8 +93,7 @@ class Latency:
     differ from the target by twice the standard deviation of those medians (of their logarithms),
     and by 3 % where that is less. That says how well a measurement can be repeated, which the
     quartiles of its passes do not. After each point the baseline is measured again: where it takes
-    more or less than before by the tolerance, the point's measurement does not count; where it
-    takes less by two tolerances, ValueError is raised, for the five were disturbed.
+    more or less than before by the tolerance, the point's measurement does not count.
     """
 
     name = "latency"
@@ -106,6 +105,7 @@ class Latency:
         self._baseline = baseline
         found = _calibrated(readings, baseline)
         self.base: Reading = found[CALIBRATIONS // 2]
+        self._control = self.base.median  # the last one
         self.spread = _spread(found)
         self.tolerance = max(TOLERANCE, 2 * self.spread)
 
@@ -174,17 +174,22 @@ class Latency:
         return " ".join(sentences)
 
     def _reading(self, point: Point) -> Reading:
-        same = point.spec.key == self._baseline.key
-        return self.base if same else self._readings.read(point.spec, 0, self._undisturbed)
+        if point.spec.key == self._baseline.key:
+            return self.base
+        try:
+            return self._readings.read(point.spec, 0, self._undisturbed)
+        except Disturbed:
+            if self._control < self.base.median * (1 - self.tolerance):
+                raise ValueError(
+                    f"the baseline takes {self.text(self._control)} now, and "
+                    f"{self.text(self.base.median)} when the measuring began: other work "
+                    "lengthened that; begin anew with another --out"
+                ) from None
+            raise
 
     def _undisturbed(self) -> bool:
-        now = self._readings.measure(self._baseline).median
-        if now < self.base.median * (1 - 2 * self.tolerance):
-            raise ValueError(
-                f"the baseline takes {self.text(now)} now, and {self.text(self.base.median)} when "
-                "the measuring began: other work lengthened that; begin anew with another --out"
-            )
-        return abs(now / self.base.median - 1) <= self.tolerance
+        self._control = self._readings.measure(self._baseline).median
+        return abs(self._control / self.base.median - 1) <= self.tolerance
 
 
 def _calibrated(readings: Readings, baseline: Any) -> list[Reading]:

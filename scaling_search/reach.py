@@ -90,7 +90,8 @@ def _next(tried: Sequence[Point]) -> float:
         part = -below[0] / (above[0] - below[0])
         part = min(max(part, _INSIDE), 1 - _INSIDE)
         return math.exp(below[1] + part * (above[1] - below[1]))
-    (error, size), exponent = places[-1], 1.0
-    if len(places) > 1 and places[-2][1] != size:
-        exponent = (error - places[-2][0]) / (size - places[-2][1])
+    error, size = places[-1]
+    rise, run = (error - places[-2][0], size - places[-2][1]) if len(places) > 1 else (1.0, 1.0)
+    # Larger and yet faster, by rounding or by chance, says nothing on the power.
+    exponent = rise / run if rise * run > 0 else 1.0
     return math.exp(size - error / min(max(exponent, _EXPONENTS[0]), _EXPONENTS[1]))

@@ -51,6 +51,10 @@ class Reading(NamedTuple):
         return self.median <= _LONGER * self.low
 
 
+class Disturbed(ValueError):
+    """No measurement of several counts: the machine does other work."""
+
+
 class Readings:
     """Latencies by network, from ``measure`` or from the study's attributes.
 
@@ -88,7 +92,7 @@ class Readings:
         A measurement counts where it is steady and ``undisturbed``, asked after it, is true; else
         it is made again.
 
-        Raises ValueError where none of eight counts, where there is nothing to measure with, or
+        Raises Disturbed where none of eight counts, ValueError where there is nothing to measure with, or
         under other circumstances than the others, and for a latency that is not above 0.
         """
         name = self._name(network, occasion)
@@ -108,7 +112,7 @@ class Readings:
             reading = self.measure(network)
             if reading.steady and undisturbed():
                 return reading
-        raise ValueError(
+        raise Disturbed(
             f"other work disturbs the measuring of latencies, {_ATTEMPTS} times in a row: what is "
             "measured is kept, go on with --resume when the machine is quiet"
         )

@@ -136,7 +136,7 @@ def test_a_file_without_content_is_not_opened(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks are in KiB on Linux")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks are read from /proc")
 def test_two_hundred_thousand_files(tmp_path: Path) -> None:
     """Names of a few pictures; what Python and torch themselves take is about half of the limit."""
     root = tmp_path / "data"
