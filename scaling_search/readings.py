@@ -92,8 +92,8 @@ class Readings:
         A measurement counts where it is steady and ``undisturbed``, asked after it, is true; else
         it is made again.
 
-        Raises Disturbed where none of eight counts, ValueError where there is nothing to measure with, or
-        under other circumstances than the others, and for a latency that is not above 0.
+        Raises Disturbed where none of eight counts, ValueError where there is nothing to measure
+        with, or under other circumstances than the others, and for a latency that is not above 0.
         """
         name = self._name(network, occasion)
         if name not in self._known:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from models.spec import MAX_RESOLUTION
@@ -76,12 +77,13 @@ def nearest(baseline: Scalable, wanted: Multipliers, target: float) -> Point | N
     """Of the networks near ``wanted``, the one nearest in realised multipliers at the target.
 
     Its ``error`` may exceed the tolerance; None where every candidate would have to shrink in one
-    dimension to make up for the rounding of another.
+    dimension to make up for the rounding of another, or its maps too small for its kernels.
     """
-    tried = [
-        _point(baseline, wanted, _at_cost(baseline, item, target), target, ("resolution",))
-        for item in _ranked(baseline, wanted, target)
-    ]
+    tried = []
+    for item in _ranked(baseline, wanted, target):
+        with suppress(ValueError):  # no such network at so small a side
+            candidate = _at_cost(baseline, item, target)
+            tried.append(_point(baseline, wanted, candidate, target, ("resolution",)))
     if not tried:
         return None
     if all(abs(point.error) > FINE for point in tried):

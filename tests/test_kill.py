@@ -148,8 +148,8 @@ def test_a_journal_cut_anywhere_is_taken_up(seed: int, tmp_path: Path) -> None:
     assert [decision(record) for record in finished(run_dir)] == undisturbed("tpe")
 
 
-def start(run_dir: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.trials_helpers", str(run_dir), "24", "2", *more]
+def start(run_dir: Path, *more: str, trials: int = 24) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.trials_helpers", str(run_dir), str(trials), "2", *more]
     return subprocess.Popen(
         command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True
     )
@@ -245,7 +245,7 @@ def test_busy_workers_die_with_their_driver(tmp_path: Path) -> None:
 def test_ctrl_c_in_a_terminal(tmp_path: Path) -> None:
     """It reaches the whole group: the driver ends with the study safe, nobody else complains."""
     run_dir = tmp_path / "run"
-    process = start(run_dir)
+    process = start(run_dir, trials=150)
     wait_for_bytes(run_dir / "journal.log", 3_000, process)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
@@ -254,8 +254,8 @@ def test_ctrl_c_in_a_terminal(tmp_path: Path) -> None:
     assert "KeyboardInterrupt" in said
     assert all_gone(worker_pids(tmp_path))
     with toy_run(run_dir, "tpe", resume=True) as run:
-        run_trials(run, propose, InProcess(stamped), objective, 24)
-        assert [record.number for record in run.finished()] == list(range(24))
+        run_trials(run, propose, InProcess(stamped), objective, 150)
+        assert [record.number for record in run.finished()] == list(range(150))
 
 
 def test_the_second_driver_is_refused(tmp_path: Path) -> None:
