@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from models.sizes import parse_duration, parse_target
-from scaling_search.costs import CALIBRATIONS, Flops, Latency
+from scaling_search.costs import Flops
 from scaling_search.grid import Grid, grid
+from scaling_search.latency import CALIBRATIONS, Latency
 from scaling_search.point import check_ratio
 from scaling_search.readings import Measure, Readings
 from scaling_search.scalable import Scalable

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from models.families import family
 from models.spec import ArchSpec
 from reports.scaling import report
-from scaling_search.costs import CALIBRATIONS, Flops, Latency
+from scaling_search.costs import Flops
 from scaling_search.grid import Grid, grid
+from scaling_search.latency import CALIBRATIONS, Latency
 from scaling_search.point import TOLERANCE, Point, baseline_point
 from scaling_search.reach import reach
 from scaling_search.readings import Reading, Readings
