@@ -5,7 +5,7 @@
 The sample that a search measures before its first training, then networks drawn from the window
 that it predicts: their measured latency against the prediction, by the size of the sample. Some
 are measured twice: what a measurement differs from its repetition by is no fault of the model's.
-Two simpler predictors, a rate per multiply-add and the totals alone, are fitted to the same sample.
+For comparison, a rate per multiply-add.
 """
 
 from __future__ import annotations
@@ -18,22 +18,16 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.sizes import format_duration, parse_duration
-from nas.latency import SAMPLE, Latency, MeasuredLatency, reference
-from nas.latency_model import TOTALS, LatencyModel, Parts
+from nas.latency import Latency, MeasuredLatency, reference
+from nas.latency_model import LatencyModel
 from nas.objective import Objective
 from nas.samplers.candidates import Candidates
 from nas.space import Batch, space
 from training.clock import Clock
 
+SAMPLES = 16, 24, 32, 48
 TWICE = 16
 Floats = NDArray[np.float64]
-
-
-class Totals(Parts):
-    """The network's totals alone."""
-
-    def __call__(self, rows: Batch) -> Floats:
-        return super().__call__(rows)[:, :TOTALS]
 
 
 def by_macs(known: MeasuredLatency, rows: Batch) -> Floats:
@@ -58,7 +52,7 @@ def main() -> None:
     searched, objective = space(args.space), Objective(parse_duration(args.budget))
     clock = Clock("cpu", batch=1, threads=1)
     study = optuna.create_study(study_name="latency", storage=args.storage, load_if_exists=True)
-    how = Latency(clock, clock.measured_on, watch=tqdm)
+    how = Latency(clock, clock.measured_on, max(SAMPLES), watch=tqdm)
     known = how.costing(searched, objective, study, seed=0)
     rows = Candidates(searched, objective, known).draw(args.held_out, np.random.default_rng(1))
     specs = [searched.spec_of(one) for one in rows]
@@ -72,11 +66,9 @@ def main() -> None:
           f"measured {format_duration(measured.min())} to {format_duration(measured.max())}; "
           f"rounds {np.mean([reading.n for reading in found]):.0f}")  # fmt: skip
     print("| held out | median error | 90 % | networks |\n|---|---|---|---|")
-    for count in (16, 24, 32, SAMPLE):
-        model = LatencyModel(Parts(searched), known.sample[0][:count], known.sample[1][:count])
+    for count in SAMPLES:
+        model = LatencyModel(searched, known.sample[0][:count], known.sample[1][:count])
         print(row(f"the model, sample of {count}", model(rows) / measured - 1))
-    totals = LatencyModel(Totals(searched), *known.sample)
-    print(row("totals alone", totals(rows) / measured - 1))
     print(row("a rate per multiply-add", by_macs(known, rows) / measured - 1))
     print(row("a repeated measurement", again / measured[:TWICE] - 1))
     inside = objective.admits(measured)

@@ -79,7 +79,7 @@ def parts(spec: ArchSpec) -> list[Part]:
     shape = (spec.in_channels, spec.resolution)
     found = []
     for layers in (network.stem, *network.stages, network.head):
-        part, shape = _fold(layers, shape)
+        part, shape = fold(layers, shape)
         found.append(Part(part, *shape))
     return found
 
@@ -97,7 +97,8 @@ def out_side(side: int, kernel: int, stride: int, padding: int) -> int:
     return left // stride + 1
 
 
-def _fold(layers: Iterable[Layer], shape: Shape) -> tuple[Cost, Shape]:
+def fold(layers: Iterable[Layer], shape: Shape) -> tuple[Cost, Shape]:
+    """What layers that follow each other cost, and the shape that they put out."""
     macs = params = activations = fvcore = 0
     for layer in layers:
         if counter := _COUNTERS.get(type(layer)):
@@ -142,18 +143,18 @@ def _layer_scale(layer: LayerScale, shape: Shape) -> tuple[Cost, Shape]:
 
 
 def _excite(layer: Excite, shape: Shape) -> tuple[Cost, Shape]:
-    return _fold(layer.body, shape)[0], shape
+    return fold(layer.body, shape)[0], shape
 
 
 def _residual(layer: Residual, shape: Shape) -> tuple[Cost, Shape]:
-    body, out = _fold(layer.body, shape)
-    shortcut, _ = _fold(layer.shortcut, shape)
+    body, out = fold(layer.body, shape)
+    shortcut, _ = fold(layer.shortcut, shape)
     return body.plus(shortcut), out  # what comes ``after`` is an activation: no cost
 
 
 def _repeat(layer: Repeat, shape: Shape) -> tuple[Cost, Shape]:
     # Copies are planned as one only where they map a shape to itself, the single copy excepted.
-    once, out = _fold(layer.body, shape)
+    once, out = fold(layer.body, shape)
     return once.times(len(layer.drops)), out
 
 

@@ -30,12 +30,12 @@ import optuna
 
 from models.spec import ArchSpec
 from nas.costing import LATENCY, Costing, Floats
-from nas.latency_model import LatencyModel, Parts
+from nas.latency_model import LatencyModel
 from nas.objective import Objective
 from nas.space import Batch, Space
 from trials.readings import Measure, Reading, Readings
 
-SAMPLE = 48
+SAMPLE = 32
 _FEWEST, _MOST = 8, 32  # rounds
 _PRECISION = 0.01  # standard error of the median ratio at which the rounds end
 _LEAST = 8  # networks in a sample
@@ -82,17 +82,17 @@ class Latency:
         Raises ValueError where something is to be measured and there is no ``measure``, and for a
         latency that is not positive.
         """
-        readings, parts = self._readings(space.template, study), Parts(space)
+        readings = self._readings(space.template, study)
         rng = np.random.default_rng(seed)
         rows, seconds = space.random(min(_FIRST, self.sample // 2), rng), np.empty(0)
         for number in self.watch(range(self.sample)):
             if number == len(rows):
-                model = LatencyModel(parts, rows, seconds)
+                model = LatencyModel(space, rows, seconds)
                 drawn = space.random(_DRAWN, rng)
                 away = objective.outside(model(drawn))
                 rows = np.vstack([rows, drawn[np.argsort(away, kind="stable")[:_BATCH]]])
             seconds = np.append(seconds, readings.read(space.spec_of(rows[number])).median)
-        return MeasuredLatency(space, parts, readings, (rows[: self.sample], seconds))
+        return MeasuredLatency(space, readings, (rows[: self.sample], seconds))
 
     def _readings(self, template: ArchSpec, study: optuna.Study) -> Readings:
         if self.measure is None:
@@ -115,11 +115,9 @@ class MeasuredLatency(Costing):
     ``sample`` are the candidates (N, D) that were measured first, and their latencies (N,).
     """
 
-    def __init__(
-        self, space: Space, parts: Parts, readings: Readings, sample: tuple[Batch, Floats]
-    ) -> None:
+    def __init__(self, space: Space, readings: Readings, sample: tuple[Batch, Floats]) -> None:
         super().__init__(space, LATENCY)
-        self._parts, self.readings, self.sample = parts, readings, sample
+        self.readings, self.sample = readings, sample
         self._expected: dict[bytes, float] = {}
         self.learn(sample[0][:0], sample[1][:0])
 
@@ -157,7 +155,7 @@ class MeasuredLatency(Costing):
         }
 
     def _fit(self) -> None:
-        self.model = LatencyModel(self._parts, self._rows, self._seconds)
+        self.model = LatencyModel(self.space, self._rows, self._seconds)
         keys = (row.tobytes() for row in self._rows)
         self._known = dict(zip(keys, self._seconds.tolist(), strict=True))
 

@@ -38,6 +38,8 @@ from models.spec import ArchSpec, StageSpec, Stem
 Value = int | float | str
 Choices = dict[str, Value]
 Batch = NDArray[np.int64]
+# (a network, its parts) → the same count of numbers for its stem, each stage and its head
+OfParts = Callable[[ArchSpec, list[Part]], Sequence[Sequence[int]]]
 
 
 class Costs(NamedTuple):
@@ -201,15 +203,21 @@ class Space:
         return Costs(*self.part_costs(batch).sum(1).T)
 
     def part_costs(self, batch: Batch | Sequence[Mapping[str, Value]]) -> NDArray[np.int64]:
-        """(N, stages + 2, 4): macs, params, activations, fvcore of stem, each stage and head.
+        """(N, stages + 2, 4): macs, params, activations, fvcore of stem, each stage and head."""
+        return self.over_parts(batch, _part_costs)
 
-        What a stage costs depends on its own choices and on the channels and side that come in:
-        each such combination is costed once, by the one closed form, and looked up.
+    def over_parts(
+        self, batch: Batch | Sequence[Mapping[str, Value]], of: OfParts
+    ) -> NDArray[np.int64]:
+        """(N, stages + 2, numbers): the numbers of stem, each stage and head that ``of`` gives.
+
+        A stage's must depend on its own choices and on the channels and side that come in, on
+        nothing else: each such combination is asked for once, and looked up.
         """
         rows = batch if isinstance(batch, np.ndarray) else self.indices(batch)
-        found = np.zeros((len(rows), len(self.stages) + 2, len(Cost._fields)), dtype=np.int64)
-        stem = self._stem_part
-        found[:, 0] = stem.cost
+        stem, numbers = self._part(of, 0, self.template)
+        found = np.zeros((len(rows), len(self.stages) + 2, len(numbers)), dtype=np.int64)
+        found[:, 0] = numbers
         states = [(stem.channels, stem.side)]
         state = np.zeros(len(rows), dtype=np.int64)  # which of ``states`` comes in
         start = 0
@@ -223,36 +231,39 @@ class Space:
             for one in codes:
                 incoming, own = divmod(int(one), math.prod(radix))
                 row = tuple(int(index) for index in np.unravel_index(own, radix))
-                part = self._stage_part(i, row, states[incoming])
-                table.append(part.cost)
+                part, numbers = self._stage_part(of, i, row, states[incoming])
+                table.append(numbers)
                 leaving.append((part.channels, part.side))
             found[:, i + 1] = np.array(table)[inverse]
             unique = sorted(set(leaving))
             state = np.array([unique.index(pair) for pair in leaving])[inverse]
             states = unique
-        found[:, -1] = np.array([self._head_cost(*shape) for shape in states])[state]
+        found[:, -1] = np.array([self._head(of, *shape) for shape in states])[state]
         return found
 
-    @cached_property
-    def _stem_part(self) -> Part:
-        return parts(self.template)[0]
-
-    def _stage_part(self, i: int, row: tuple[int, ...], shape: tuple[int, int]) -> Part:
+    def _stage_part(
+        self, of: OfParts, i: int, row: tuple[int, ...], shape: tuple[int, int]
+    ) -> tuple[Part, Sequence[int]]:
         """The i-th stage made from ``row``, met by maps of that shape (channels, side)."""
-        key = ("part", i, row, shape)
+        key = (of, i, row, shape)
         if key not in self._memo:
-            self._memo[key] = parts(self._alone(self._stage(i, row), *shape))[1]
-        part: Part = self._memo[key]
-        return part
+            self._memo[key] = self._part(of, 1, self._alone(self._stage(i, row), *shape))
+        found: tuple[Part, Sequence[int]] = self._memo[key]
+        return found
 
-    def _head_cost(self, channels: int, side: int) -> Cost:
-        key = ("head", channels, side)
+    def _head(self, of: OfParts, channels: int, side: int) -> Sequence[int]:
+        key = (of, channels, side)
         if key not in self._memo:
             last = self._stage(len(self.stages) - 1, (0,) * len(self.stages[-1].values))
             end = replace(last, layers=1, channels=channels, stride=1)
-            self._memo[key] = parts(self._alone(end, channels, side))[-1].cost
-        cost: Cost = self._memo[key]
-        return cost
+            self._memo[key] = self._part(of, -1, self._alone(end, channels, side))[1]
+        found: Sequence[int] = self._memo[key]
+        return found
+
+    @staticmethod
+    def _part(of: OfParts, i: int, network: ArchSpec) -> tuple[Part, Sequence[int]]:
+        made = parts(network)
+        return made[i], of(network, made)[i]
 
     def _alone(self, stage: StageSpec, channels: int, side: int) -> ArchSpec:
         """A network in which ``stage`` meets maps of that many channels and that side."""
@@ -281,6 +292,10 @@ class Space:
             self._memo[key] = {self._stage(i, row): row for row in reversed(rows)}
         members: dict[StageSpec, tuple[int, ...]] = self._memo[key]
         return members
+
+
+def _part_costs(network: ArchSpec, made: list[Part]) -> Sequence[Cost]:
+    return [part.cost for part in made]
 
 
 def space(name: str) -> Space:

@@ -37,8 +37,8 @@ def reach(
 
     ``solve`` gives the point of a direction that has about so many multiply-adds; ``first`` is what
     it is asked for first (None: the baseline's in the ratio of the target to ``base``, the
-    baseline's point). Ends with the first point within the tolerance, when the rounds are spent, or
-    where no other network comes.
+    baseline's point). Ends with the first point within half of the tolerance, when the rounds are
+    spent, or where no other network comes.
     """
     ratio = target / cost.of(base)
     low, high = _limits(base, ratio)
@@ -51,7 +51,7 @@ def reach(
         if point is None:
             break
         tried.append(cost.settled(point, target))
-        if abs(tried[-1].error) <= cost.tolerance:
+        if abs(tried[-1].error) <= cost.tolerance / 2:
             break
         wanted = _next(tried)
     return min(tried, key=lambda point: abs(point.error), default=None)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import optuna
 
 _ABOUT = "latency"  # the study's attribute that says how latencies are measured
+_COMPLETE = "latencies complete"
 _ATTEMPTS = 8
 _LONGER = 1.1
 
@@ -72,6 +73,7 @@ class Readings:
         stored = study.user_attrs
         self.about: dict[str, Any] = stored.get(_ABOUT, about or {})
         self._new = _ABOUT not in stored
+        self.complete: bool = stored.get(_COMPLETE, False)
         self._agrees = self.about == (about or {})
         self._study = study
         self._measure = measure
@@ -99,6 +101,12 @@ class Readings:
         if name not in self._known:
             self.keep(network, occasion, self.settled(network, undisturbed))
         return self._known[name]
+
+    def finish(self) -> None:
+        """Note that there is nothing more to measure: the study may be shared now."""
+        if not self.complete:
+            self.complete = True
+            self._study.set_user_attr(_COMPLETE, True)
 
     def keep(self, network: Any, occasion: int, reading: Reading) -> None:
         """Store a reading with the study."""

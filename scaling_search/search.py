@@ -112,7 +112,7 @@ def search(
     with ExitStack() as stack:
         stack.enter_context(run)
         if join:
-            check_measured(run, baseline)
+            check_measured(run)
         points = points_of(run, baseline, measure, measured_on)
         run.study.sampler = sampler(method, points, seed)
         runner = executor() if executor else _executor(evaluate, workers)

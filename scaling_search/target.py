@@ -7,7 +7,7 @@ from typing import Any
 from models.sizes import parse_duration, parse_target
 from scaling_search.costs import Flops
 from scaling_search.grid import Grid, grid
-from scaling_search.latency import CALIBRATIONS, Latency
+from scaling_search.latency import Latency
 from scaling_search.point import check_ratio
 from scaling_search.readings import Measure, Readings
 from scaling_search.scalable import Scalable
@@ -70,15 +70,13 @@ def points_of(
     if settings.get("cost", Flops.unit) == Flops.unit:
         return grid(baseline, settings["target"], step=settings["step"])
     cost = Latency(Readings(run.study, measure, measured_on), baseline.spec)
-    points = grid(baseline, cost.target(settings["target"]), step=settings["step"], cost=cost)
-    cost.finish()
-    return points
+    return grid(baseline, cost.target(settings["target"]), step=settings["step"], cost=cost)
 
 
-def check_measured(run: Run, baseline: Scalable) -> None:
+def check_measured(run: Run) -> None:
     """ValueError where latencies are lacking: each of several drivers would find its own points."""
     latency = run.settings["cost"] == Latency.unit
-    if latency and not Readings(run.study).knows(baseline.spec, CALIBRATIONS):
+    if latency and not Readings(run.study).complete:
         raise ValueError(
             "the points of this study have not been measured yet: measure them first with "
             "--resume in place of --join and --trials 2, then join"

@@ -69,12 +69,13 @@ def test_points_share_their_latency_and_not_their_flops(name: str, asked: str) -
     assert found.cost.tolerance == TOLERANCE
     for point in found.points[1:]:
         assert point.latency is not None
-        assert point.latency == clock.said[point.spec.key][0]
-        assert point.latency.median == pytest.approx(target, rel=TOLERANCE)
-        assert point.error == pytest.approx(point.latency.median / target - 1)
+        assert point.latency == clock.said[point.spec.key][1]
+        now = target * (1 + found.cost.drift)
+        assert point.latency.median == pytest.approx(now, rel=TOLERANCE)
+        assert point.error == pytest.approx(point.latency.median / now - 1)
         assert point.to_dict()["latency"]["median"] == point.latency.median
     flops = [point.ratio for point in found.points[1:]]
-    assert max(flops) > 1.2 * min(flops)
+    assert max(flops) > 1.15 * min(flops)
     assert len(found.points) > 2 * len(found.left_out)
 
 
@@ -126,12 +127,38 @@ def test_everything_is_measured_before_the_first_training() -> None:
     assert set(seen) == {clock.count}
 
 
-def test_each_network_is_measured_once_and_the_baseline_beside_it() -> None:
+def test_points_are_measured_twice_and_the_baseline_beside_every_network() -> None:
     clock = Clock(baseline(), (1.0, 1.4, 1.8), noise=0.002)
-    run(clock, 2)
+    found = run(clock, 2)
     own = clock.said.pop(baseline().spec.key)
-    assert all(len(readings) == 1 for readings in clock.said.values())
-    assert len(own) == CALIBRATIONS + len(clock.said) + 1
+    counts = {key: len(readings) for key, readings in clock.said.items()}
+    assert set(counts.values()) == {1, 2}
+    assert {point.spec.key for point in found.grid.points[1:]} <= {
+        key for key, count in counts.items() if count == 2
+    }
+    assert len(own) == CALIBRATIONS + sum(counts.values())
+
+
+class Capricious(Clock):
+    """Networks of one and a half times the depth take a third longer the second time."""
+
+    def __call__(self, spec: ArchSpec) -> Reading:
+        reading = super().__call__(spec)
+        again = len(self.said[spec.key]) == 2 and self.baseline.realised(spec).depth == 1.5
+        slower = (1.3 * seconds for seconds in reading[:3])
+        return Reading(*slower, reading.n) if again else reading
+
+
+def test_what_is_not_repeated_is_left_out() -> None:
+    found = points(Capricious(baseline(), (1.0, 1.4, 1.8)), "3x")
+    without = points(Clock(baseline(), (1.0, 1.4, 1.8)), "3x")
+    assert "paper" in without.roles
+    assert "paper" not in found.roles
+    depths = [point.realised.depth for point in found.points]
+    assert 1.5 in [point.realised.depth for point in without.points]
+    assert 1.5 not in depths
+    assert found.dropped > without.dropped
+    assert found.points[found.roles["resolution"]].realised.resolution > 1.5
 
 
 class Disturbed(Clock):
@@ -232,17 +259,21 @@ def test_a_target_that_nothing_reaches_is_refused() -> None:
         points(clock, "5ms")
 
 
-def test_the_tolerance_follows_the_spread_of_repeated_measurements() -> None:
-    clock = Clock(baseline(), (1.0, 1.4, 1.8), noise=0.04)
-    found = points(clock, "3x")
-    assert found.cost.tolerance > TOLERANCE
+@pytest.mark.parametrize("noise", [0.005, 0.025, 0.04])
+def test_the_tolerance_follows_the_spread_of_repeated_measurements(noise: float) -> None:
+    clock = Clock(baseline(), (1.0, 1.4, 1.8), noise=noise)
+    found = points(clock, "3x", step=0.1)
     spread = found.cost.facts()["latency"]["spread"]
+    assert spread == pytest.approx(noise, rel=0.4)
+    assert found.cost.tolerance == max(TOLERANCE, 2 * spread)
     medians = [reading.median for reading in clock.said[baseline().spec.key][:CALIBRATIONS]]
-    assert spread == pytest.approx(np.std(np.log(medians), ddof=1))
     assert found.cost.of(found.baseline) == np.median(medians)
-    assert found.cost.tolerance == pytest.approx(max(TOLERANCE, 2 * spread))
     errors = [abs(point.error) for point in found.points[1:]]
     assert max(errors) <= found.cost.tolerance
+    assert len(errors) > 20
+
+
+def test_a_target_within_the_tolerance_of_the_baseline_is_refused() -> None:
     with pytest.raises(ValueError, match=r"may differ by .* choose a target farther"):
         points(Clock(baseline(), (1.0, 1.4, 1.8), noise=0.04), "1.15x")
 
@@ -265,9 +296,10 @@ def test_latencies_that_cannot_be_repeated_are_refused_and_forgotten(tmp_path: P
 def test_a_machine_that_slows_down_meanwhile() -> None:
     steady = run(Clock(baseline(), (1.0, 1.4, 1.8)), 6)
     assert steady.to_dict()["latency"]["drift"] == 0
-    assert "differed by +0.0 %" in steady.grid.cost.described()
-    slower = run(Clock(baseline(), (1.0, 1.4, 1.8), drift=0.0001), 6)
-    assert 0.005 < slower.to_dict()["latency"]["drift"] < 0.02
+    assert "changed by +0.0 % meanwhile" in steady.grid.cost.described()
+    slower = run(Clock(baseline(), (1.0, 1.4, 1.8), drift=0.0002), 6)
+    assert 0.005 < slower.to_dict()["latency"]["drift"] < 0.05
+    assert len(slower.grid.points) >= 0.9 * len(steady.grid.points)
     with pytest.raises(ValueError, match="other work"):
         run(Clock(baseline(), (1.0, 1.4, 1.8), drift=0.002), 6)
     assert Flops().described() == ""
