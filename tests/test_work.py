@@ -59,4 +59,4 @@ def test_kinds_add_up_to_the_closed_form(name: str) -> None:
 def test_squeeze_and_excitation_is_its_own_kind() -> None:
     found = np.array(work(family("efficientnet-b0"))).sum(0).reshape(-1, 3)
     assert found[KINDS.index("squeeze"), 2] == 2 * 16  # two convolutions in each of 16 blocks
-    assert found[KINDS.index("sum"), 2] == 9  # of 1 + 2 + 2 + 3 + 3 + 4 + 1 blocks, all but the first of each stage
+    assert found[KINDS.index("sum"), 2] == 9  # all but the first block of each of 7 stages
