@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.sizes import format_duration, parse_duration
-from nas.latency import Latency, MeasuredLatency, reference
+from nas.latency import Latency, MeasuredLatency
 from nas.latency_model import LatencyModel
 from nas.objective import Objective
 from nas.samplers.candidates import Candidates
 from nas.space import Batch, space
 from training.clock import Clock
+from trials.paired import reference_alone
 
 SAMPLES = 16, 24, 32, 48
 TWICE = 16
@@ -59,7 +60,7 @@ def main() -> None:
     found = [known.readings.read(spec) for spec in tqdm(specs)]
     measured = np.array([reading.median for reading in found])
     again = np.array([known.readings.read(spec, 2).median for spec in tqdm(specs[:TWICE])])
-    base = reference(study, searched.template.key)
+    base = reference_alone(study, searched.template.key)
     assert base is not None
     print(clock.measured_on)
     print(f"template {format_duration(base.low)} alone (median {format_duration(base.median)}); "

@@ -10,40 +10,32 @@ that it would train is measured first. Outside the window it is refused, and the
 measured; inside, the measurement is what the study is told, so nothing is trained whose measured
 median lies above the budget. Every measurement teaches the model, and is kept in the study.
 
-A machine on which others work is slower at one time than at another, by more than networks differ.
-So each network is timed in turn with the space's template, until the median ratio of the two is
-known to about 1 % or the rounds are spent, and its latency is that ratio times what the template
-took at the beginning: the lower quartile of its timings alone, because other work only ever adds
-to a latency.
+Latencies are ratios to that of the space's template, which is timed in turn with each network
+(``trials.paired``).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 import optuna
 
-from models.spec import ArchSpec
 from nas.costing import LATENCY, Costing, Floats
 from nas.latency_model import LatencyModel
 from nas.objective import Objective
 from nas.space import Batch, Space
-from trials.readings import Measure, Reading, Readings
+from trials.paired import Paired
+from trials.readings import Measure, Readings
 
 SAMPLE = 32
-_FEWEST, _MOST = 8, 32  # rounds
-_PRECISION = 0.01  # standard error of the median ratio at which the rounds end
 _LEAST = 8  # networks in a sample
 _FIRST = 16  # of the sample, half of it at most, drawn from the whole space; the rest from the
 # predicted window
 _BATCH = 8  # networks that are measured between two fits while the sample grows
 _DRAWN = 2000
-_ALONE = 1  # the occasion on which it is timed alone
 
 
 @dataclass(frozen=True)
@@ -82,7 +74,7 @@ class Latency:
         Raises ValueError where something is to be measured and there is no ``measure``, and for a
         latency that is not positive.
         """
-        readings = self._readings(space.template, study)
+        readings = Paired(study, space.template, self.measure, self.measured_on)
         rng = np.random.default_rng(seed)
         rows, seconds = space.random(min(_FIRST, self.sample // 2), rng), np.empty(0)
         for number in self.watch(range(self.sample)):
@@ -93,19 +85,6 @@ class Latency:
                 rows = np.vstack([rows, drawn[np.argsort(away, kind="stable")[:_BATCH]]])
             seconds = np.append(seconds, readings.read(space.spec_of(rows[number])).median)
         return MeasuredLatency(space, readings, (rows[: self.sample], seconds))
-
-    def _readings(self, template: ArchSpec, study: optuna.Study) -> Readings:
-        if self.measure is None:
-            return Readings(study)
-        alone = partial(_alone, self.measure)
-        base = Readings(study, alone, self.measured_on).read(template, _ALONE).low
-        paired = partial(_paired, self.measure, template, base)
-        return Readings(study, paired, self.measured_on)
-
-
-def reference(study: optuna.Study, template: str) -> Reading | None:
-    """What the template of that key took alone, in a study whose cost is latency."""
-    return Readings(study).stored(template, _ALONE)
 
 
 class MeasuredLatency(Costing):
@@ -158,34 +137,3 @@ class MeasuredLatency(Costing):
         self.model = LatencyModel(self.space, self._rows, self._seconds)
         keys = (row.tobytes() for row in self._rows)
         self._known = dict(zip(keys, self._seconds.tolist(), strict=True))
-
-
-def _alone(measure: Measure, spec: ArchSpec) -> Reading:
-    return _reading([_seconds(measure, spec) for _ in range(_MOST)])
-
-
-def _paired(measure: Measure, template: ArchSpec, base: float, spec: ArchSpec) -> Reading:
-    """Timed in turn with the template, which takes ``base`` seconds alone."""
-    found: list[float] = []
-    while True:
-        now = _seconds(measure, template)
-        found.append(_seconds(measure, spec) / now * base)
-        reading = _reading(found)
-        # Standard error of a median: 1.25 σ/√n, σ = the distance of the quartiles / 1.35.
-        error = 0.93 * (reading.high - reading.low) / math.sqrt(reading.n)
-        precise = error <= _PRECISION * reading.median
-        if reading.n == _MOST or (precise and reading.n >= _FEWEST):
-            return reading
-
-
-def _seconds(measure: Measure, spec: ArchSpec) -> float:
-    seconds = float(measure(spec).median)
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"measured {seconds!r}: a latency is a positive number of seconds")
-    return seconds
-
-
-def _reading(seconds: list[float]) -> Reading:
-    """Median and quartiles (linear between the two nearest) of at least one timing."""
-    low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75]).tolist()
-    return Reading(median, low, high, len(seconds))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.sizes import format_duration
-from nas.latency import reference
+from trials.paired import reference_alone
 from trials.view import Record, RunView
 
 
@@ -27,14 +27,14 @@ def where(settings: dict[str, Any]) -> str:
 
 def marks(run: RunView) -> list[tuple[str, float]]:
     """The template, by what it took alone, for a figure."""
-    base = reference(run.study, run.settings["template"])
+    base = reference_alone(run.study, run.settings["template"])
     return [("the space's template", base.low)] if base else []
 
 
 def account(run: RunView) -> str:
     """How the latencies were come by, how far timings lay apart, how well they were expected."""
     settings, records = run.settings, run.finished()
-    base = reference(run.study, settings["template"])
+    base = reference_alone(run.study, settings["template"])
     measured = [*(r.cost for r in records), *(one for r in records for one in _refused(r))]
     refused = sum(len(_refused(record)) for record in records)
     lines = [

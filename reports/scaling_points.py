@@ -10,10 +10,10 @@ import pandas as pd
 from models.sizes import format_size
 from reports.page import Page
 from scaling_search.grid import Grid
-from scaling_search.readings import Reading
 from scaling_search.result import Result
 from scaling_search.samplers import history_of
 from scaling_search.summary import quartiles, shared
+from trials.readings import Reading
 from trials.view import RunView
 
 _DIMENSIONS = ("depth", "width", "resolution")

@@ -10,12 +10,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from models.choose import choose
 from models.command import count, parser
 from models.cost import cost
-from models.sizes import format_duration, parse_duration, parse_target
+from models.sizes import parse_duration, parse_target
 from models.spec import ArchSpec
 from scaling_search.options import add_baseline
 from scaling_search.point import check_ratio
@@ -27,6 +27,7 @@ from trials.header import FILE_NAME, read_header
 from trials.progress import Progress
 
 if TYPE_CHECKING:
+    from training.clock import Clock
     from training.latency import Latency
 
 DESCRIPTION = """\
@@ -40,9 +41,6 @@ the first training.
 
 Also: python -m scaling_search family --help, python -m scaling_search study --help"""
 
-# A network's passes are timed in runs of twenty, for a second and three runs at least. The fastest
-# run counts: whatever else a machine does only adds to a latency.
-_PASSES, _SECONDS, _RUNS = 20, 1.0, 3
 _QUIET_SECONDS = 10.0
 
 
@@ -57,6 +55,7 @@ def options() -> argparse.ArgumentParser:
     target.add_argument("--target-latency", help="in place of FLOPs, for one batch on --device: "
                         "12ms, 0.5s, or a multiple of the baseline's own (2x)")  # fmt: skip
     goal.add_argument("--latency-batch", type=count, default=1, help="images at once")
+    goal.add_argument("--latency-threads", type=count, default=1, help="on a CPU")
     add_baseline(goal)
     goal.add_argument("--trials", type=count, default=40, help="trainings in all")
     goal.add_argument("--method", default="adaptive", choices=METHODS, help="adaptive: train where "
@@ -90,7 +89,7 @@ def run_search(argv: Sequence[str]) -> None:
 
     args = options().parse_args(argv)
     baseline = choose(args.baseline)
-    clock = None if args.target_latency is None else Clock(args.device, args.latency_batch)
+    clock = _clock(args)
     run_dir = run_directory(args, _name(args, baseline))
     growth = _growth(args, baseline, clock, run_dir)
     evaluator, data = prepare(args, growth=growth)
@@ -100,7 +99,8 @@ def run_search(argv: Sequence[str]) -> None:
         baseline, evaluator, args.target_latency or _flops(args), args.trials, args.seed,
         run_dir, args.resume, method=args.method, depth_rounding=args.depth_rounding,
         step=args.step, executor=lambda: executor(args, evaluator), minutes=args.minutes,
-        region=args.region, measure=clock, measured_on=clock.circumstances if clock else None,
+        region=args.region, measure=None if clock is None else _Shown(clock),
+        measured_on=None if clock is None else clock.measured_on,
         settings={**facts(data, evaluator.recipe), "growth": growth}, storage=args.storage,
         join=args.join, progress=Progress,
     )  # fmt: skip
@@ -108,36 +108,29 @@ def run_search(argv: Sequence[str]) -> None:
     print(summary(found, run_dir))
 
 
-class Clock:
-    """``measure`` for a search: latencies on a device, with a line now and then on stderr."""
+class _Shown:
+    """A clock that says on stderr, now and then, how far the measuring is."""
 
-    def __init__(self, device: str, batch: int) -> None:
-        from training.latency import circumstances
-        from training.train import choose_device
-
-        self._device, self._batch = choose_device(device), batch
-        self.circumstances: dict[str, Any] = circumstances(self._device, batch)
-        self._measured, self._begun, self._said = 0, time.monotonic(), -math.inf
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._timings, self._begun, self._said = 0, time.monotonic(), 0.0
 
     def __call__(self, spec: ArchSpec) -> Latency:
-        from models.build import build
-        from training.latency import latency
-
-        network = build(spec)
-        runs: list[Latency] = []
-        while len(runs) < _RUNS or sum(run.n * run.median for run in runs) < _SECONDS:
-            warmup = 1 if runs else 10
-            runs.append(latency(spec, self._device, self._batch, repeats=_PASSES, warmup=warmup,
-                                longest=_SECONDS, network=network))  # fmt: skip
-        found = min(runs, key=lambda run: run.median)
-        self._measured += 1
-        now = time.monotonic()
-        if now - self._said >= _QUIET_SECONDS:
-            self._said = now
-            last, elapsed = format_duration(found.median), now - self._begun
-            print(f"latencies: measurement {self._measured}, {elapsed:.0f} s, {last}",
-                  file=sys.stderr, flush=True)  # fmt: skip
+        found = self._clock(spec)
+        self._timings += 1
+        elapsed = time.monotonic() - self._begun
+        if elapsed - self._said >= _QUIET_SECONDS:
+            self._said = elapsed
+            print(f"latencies: {self._timings} timings, {elapsed:.0f} s", file=sys.stderr)
         return found
+
+
+def _clock(args: argparse.Namespace) -> Clock | None:
+    if args.target_latency is None:
+        return None
+    from training.clock import Clock
+
+    return Clock(args.device, args.latency_batch, args.latency_threads)
 
 
 def _flops(args: argparse.Namespace) -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -42,10 +41,6 @@ class Cost(Protocol):
     def settled(self, point: Point, target: float) -> Point:
         """The point with what it costs, and ``error`` relative to the target."""
 
-    def checked(self, points: Sequence[Point], target: float) -> list[Point]:
-        """The points again when all are found, with their final errors; ``tolerance`` is then
-        final, too."""
-
     def text(self, value: float) -> str:
         """The value as people write it, with its unit."""
 
@@ -72,10 +67,6 @@ class Flops:
     def settled(self, point: Point, target: float) -> Point:
         """The point with its error."""
         return replace(point, error=point.macs / target - 1)
-
-    def checked(self, points: Sequence[Point], target: float) -> list[Point]:
-        """The same points: FLOPs do not change."""
-        return list(points)
 
     def text(self, value: float) -> str:
         """``"386M FLOPs"``."""

@@ -110,7 +110,6 @@ def grid(baseline: Scalable, target: float, *, step: float = 0.1, cost: Cost | N
             found.left_out.append(_missed(role, split, point, cost))
         else:
             found.add(role, split, point)
-    found.check(cost, target)
     if len(found.points) == 1:
         raise ValueError(
             f"no scaling of the baseline comes within {100 * cost.tolerance:.2g} % of "
@@ -131,12 +130,10 @@ class _Found:
     left_out: list[str] = field(default_factory=list)
     merged: int = 0
     reached: list[tuple[Split, Point]] = field(default_factory=list)
-    asked: dict[str, tuple[str | None, Split]] = field(default_factory=dict)
 
     def add(self, role: str | None, split: Split, point: Point) -> None:
         key = point.spec.key
         held = self.points.setdefault(key, point)
-        self.asked.setdefault(key, (role, split))
         self.reached.append((split, point))
         if role is not None:
             self.roles[role] = key
@@ -144,16 +141,6 @@ class _Found:
         self.merged += held is not point
         if key not in self.roles.values() and farness(point) < farness(held):
             self.points[key] = point
-
-    def check(self, cost: Cost, target: float) -> None:
-        """Leave out what is not within the final tolerance."""
-        for point in cost.checked(list(self.points.values())[1:], target):
-            key = point.spec.key
-            self.points[key] = point
-            if abs(point.error) > cost.tolerance:
-                del self.points[key]
-                self.roles = {role: of for role, of in self.roles.items() if of != key}
-                self.left_out.append(_missed(*self.asked[key], point, cost))
 
     def first(self, split: Split) -> float | None:
         """The multiply-adds at which the nearest direction so far has the target's cost."""

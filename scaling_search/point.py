@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling_search.coefficients import Coefficients, Multipliers
-from scaling_search.readings import Reading
 from scaling_search.scalable import Scalable
+from trials.readings import Reading
 
 TOLERANCE = 0.03  # relative error of the realised cost beyond which a point is dropped
 SINGLES = ("depth", "width", "resolution")

@@ -14,14 +14,14 @@ from scaling_search import family
 from scaling_search.allocation import History
 from scaling_search.grid import Grid
 from scaling_search.point import Point
-from scaling_search.readings import Measure
 from scaling_search.result import Result, conclude
 from scaling_search.samplers import METHODS, history_of, sampler, space
 from scaling_search.scalable import Scalable, SpecBaseline
 from scaling_search.surface import Surface
-from scaling_search.target import asked, check_measured, points_of
+from scaling_search.target import asked, points_of
 from trials.loop import run_trials
 from trials.pool import Executor, InProcess, ProcessPool
+from trials.readings import Measure
 from trials.record import Evaluation, trial_seed
 from trials.run import Run
 from trials.study import open_run
@@ -77,8 +77,9 @@ def search(
         storage, join: an Optuna URL for the study, and whether others work on it too.
         minutes: no new training begins after so long.
         region: stop when the joint 90 % region is at most this part of all ways to scale.
-        measure: network → its latency as a ``readings.Measured``. All points then share a measured
-            latency in place of FLOPs; they are measured before the first training, one at a time.
+        measure: network → what some passes of it take now, as a ``trials.readings.Measured``. All
+            points then share a latency in place of FLOPs, measured in turn with the baseline
+            (``trials.paired``) before the first training, one at a time.
         measured_on: what the latencies hold for, JSON: device, threads, batch.
         phis: the family's members, written to ``family/`` where there is a ``run_dir``, without
             those that would be no network.
@@ -111,9 +112,8 @@ def search(
     )
     with ExitStack() as stack:
         stack.enter_context(run)
-        if join:
-            check_measured(run)
-        points = points_of(run, baseline, measure, measured_on)
+        # Of several drivers, each would find points of its own: one has measured them before.
+        points = points_of(run, baseline, None if join else measure, measured_on)
         run.study.sampler = sampler(method, points, seed)
         runner = executor() if executor else _executor(evaluate, workers)
         stack.callback(runner.close)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from models.sizes import format_duration, format_size
 from scaling_search.grid import Grid
-from scaling_search.readings import Reading
 from scaling_search.result import Result
+from trials.readings import Reading
 
 
 def summary(found: Result, run_dir: Path) -> str:

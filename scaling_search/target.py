@@ -9,9 +9,9 @@ from scaling_search.costs import Flops
 from scaling_search.grid import Grid, grid
 from scaling_search.latency import Latency
 from scaling_search.point import check_ratio
-from scaling_search.readings import Measure, Readings
 from scaling_search.scalable import Scalable
-from trials.run import Run
+from trials.paired import Paired
+from trials.readings import Measure
 from trials.view import RunView
 
 _LARGEST_MULTIPLE = 1000.0
@@ -69,15 +69,5 @@ def points_of(
     settings = run.settings
     if settings.get("cost", Flops.unit) == Flops.unit:
         return grid(baseline, settings["target"], step=settings["step"])
-    cost = Latency(Readings(run.study, measure, measured_on), baseline.spec)
+    cost = Latency(Paired(run.study, baseline.spec, measure, measured_on), baseline.spec)
     return grid(baseline, cost.target(settings["target"]), step=settings["step"], cost=cost)
-
-
-def check_measured(run: Run) -> None:
-    """ValueError where latencies are lacking: each of several drivers would find its own points."""
-    latency = run.settings["cost"] == Latency.unit
-    if latency and not Readings(run.study).complete:
-        raise ValueError(
-            "the points of this study have not been measured yet: measure them first with "
-            "--resume in place of --join and --trials 2, then join"
-        )

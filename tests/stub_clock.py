@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from models.spec import ArchSpec
-from scaling_search.readings import Reading
 from scaling_search.scalable import SpecBaseline
+from trials.readings import Reading
 
 SECONDS = 0.007  # of the baseline
 
@@ -48,7 +48,7 @@ class Clock:
         seconds = SECONDS * (self._constant + (1 - self._constant) * moved)
         rng = np.random.default_rng([int(spec.key, 16) % 2**32, len(before)])
         seconds *= math.exp(rng.normal(0, self._noise)) * (1 + self._drift) ** self.count
-        before.append(Reading(seconds, 0.98 * seconds, 1.05 * seconds, 20))
+        before.append(Reading(seconds, seconds, seconds, 4))
         self.count += 1
         return before[-1]
 

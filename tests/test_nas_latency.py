@@ -16,7 +16,7 @@ from models.cost import cost
 from models.spec import ArchSpec
 from models.work import KINDS, work
 from nas.command import write
-from nas.latency import Latency, reference
+from nas.latency import Latency
 from nas.latency_model import LatencyModel, parts
 from nas.objective import Objective
 from nas.rerank import expected
@@ -26,6 +26,7 @@ from nas.samplers.candidates import Candidates
 from nas.search import search
 from nas.space import space
 from tests.test_nas_search import stub
+from trials.paired import reference_alone
 from trials.readings import Reading
 from trials.study import read_run
 
@@ -89,7 +90,7 @@ def test_a_slow_drift_of_the_machine_cancels() -> None:
     drifting = FakeClock(drift=lambda number: (1 + number / 100) * (1.5 if number % 10 == 9 else 1))
     study = optuna.create_study()
     found = Latency(drifting, sample=8).costing(MBCONV, Objective(BUDGET), study, seed=0)
-    base = reference(study, MBCONV.template.key)
+    base = reference_alone(study, MBCONV.template.key)
     assert base is not None
     scale = base.low / quirky(MBCONV.template)
     for row in MBCONV.random(5, np.random.default_rng(3)):

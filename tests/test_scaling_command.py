@@ -12,7 +12,7 @@ import torch
 from models.cost import cost
 from models.families import family
 from models.spec import ArchSpec
-from scaling_search.command import Clock, main
+from scaling_search.command import main
 from tests.command import assert_refused, command, in_process
 from training.latency import Latency
 
@@ -68,12 +68,11 @@ def test_a_search_at_a_latency(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Real trainings at a latency that is arithmetic; resumed, it is not measured again."""
-    monkeypatch.setattr("training.latency.latency", arithmetic)
+    monkeypatch.setattr("training.clock.latency", arithmetic)
     out = tmp_path / "run"
     given = ("--target-latency", "160ms", "--latency-batch", 8, *TINY, *QUICK, "--out", out)
     done = in_process(main, (*given, "--trials", 6), capsys)
     assert done.returncode == 0, done.stderr
-    assert "latencies: measurement 1, " in done.stderr
     assert "each but the baseline within 3 % of 160 ms" in done.stdout
     assert "device cpu, threads 1, batch 8" in done.stdout
     assert done.stdout.count(" FLOPs: ") == 6
@@ -89,37 +88,19 @@ def test_a_search_at_a_latency(
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr("training.latency.latency", forbidden)
+    monkeypatch.setattr("training.clock.latency", forbidden)
     again = in_process(main, (*given, "--trials", 7, "--resume"), capsys)
     assert again.returncode == 0, again.stderr
     assert json.loads((out / "coefficients.json").read_text())["trainings"] == 7
     assert "latency, quartiles" in (out / "report.html").read_text()
 
 
-def test_the_fastest_run_of_passes_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second of passes, and three runs at least; only the first is warmed up for long."""
-    given: list[int] = []
-
-    def runs(spec: ArchSpec, device: torch.device, batch: int, **options: int) -> Latency:
-        given.append(options["warmup"])
-        median = 0.010 if len(given) == 4 else 0.015
-        return Latency(median, median, median, 20)
-
-    monkeypatch.setattr("training.latency.latency", runs)
-    clock = Clock("cpu", 3)
-    assert clock(family("mobilenet-v1-0.25-128")).median == 0.010
-    assert given == [10, 1, 1, 1]
-    assert clock.circumstances["batch"] == 3
-
-
 @pytest.mark.slow
 def test_a_search_at_a_measured_latency(tmp_path: Path) -> None:
-    """By the clock; where the machine is too busy to measure, the search refuses to."""
+    """By the clock, on a machine that may be busy: ratios to the baseline bear that."""
     out = tmp_path / "run"
     given = ("--target-latency", "4x", "--trials", 5, *TINY, *QUICK, "--step", 0.5, "--out", out)
     done = command("scaling_search", *given)
-    if done.returncode == 2 and "other work" in done.stderr:
-        pytest.skip("other work on this machine: " + done.stderr.splitlines()[-1])
     assert done.returncode == 0, done.stderr
     found = json.loads((out / "coefficients.json").read_text())
     assert found["target"]["ratio"] == pytest.approx(4)

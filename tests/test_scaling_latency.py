@@ -19,16 +19,17 @@ from models.spec import ArchSpec
 from reports.scaling import report
 from scaling_search.costs import Flops
 from scaling_search.grid import Grid, grid
-from scaling_search.latency import CALIBRATIONS, Latency
+from scaling_search.latency import Latency
 from scaling_search.point import TOLERANCE, Point, baseline_point
 from scaling_search.reach import reach
-from scaling_search.readings import Reading, Readings
 from scaling_search.result import Result
 from scaling_search.scalable import SpecBaseline
 from scaling_search.search import search
 from scaling_search.simplex import mesh, shares
 from scaling_search.target import latency_ratio
-from tests.stub_clock import Clock, Notes
+from tests.stub_clock import SECONDS, Clock, Notes
+from trials.paired import FEWEST, MOST, Paired
+from trials.readings import Reading
 
 HERE = {"device": "stub", "threads": 1, "batch": 1}
 Weights = tuple[float, float, float]
@@ -55,7 +56,7 @@ def run(clock: Clock | None, trials: int, run_dir: Path | None = None, **options
 
 
 def points(clock: Clock, asked: str = "2x", step: float = 0.2) -> Grid:
-    cost = Latency(Readings(Notes(), clock), clock.baseline.spec)
+    cost = Latency(Paired(Notes(), clock.baseline.spec, clock), clock.baseline.spec)
     return grid(clock.baseline, cost.target(asked), step=step, cost=cost)
 
 
@@ -69,10 +70,9 @@ def test_points_share_their_latency_and_not_their_flops(name: str, asked: str) -
     assert found.cost.tolerance == TOLERANCE
     for point in found.points[1:]:
         assert point.latency is not None
-        assert point.latency == clock.said[point.spec.key][1]
-        now = target * (1 + found.cost.drift)
-        assert point.latency.median == pytest.approx(now, rel=TOLERANCE)
-        assert point.error == pytest.approx(point.latency.median / now - 1)
+        assert point.latency.n == len(clock.said[point.spec.key]) >= FEWEST
+        assert point.latency.median == pytest.approx(target, rel=TOLERANCE)
+        assert point.error == pytest.approx(point.latency.median / target - 1)
         assert point.to_dict()["latency"]["median"] == point.latency.median
     flops = [point.ratio for point in found.points[1:]]
     assert max(flops) > 1.15 * min(flops)
@@ -106,7 +106,7 @@ def test_an_answer_at_a_latency_says_what_it_cost(tmp_path: Path) -> None:
     assert data["latency"]["tolerance"] == TOLERANCE
     assert data["point"]["latency"]["median"] == pytest.approx(found.grid.target, rel=TOLERANCE)
     for record in found.trials:
-        assert record.attrs["latency"]["n"] == 20
+        assert record.attrs["latency"]["n"] >= FEWEST
     page = report(tmp_path / "run").read_text("utf-8")
     assert "times the baseline&#x27;s latency" in page
     assert "spend the same latency" in page
@@ -127,69 +127,31 @@ def test_everything_is_measured_before_the_first_training() -> None:
     assert set(seen) == {clock.count}
 
 
-def test_points_are_measured_twice_and_the_baseline_beside_every_network() -> None:
+def test_networks_are_measured_once_in_turn_with_the_baseline() -> None:
     clock = Clock(baseline(), (1.0, 1.4, 1.8), noise=0.002)
-    found = run(clock, 2)
+    run(clock, 2)
     own = clock.said.pop(baseline().spec.key)
-    counts = {key: len(readings) for key, readings in clock.said.items()}
-    assert set(counts.values()) == {1, 2}
-    assert {point.spec.key for point in found.grid.points[1:]} <= {
-        key for key, count in counts.items() if count == 2
-    }
-    assert len(own) == CALIBRATIONS + sum(counts.values())
+    counts = [len(readings) for readings in clock.said.values()]
+    assert set(counts) == {FEWEST}
+    assert len(own) == MOST + 2 * FEWEST + sum(counts)
 
 
-class Capricious(Clock):
-    """Networks of one and a half times the depth take a third longer the second time."""
-
-    def __call__(self, spec: ArchSpec) -> Reading:
-        reading = super().__call__(spec)
-        again = len(self.said[spec.key]) == 2 and self.baseline.realised(spec).depth == 1.5
-        slower = (1.3 * seconds for seconds in reading[:3])
-        return Reading(*slower, reading.n) if again else reading
-
-
-def test_what_is_not_repeated_is_left_out() -> None:
-    found = points(Capricious(baseline(), (1.0, 1.4, 1.8)), "3x")
-    without = points(Clock(baseline(), (1.0, 1.4, 1.8)), "3x")
-    assert "paper" in without.roles
-    assert "paper" not in found.roles
-    depths = [point.realised.depth for point in found.points]
-    assert 1.5 in [point.realised.depth for point in without.points]
-    assert 1.5 not in depths
-    assert found.dropped > without.dropped
-    assert found.points[found.roles["resolution"]].realised.resolution > 1.5
-
-
-class Disturbed(Clock):
-    """Other work comes and goes: while it is there, passes take three times as long. Its beginning
-    shows in the quartiles, its middle in nothing but the baseline."""
-
-    busy = range(40, 47)
+class Busy(Clock):
+    """After the baseline's first timings, other work makes everything three times as slow."""
 
     def __call__(self, spec: ArchSpec) -> Reading:
         number, reading = self.count, super().__call__(spec)
-        if number not in self.busy:
-            return reading
-        slow = reading._replace(median=3 * reading.median, high=4 * reading.median)
-        return slow if number == self.busy.start else slow._replace(low=2.9 * reading.median)
+        slower = 1.0 if number < MOST else 3.0
+        return reading._replace(median=slower * reading.median)
 
 
-def test_other_work_on_the_machine_changes_nothing() -> None:
-    quiet = run(Clock(baseline(), (1.0, 1.4, 1.8)), 6)
-    clock = Disturbed(baseline(), (1.0, 1.4, 1.8))
-    found = run(clock, 6)
-    assert found.grid.points == quiet.grid.points
-    assert found.to_dict() == quiet.to_dict()
-
-
-def test_work_that_does_not_end_ends_the_measuring(tmp_path: Path) -> None:
-    clock = Disturbed(baseline(), (1.0, 1.4, 1.8))
-    clock.busy = range(40, 1000)
-    with pytest.raises(ValueError, match="8 times in a row: what is measured is kept"):
-        run(clock, 6, tmp_path / "run")
-    found = run(Clock(baseline(), (1.0, 1.4, 1.8)), 6, tmp_path / "run", resume=True)
-    assert found.to_dict() == run(Clock(baseline(), (1.0, 1.4, 1.8)), 6).to_dict()
+def test_other_work_on_the_machine_changes_no_point() -> None:
+    quiet = points(Clock(baseline(), (1.0, 1.4, 1.8)), "3x")
+    found = points(Busy(baseline(), (1.0, 1.4, 1.8)), "3x")
+    assert [point.spec for point in found.points] == [point.spec for point in quiet.points]
+    for point, other in zip(found.points, quiet.points, strict=True):
+        assert found.cost.of(point) == pytest.approx(quiet.cost.of(other), rel=1e-9)
+    assert found.cost.facts()["latency"]["baseline_against_itself"] == pytest.approx(1)
 
 
 class Forbidden(Clock):
@@ -215,9 +177,10 @@ def test_a_resumed_search_measures_nothing_and_decides_the_same(tmp_path: Path) 
 
 
 class Interrupted(Clock):
-    """Ctrl-C after so many measurements."""
+    """Ctrl-C within the fourth network's timings."""
 
-    left = 17
+    kept = MOST + 3 * 2 * FEWEST
+    left = kept + 5
 
     def __call__(self, spec: ArchSpec) -> Reading:
         if self.count == self.left:
@@ -236,7 +199,7 @@ def test_an_interrupted_measuring_goes_on(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="same circumstances"):
         run(rest, 6, tmp_path / "run", resume=True, measured_on={**HERE, "threads": 64})
     found = run(rest, 6, tmp_path / "run", resume=True)
-    assert rest.count == whole.count - Interrupted.left
+    assert rest.count == whole.count - Interrupted.kept
     assert found.grid.points == expected.grid.points
 
 
@@ -259,50 +222,21 @@ def test_a_target_that_nothing_reaches_is_refused() -> None:
         points(clock, "5ms")
 
 
-@pytest.mark.parametrize("noise", [0.005, 0.025, 0.04])
-def test_the_tolerance_follows_the_spread_of_repeated_measurements(noise: float) -> None:
+@pytest.mark.parametrize("noise", [0.005, 0.02, 0.1])
+def test_how_well_ratios_are_known_is_said(noise: float) -> None:
     clock = Clock(baseline(), (1.0, 1.4, 1.8), noise=noise)
     found = points(clock, "3x", step=0.1)
-    spread = found.cost.facts()["latency"]["spread"]
-    assert spread == pytest.approx(noise, rel=0.4)
-    assert found.cost.tolerance == max(TOLERANCE, 2 * spread)
-    medians = [reading.median for reading in clock.said[baseline().spec.key][:CALIBRATIONS]]
-    assert found.cost.of(found.baseline) == np.median(medians)
-    errors = [abs(point.error) for point in found.points[1:]]
-    assert max(errors) <= found.cost.tolerance
-    assert len(errors) > 20
-
-
-def test_a_target_within_the_tolerance_of_the_baseline_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"may differ by .* choose a target farther"):
-        points(Clock(baseline(), (1.0, 1.4, 1.8), noise=0.04), "1.15x")
-
-
-def test_a_busy_machine_that_becomes_quiet_is_noticed() -> None:
-    """The baseline was measured beside other work: nothing can be compared with that."""
-    clock = Disturbed(baseline(), (1.0, 1.4, 1.8))
-    clock.busy = range(-1, 20)
-    with pytest.raises(ValueError, match=r"takes 7\.00 ms now, and 21\.0 ms when .* another --out"):
-        run(clock, 6)
-
-
-def test_latencies_that_cannot_be_repeated_are_refused_and_forgotten(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"cannot be repeated: .* end other work"):
-        run(Clock(baseline(), (1.0, 1.4, 1.8), noise=0.3), 6, tmp_path / "run")
-    found = run(Clock(baseline(), (1.0, 1.4, 1.8)), 6, tmp_path / "run", resume=True)
-    assert found.to_dict() == run(Clock(baseline(), (1.0, 1.4, 1.8)), 6).to_dict()
-
-
-def test_a_machine_that_slows_down_meanwhile() -> None:
-    steady = run(Clock(baseline(), (1.0, 1.4, 1.8)), 6)
-    assert steady.to_dict()["latency"]["drift"] == 0
-    assert "changed by +0.0 % meanwhile" in steady.grid.cost.described()
-    slower = run(Clock(baseline(), (1.0, 1.4, 1.8), drift=0.0002), 6)
-    assert 0.005 < slower.to_dict()["latency"]["drift"] < 0.05
-    assert len(slower.grid.points) >= 0.9 * len(steady.grid.points)
-    with pytest.raises(ValueError, match="other work"):
-        run(Clock(baseline(), (1.0, 1.4, 1.8), drift=0.002), 6)
+    errors = found.cost.facts()["latency"]["standard_error"]
+    rounds = min(max((1.25 * 2**0.5 * noise / 0.01) ** 2, FEWEST), MOST)
+    assert errors["median"] == pytest.approx(1.25 * 2**0.5 * noise / rounds**0.5, rel=0.5)
+    assert errors["median"] < errors["largest"]
+    assert f"standard error of {100 * errors['median']:.1f} %" in found.cost.described()
     assert Flops().described() == ""
+    true = Clock(baseline(), (1.0, 1.4, 1.8))
+    missed = [abs(true(point.spec).median / (3 * SECONDS) - 1) for point in found.points[1:]]
+    # Of several tries the one is kept that reads like the target, so errors are a little larger.
+    assert np.median(missed) < TOLERANCE / 2 + 2 * errors["median"]
+    assert len(missed) > 20
 
 
 @pytest.mark.parametrize("median", [0.0, -1.0, math.nan, math.inf])
@@ -331,7 +265,7 @@ def test_a_shared_study_is_measured_by_one_driver_first(tmp_path: Path) -> None:
     clock = Clock(baseline(), (1.0, 1.4, 1.8))
     storage = f"sqlite:///{tmp_path / 'study.db'}"
     shared = {"run_dir": tmp_path / "run", "storage": storage}
-    with pytest.raises(ValueError, match="--resume in place of --join"):
+    with pytest.raises(ValueError, match="go on with --resume, without --join"):
         run(clock, 6, join=True, **shared)
     assert clock.count == 0
     run(clock, 2, resume=True, **shared)
@@ -367,15 +301,15 @@ def test_a_direction_is_followed_to_the_target(
     """Latency is a power of the FLOPs beside a constant: the target is met, or needs more FLOPs
     (or fewer) than may be asked for."""
     clock = Clock(LARGE, (1.0, 1.0, 2 * exponent), constant=constant)
-    cost = Latency(Readings(Notes(), clock), LARGE.spec)
-    target = ratio * cost.base.median
+    cost = Latency(Paired(Notes(), LARGE.spec, clock), LARGE.spec)
+    target = ratio * cost.base.low
 
     def solve(macs: float) -> Point:
         return min(ladder(), key=lambda point: abs(point.macs - macs))
 
     found = reach(solve, cost, target, None, baseline_point(LARGE))
     assert found is not None
-    assert clock.count <= CALIBRATIONS + 2 * cost.rounds
+    assert len(clock.said) <= 1 + cost.rounds
     limit = abs(3 * math.log(ratio))
     assert abs(math.log(found.ratio)) < limit + 0.1
     if abs(found.error) > TOLERANCE:

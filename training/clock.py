@@ -18,7 +18,7 @@ _PASSES, _WARMUP = 4, 1
 
 
 class Clock:
-    """``measure`` of ``nas.latency.Latency``: four passes after one that does not count.
+    """``measure`` of ``trials.paired``: four passes after one that does not count.
 
     threads       on a CPU; elsewhere they make no difference
     measured_on   what the timings hold for, as JSON
@@ -28,7 +28,7 @@ class Clock:
 
     def __init__(self, device: str, batch: int = 1, threads: int = 1) -> None:
         self._device, self._batch, self._threads = choose_device(device), batch, threads
-        self._built = functools.lru_cache(maxsize=2)(build)  # timed in turn with its template
+        self._built = functools.lru_cache(maxsize=2)(build)  # timed in turn with another
         self.measured_on: dict[str, Any] = circumstances(self._device, batch)
         if self._device.type == "cpu":
             self.measured_on |= {"threads": threads, "processor": _processor()}
