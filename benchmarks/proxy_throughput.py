@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = made.parse_args(argv)
     data = load(args.data, progress=False)
     recipe = proxy_recipe(data.native_size, "cpu")
-    recipe = Recipe(**{**recipe.__dict__, "images": args.images, "held_out": 1000})
+    recipe = Recipe(**{**recipe.__dict__, "images": args.images, "held_out": args.images})
     candidates = Candidates(SPACE, Objective(400e6))
     rows = candidates.draw(args.networks, np.random.default_rng(0))
     specs = [SPACE.spec_of(row) for row in rows]

@@ -14,7 +14,7 @@ from models.build import build
 from models.spec import ArchSpec
 from training.augment import augment, cutout, to_float
 from training.data import Data, Split
-from training.depthwise import quicken
+from training.quick import quicken
 from training.memory import micro_batch
 from training.recipe import Recipe
 
