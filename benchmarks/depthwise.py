@@ -1,6 +1,6 @@
 """torch's own training step of a depthwise convolution against ``training.quick``'s.
 
-    python benchmarks/depthwise.py
+    python -m benchmarks.depthwise
 
 Layers of EfficientNet-B0's proxy twin at 20 pixels, batch 64, one thread, channels-last; medians of
 20 forward and backward passes, taken alternately.

@@ -14,8 +14,8 @@ from models.build import build
 from models.spec import ArchSpec
 from training.augment import augment, cutout, to_float
 from training.data import Data, Split
-from training.quick import quicken
 from training.memory import micro_batch
+from training.quick import quicken
 from training.recipe import Recipe
 
 
