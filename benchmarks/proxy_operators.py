@@ -52,19 +52,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = load(args.data, progress=False)
     specs, recipe = drawn(data, args)
     spent: list[Counter[str]] = [Counter(), Counter()]
-    shares: list[list[float]] = [[], []]
+    rates: list[list[float]] = [[], []]
+    peak = roofline()
     for spec in specs:
         work = multiply_adds(spec, recipe, data)
         ways = partial(plain, spec, recipe, data, 0), partial(train, spec, recipe, data, 0, "cpu")
-        for way, sums, share in zip(ways, spent, shares, strict=True):
+        for way, sums, rate in zip(ways, spent, rates, strict=True):
             parts = profiled(way)  # and warm
             taken = processor_seconds(way)
-            share.append(100 * work / taken / roofline())
+            rate.append(work / taken)
+            peak = max(peak, roofline())
             sums.update({kind: taken * part / len(specs) for kind, part in parts.items()})
     table(*spent)
-    for name, share in zip(("plain", "ours"), shares, strict=True):
-        print(f"{name}: {statistics.mean(share):.0f} % of the matrix-product roofline "
-              f"({min(share):.0f} to {max(share):.0f}, n = {len(share)})")  # fmt: skip
+    print(f"matrix product: {peak / 1e9:.1f}G multiply-adds a second")
+    for name, rate in zip(("plain", "ours"), rates, strict=True):
+        mean, least, most = (100 * f(rate) / peak for f in (statistics.mean, min, max))
+        print(f"{name}: {mean:.0f} % of that ({least:.0f} to {most:.0f}, n = {len(rate)})")
 
 
 def multiply_adds(spec: ArchSpec, recipe: Recipe, data: Data) -> int:
