@@ -57,8 +57,8 @@ def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     return y.permute(0, 3, 1, 2)
 
 
-def _mean(x: Tensor) -> Tensor:
-    return x.sum((2, 3), keepdim=True) / (x.shape[2] * x.shape[3])
+def _mean(input: Tensor) -> Tensor:
+    return input.sum((2, 3), keepdim=True) / (input.shape[2] * input.shape[3])
 
 
 def _convolution(conv: nn.Conv2d, x: Tensor) -> Tensor:
