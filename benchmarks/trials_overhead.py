@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,6 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import create_trial
 
 from benchmarks import postgres
-from benchmarks.memory import status
 from models.command import count, parser
 from models.command import run as run_command
 from models.cost import cost
@@ -113,7 +113,7 @@ def measured(storage: str, name: str, number: str, filled: str) -> dict[str, flo
         return found
 
     with _opened(storage) as empty:
-        run = _filled(empty, int(filled))
+        run = _filled(empty, int(filled), searched=name != "none")
         inner = _fixed() if name == "none" else _sampled(run, name)
         run_trials(run, propose, InProcess(_at_once), _accuracy, trials, on_result=note)
     wall, processor = (1000 * (ends[-1] - ends[-1 - last]) / last).tolist()
@@ -121,7 +121,7 @@ def measured(storage: str, name: str, number: str, filled: str) -> dict[str, flo
         "trial": wall,
         "processor": processor,
         "proposal": 1000 * sum(proposing[-last:]) / last,
-        "peak": status("VmHWM") / 2**20,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
@@ -148,16 +148,15 @@ def _opened(storage: str) -> Iterator[Run]:
         )
 
 
-def _filled(run: Run, count: int) -> Run:
-    """The run with so many finished trials, of random networks, put there at once."""
+def _filled(run: Run, count: int, searched: bool) -> Run:
+    """The run with so many finished trials put there at once, with choices where they were
+    ``searched``: random ones."""
     menus = {name: CategoricalDistribution(values) for name, values in SPACE.choices.items()}
     done = as_evaluation(0.5, 0, 0.0).to_dict()
     like = {"seed": 0, "cost": PRICES[0], "spec": SPECS[0].to_json(), "evaluation": done}
     for row in SPACE.random(count, np.random.default_rng(1)):
-        made = create_trial(
-            params=SPACE.values(row), distributions=menus, value=0.5, user_attrs=like
-        )
-        run.study.add_trial(made)
+        chosen = {"params": SPACE.values(row), "distributions": menus} if searched else {}
+        run.study.add_trial(create_trial(value=0.5, user_attrs=like, **chosen))
     return Run(run.study, run.header, run.dir, ArchSpec.from_json, release=run.close, driver=None)
 
 

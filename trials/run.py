@@ -127,17 +127,18 @@ class Run(RunView):
 
     def _note(self, number: int, key: str, what: Evaluation | Failure) -> Record:
         try:
-            trial_id = self._stored(number)._trial_id
-            self._storage.set_trial_user_attr(trial_id, key, what.to_dict())
+            self._storage.set_trial_user_attr(self._trial_id(number), key, what.to_dict())
         except RuntimeError:  # Optuna's word for a trial that is finished already
             if not self.shared or not self._stored(number).state.is_finished():
                 raise
         return self.record(self._stored(number))
 
     def _stored(self, number: int) -> FrozenTrial:
-        storage, study = self._storage, self.study
-        trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-        return storage.get_trial(trial_id)
+        return self._storage.get_trial(self._trial_id(number))
+
+    def _trial_id(self, number: int) -> int:
+        study_id = self.study._study_id
+        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
     @property
     def _storage(self) -> optuna.storages.BaseStorage:
