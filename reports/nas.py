@@ -17,9 +17,10 @@ from nas.objective import Objective
 from nas.result import Result, candidates, result
 from reports import figures, latencies
 from reports.agreement import about_agreement
+from reports.failures import show_failures
 from reports.network import readable, stage_table
 from reports.page import Page
-from reports.tables import failures_table, trials_table
+from reports.tables import trials_table
 from trials.study import read_run
 from trials.view import Record, RunView
 
@@ -155,9 +156,7 @@ def _circumstances(page: Page, records: Sequence[Record], settings: dict[str, An
         f"{seconds / 60:.1f} training minutes on {trained[0].device}."
     )
     about_pictures(page, settings)
-    if rows := failures_table(records):
-        page.heading("Failures")
-        page.table(["trial", "network", "kind", "reason"], rows)
+    show_failures(page, records)
 
 
 def about_pictures(page: Page, settings: dict[str, Any]) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 from models.sizes import format_size
 from models.spec import ArchSpec
 from reports import figures
+from reports.failures import show_failures
 from reports.nas import about_pictures
 from reports.page import Page
 from reports.scaling_points import add_left_out, add_points, points_table
-from reports.tables import failures_table, trials_table
+from reports.tables import trials_table
 from scaling_search.grid import Grid
 from scaling_search.result import Result
 from scaling_search.scalable import SpecBaseline
@@ -147,9 +148,7 @@ def _circumstances(page: Page, run: RunView, tried: Grid) -> None:
         page.text(said)
     about_pictures(page, settings)
     _enlarged(page, records, settings)
-    if rows := failures_table(records):
-        page.heading("Failures")
-        page.table(["trial", "network", "kind", "reason"], rows)
+    show_failures(page, records)
 
 
 def _enlarged(page: Page, records: Any, settings: dict[str, Any]) -> None:

@@ -11,10 +11,11 @@ import pandas as pd
 
 from models.sizes import format_size
 from models.spec import ArchSpec
+from reports.failures import show_failures
 from reports.nas import about_pictures
 from reports.page import Page
 from reports.study_figure import draw
-from reports.tables import failures_table, trials_table
+from reports.tables import trials_table
 from scaling_search.studies import PUBLISHED
 from trials.study import read_run
 from trials.view import RunView
@@ -195,7 +196,5 @@ def _page(run: RunView, table: pd.DataFrame, published: pd.DataFrame, run_dir: P
     page.text(f"{len(records)} trainings, depth rounding {run.settings['depth_rounding']}, "
               f"seed {run.seed}.")  # fmt: skip
     about_pictures(page, run.settings)
-    if rows := failures_table(records):
-        page.heading("Failures")
-        page.table(["trial", "network", "kind", "reason"], rows)
+    show_failures(page, records)
     page.write(run_dir / "report.html")

@@ -35,14 +35,3 @@ def _row(record: Record) -> dict[str, Any]:
     row |= {name: value for name, value in record.cost.items() if name != "cost"}
     row |= record.params
     return row | {"spec": record.spec.to_json()}
-
-
-def failures_table(records: Sequence[Record]) -> list[list[str]]:
-    """Number, network, kind and reason of each failed trial, and of each that was retried."""
-    rows = []
-    for record in records:
-        for failure, note in ((record.failure, ""), (record.retried, " (tried again)")):
-            if failure is not None:
-                number, name = str(record.number), record.spec.name
-                rows.append([number, name, failure.kind + note, failure.reason])
-    return rows

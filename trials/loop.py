@@ -10,8 +10,8 @@ from typing import Literal
 
 import optuna
 from optuna.trial import FrozenTrial
-from threadpoolctl import threadpool_limits
 
+from trials.environment import Libraries
 from trials.pool import Executor
 from trials.record import Evaluation, Failure
 from trials.run import Run
@@ -92,6 +92,7 @@ class _Loop:
         self.run = run
         self.propose = propose
         self.executor = executor
+        self.libraries = Libraries()
         self.objective = objective
         self.trials = trials
         self.in_flight: dict[int, Record] = {}
@@ -145,7 +146,7 @@ class _Loop:
     def _begin(self, trial: optuna.Trial) -> bool:
         # A proposal's linear algebra is small: its threads would only wait for the cores on which
         # the workers train, for seconds at a time.
-        with threadpool_limits(limits=1):
+        with self.libraries.one_thread():
             proposal = self.propose(trial, self.run)
         if proposal is None:
             self.run.put_back(trial)

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from trials.drivers import Driver
 from trials.header import Header
+from trials.queue import Counted, Listed, Queue
 from trials.record import Evaluation, Failure, trial_seed
 from trials.redraw import redraw
 from trials.view import RESERVED, Proposal, Record, RunView
@@ -35,6 +36,7 @@ class Run(RunView):
         super().__init__(study, header, run_dir, from_json)
         self._release = release
         self._driver = driver
+        self._queue: Queue = Counted(study) if driver is None else Listed(study)
 
     def __enter__(self) -> Self:
         return self
@@ -55,12 +57,11 @@ class Run(RunView):
 
     def started(self) -> int:
         """How many trials were ever begun: the next one's number."""
-        states = [trial.state for trial in self.study.get_trials(deepcopy=False)]
-        return len(states) - states.count(TrialState.WAITING)
+        return self._queue.started()
 
     def ask(self) -> optuna.Trial:
         """A new trial, or one that was put back."""
-        trial = self.study.ask()
+        trial = self._queue.ask()
         if self._driver is not None:
             trial.set_user_attr("driver", self._driver.name)
         return redraw(self.study, self._stored(trial.number)) if trial.params else trial
@@ -71,7 +72,7 @@ class Run(RunView):
 
     def put_back(self, trial: optuna.Trial) -> None:
         """Return a trial for which there is no proposal; the next `ask` hands its number out."""
-        self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        self._queue.put_back(trial)
 
     def begin(self, trial: optuna.Trial, proposal: Proposal) -> Record:
         """Store a proposal. Raises ValueError for attributes named like the run's own."""
@@ -108,7 +109,7 @@ class Run(RunView):
         told = None if values is None else [float(value) for value in values]
         # In a shared study another driver may have taken over and finished first: that one counts.
         self.study.tell(number, told, state=state, skip_if_finished=self.shared)
-        return self.record(self._stored(number))
+        return self._keep(self._stored(number))
 
     def interrupted(self) -> list[FrozenTrial]:
         """Trials that were begun and not finished, by number, now this driver's to finish.
@@ -126,17 +127,18 @@ class Run(RunView):
 
     def _note(self, number: int, key: str, what: Evaluation | Failure) -> Record:
         try:
-            trial_id = self._stored(number)._trial_id
-            self._storage.set_trial_user_attr(trial_id, key, what.to_dict())
+            self._storage.set_trial_user_attr(self._trial_id(number), key, what.to_dict())
         except RuntimeError:  # Optuna's word for a trial that is finished already
             if not self.shared or not self._stored(number).state.is_finished():
                 raise
         return self.record(self._stored(number))
 
     def _stored(self, number: int) -> FrozenTrial:
-        storage, study = self._storage, self.study
-        trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-        return storage.get_trial(trial_id)
+        return self._storage.get_trial(self._trial_id(number))
+
+    def _trial_id(self, number: int) -> int:
+        study_id = self.study._study_id
+        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
     @property
     def _storage(self) -> optuna.storages.BaseStorage:

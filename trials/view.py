@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -64,7 +65,8 @@ class RunView:
         self.study = study
         self.header = header
         self.dir = run_dir
-        self._from_json = from_json
+        # A trial's record is made at each of its steps; only what is in flight need be remembered.
+        self._from_json = lru_cache(1024)(from_json)
         self._finished: dict[int, Record] = {}
 
     @property
@@ -81,10 +83,8 @@ class RunView:
         """Every finished trial by number. Trials that other programs put there are left out."""
         done = (TrialState.COMPLETE, TrialState.FAIL)
         for trial in self.study.get_trials(deepcopy=False, states=done):
-            attrs = trial.user_attrs
-            # A finished trial never changes, so its spec is parsed once.
-            if trial.number not in self._finished and _is_ours(attrs):
-                self._finished[trial.number] = self.record(trial)
+            if trial.number not in self._finished and _is_ours(trial.user_attrs):
+                self._keep(trial)
         return [record for _, record in sorted(self._finished.items())]
 
     def record(self, trial: FrozenTrial) -> Record:
@@ -99,6 +99,11 @@ class RunView:
                 f"trial {trial.number} of study {self.header.name!r:.80} is damaged ({error!r:.200}"
                 "): restore the study from a copy"
             ) from error
+
+    def _keep(self, trial: FrozenTrial) -> Record:
+        """A finished trial's record: as it never changes again, it is read from the study once."""
+        record = self._finished[trial.number] = self.record(trial)
+        return record
 
     def _record(self, trial: FrozenTrial) -> Record:
         attrs = trial.user_attrs

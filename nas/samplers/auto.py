@@ -23,10 +23,10 @@ from optuna.trial import FrozenTrial
 from nas.objective import Objective
 from nas.pareto import front
 from nas.samplers.acquisition import expected_hypervolume_improvement, expected_improvement
-from nas.samplers.base import History
 from nas.samplers.belief import Belief
 from nas.samplers.candidates import Candidates, CostOf, Floats, Taken
 from nas.samplers.features import Groups
+from nas.samplers.history import History
 from nas.samplers.knowledge import Knowledge
 from nas.samplers.model import TERMS
 from nas.space import Batch, Space
