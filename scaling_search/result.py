@@ -117,7 +117,7 @@ def conclude(history: History, seed: int, method: str, records: list[Record], en
     at = at / at.sum()
     return Result(
         coefficients(at, float(grid.flops_ratio(at[None])[0])),
-        confidence(surface.region, grid),
+        confidence(surface, grid),
         grid.points[place],
         tuple(comparisons(surface, grid, trained)),
         grid,
@@ -128,12 +128,11 @@ def conclude(history: History, seed: int, method: str, records: list[Record], en
     )
 
 
-def confidence(region: Region, grid: Grid) -> dict[str, tuple[float, float]]:
+def confidence(surface: Surface, grid: Grid) -> dict[str, tuple[float, float]]:
     """The bounds of α, β and γ, each by itself."""
-    places = mesh()[region.single]
-    found = multiples(places, grid.flops_ratio(places))
-    bounds = zip(found.min(axis=0).tolist(), found.max(axis=0).tolist(), strict=True)
-    return dict(zip(("alpha", "beta", "gamma"), bounds, strict=True))
+    logs = np.log(multiples(mesh(), grid.flops_ratio(mesh())))
+    low, high = (np.exp(bound).tolist() for bound in surface.interval(logs))
+    return dict(zip(("alpha", "beta", "gamma"), zip(low, high, strict=True), strict=True))
 
 
 def comparisons(surface: Surface, grid: Grid, at: Array) -> list[Comparison]:
