@@ -27,8 +27,8 @@ class Region:
     """Where the optimum may be.
 
     ``inside`` marks the nodes of ``simplex.mesh()`` that are not worse enough than the optimum to
-    be ruled out; ``size`` is their part of the triangle. ``low`` and ``high`` (3,) are the bounds of
-    each share by itself. All hold at ``LEVEL``.
+    be ruled out; ``size`` is their part of the triangle. ``low`` and ``high`` (3,) are the bounds
+    of each share by itself. All hold at ``LEVEL``.
     """
 
     inside: NDArray[np.bool_]

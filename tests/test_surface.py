@@ -98,7 +98,8 @@ def test_an_optimum_near_the_edge_stays_within_its_intervals() -> None:
         data = trainings(0.01, seed=seed)
         noise = data.accuracy - bowl(data.at)
         moved = 0.8 - 0.1 * ((data.at - corner) ** 2).sum(axis=1) + noise
-        low, high = Surface(fit(Trainings(data.at, data.excess, data.seeds, moved))).interval(mesh())
+        fitted = fit(Trainings(data.at, data.excess, data.seeds, moved))
+        low, high = Surface(fitted).interval(mesh())
         held.append((low <= corner) & (corner <= high))
     assert np.all(np.mean(held, axis=0) >= 0.8)
 
