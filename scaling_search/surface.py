@@ -14,7 +14,7 @@ from scaling_search.regression import Posterior
 from scaling_search.simplex import Array, basis, degrees, leading_quadratic, mesh
 
 LEVEL = 0.9
-_CRITICAL = math.sqrt(chi2.ppf(LEVEL, 2)) / 2
+_JOINT = math.sqrt(chi2.ppf(LEVEL, 2))
 
 # Surfaces are taken to be concave, unless fewer draws than this are: accuracy gains diminish.
 _CONCAVE_AT_LEAST = 0.05
@@ -94,9 +94,18 @@ class Surface:
 
         Where the surface is nearly quadratic around its optimum and the error of the optimum's
         place is normal, twice the deficit of the true place is at most the root of a χ² variable of
-        2 degrees of freedom.
+        2 degrees of freedom: half of its quantile is critical. An optimum that is pushed against an
+        edge stops short of the quadratic's: across the edge its deficit grows up to linearly, which
+        makes from half to all of the quantile critical, ¾ say, and 5/8 with the direction along
+        it. ``on_edge`` weighs the two.
         """
-        return Region(self.deficit(mesh()) <= _CRITICAL, *self.interval(mesh()))
+        critical = _JOINT * (1 / 2 + self.on_edge / 8)
+        return Region(self.deficit(mesh()) <= critical, *self.interval(mesh()))
+
+    @cached_property
+    def on_edge(self) -> float:
+        """The part of the draws' optima that lie on the triangle's edge."""
+        return float((mesh()[self.optima].min(axis=1) == 0).mean())
 
     def interval(self, values: Array) -> tuple[Array, Array]:
         """The bounds of functions of the optimum's place, each by itself.
