@@ -14,10 +14,12 @@ from reports.page import Page
 from reports.scaling_points import add_left_out, add_points, add_rounding, points_table
 from reports.tables import failures_table, trials_table
 from scaling_search.allocation import ENOUGH_REPEATS
+from scaling_search.coefficients import Multipliers
 from scaling_search.grid import Grid
 from scaling_search.result import Result
 from scaling_search.scalable import SpecBaseline
 from scaling_search.search import conclusion
+from scaling_search.summary import product
 from scaling_search.target import points_of
 from trials.study import read_run
 from trials.view import RunView
@@ -139,16 +141,20 @@ def _family(page: Page, run_dir: Path) -> None:
     page.heading("The family")
     rows = []
     for member in members:
-        realised, memory = member["realised"], member["memory"]
+        memory = member["memory"]
         rows.append([
             f"{member['phi']:g}", format_size(member["cost"]["macs"]),
-            f"{100 * member['error']:+.1f} %", format_size(member["cost"]["params"]),
-            " × ".join(f"{realised[d]:.2f}" for d in ("depth", "width", "resolution")),
-            member["spec"]["resolution"], member["dropout"],
+            f"{100 * member['error']:+.1f} %",
+            *(format_size(member["cost"][name]) for name in ("params", "activations")),
+            product(Multipliers(**member["realised"])), member["spec"]["resolution"],
+            f"{member['dropout']:g}, {member['drop_path']:g}",
             f"{memory['bytes'] / 2**30:.1f} GiB" if memory else "",
         ])  # fmt: skip
-    page.table(["φ", "FLOPs", "off target", "parameters", "realised d × w × r", "pixels", "dropout",
-                "training memory, batch 32"], rows)  # fmt: skip
+    page.table(
+        ["φ", "FLOPs", "off target", "parameters", "activations", "realised d × w × r", "pixels",
+         "dropout, stochastic depth", "training memory, batch 32"],
+        rows,
+    )  # fmt: skip
 
 
 def _circumstances(page: Page, run: RunView, tried: Grid) -> None:
