@@ -72,7 +72,7 @@ def _answer(page: Page, found: Result) -> None:
     )
     if found.repeats < ENOUGH_REPEATS:
         page.text(
-            f"Only {found.repeats} trainings repeat a network with another seed. How noisy "
+            f"{found.repeats or 'No'} trainings repeat a network with another seed. How noisy "
             "trainings are is then guessed from the surface's misfit, and all intervals may be too "
             "narrow: go on with --resume and more --trials."
         )
