@@ -20,7 +20,7 @@ from tests.trials_helpers import (
     environment_of,
     pid_of,
 )
-from trials.environment import device_variables
+from trials.environment import device_variables, threads_each
 from trials.pool import Executor, InProcess, ProcessPool
 from trials.record import Evaluation, Failure
 
@@ -198,6 +198,17 @@ def test_workers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["OMP_NUM_THREADS"] == "17"
     assert "MKL_NUM_THREADS" not in os.environ
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_workers_take_no_more_threads_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trials.environment.cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [threads_each(workers) for workers in (1, 3, 16)] == [8, 2, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert [threads_each(workers) for workers in (1, 3, 16)] == [2, 2, 1]
+    for nothing in ("", "0", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", nothing)
+        assert threads_each(2) == 4
 
 
 def test_devices_are_those_this_process_sees(monkeypatch: pytest.MonkeyPatch) -> None:

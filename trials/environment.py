@@ -22,6 +22,13 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def threads_each(workers: int) -> int:
+    """A worker's share of the cores; less where ``OMP_NUM_THREADS`` of this process says less."""
+    share = max(1, cores() // workers)
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(asked)) if asked.isdecimal() and int(asked) else share
+
+
 def thread_variables(threads: int) -> dict[str, str]:
     """Without these, every worker starts one thread per core and they all slow each other down.
 

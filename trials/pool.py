@@ -8,7 +8,12 @@ from collections.abc import Collection, Sequence
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
-from trials.environment import cores, device_variables, share_variables, thread_variables
+from trials.environment import (
+    device_variables,
+    share_variables,
+    thread_variables,
+    threads_each,
+)
 from trials.handle import Handle, WorkerProcess
 from trials.record import Evaluation, Failure
 from trials.worker import Evaluate, attempt
@@ -152,7 +157,7 @@ class ProcessPool(Pool[WorkerProcess]):
     """`workers` processes, each evaluating one network at a time.
 
     `devices` ("cpu", "cuda:0", …) are dealt out in turn, each worker seeing its own alone, as
-    "cuda"; `threads` is what each may use (None: its share of the cores); an evaluation longer
+    "cuda"; `threads` is what each may use (None: ``threads_each``); an evaluation longer
     than `timeout` seconds is killed. A worker that dies is a `Failure` and is replaced. Workers
     die with this process. Raises ValueError for an evaluate that cannot be pickled.
     """
@@ -173,7 +178,7 @@ class ProcessPool(Pool[WorkerProcess]):
         pickled = _pickled(evaluate)
         places = [device_variables(device) for device in devices or ()] or [{}]
         share = {
-            **thread_variables(threads or max(1, cores() // workers)),
+            **thread_variables(threads or threads_each(workers)),
             **share_variables(workers, -(-workers // len(places))),
         }
         for index in range(workers):
