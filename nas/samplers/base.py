@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.samplers.candidates import Candidates, Floats, SpaceExhausted, Taken
 from nas.space import Batch
+from nas.stopping import Curves
 
 REDRAWS = 50  # proposals that a method may make before its last one is repaired
 
@@ -24,7 +25,9 @@ class History:
     rows        (N, D) candidates, of every trial that has all its choices
     numbers     (N,) of the trials
     cost        (N,) as the objective counts it
-    accuracy    (N,), NaN for a trial that failed or is running
+    accuracy    (N,), NaN for a trial that failed, was stopped or is running
+    estimate    (N,), the accuracy, or for a trial that was stopped what its curve lets expect
+    error       (N,), the estimate's standard error beyond a training's own noise
     running     (N,) bool
 
     The costs that trials were begun with stand. ``candidates`` learn them, and those of what was
@@ -46,6 +49,11 @@ class History:
         factor = 1.0 if front else candidates.objective.factor(self.cost)
         self.accuracy: Floats = np.array(told, dtype=float) / factor
         self.reward: Floats = candidates.objective.reward(self.accuracy, self.cost)
+        self.estimate, self.error = self.accuracy.copy(), np.zeros(len(trials))
+        curves = Curves(trials, candidates.objective)
+        for i, trial in enumerate(trials):
+            if trial.state == TrialState.PRUNED:
+                self.estimate[i], self.error[i] = curves.expected(trial)
 
     def _costs(self, candidates: Candidates, trials: list[FrozenTrial]) -> Floats:
         begun: list[float] = [t.user_attrs.get("cost", {}).get("cost", np.nan) for t in trials]
@@ -65,6 +73,11 @@ class History:
     def finished(self) -> NDArray[np.int64]:
         """Positions of the trials that have an accuracy."""
         return np.flatnonzero(np.isfinite(self.accuracy))
+
+    @property
+    def known(self) -> NDArray[np.int64]:
+        """Positions of those that have an estimate of it."""
+        return np.flatnonzero(np.isfinite(self.estimate))
 
 
 def _rows(candidates: Candidates, trials: list[FrozenTrial]) -> Batch:
