@@ -59,7 +59,8 @@ class Curves:
         return float(np.clip(line.start + line.slope * accuracy, 0, 1)), line.error
 
     def _bar(self, share: float, cost: float) -> float:
-        line, rival = self._line(share), self._rival(cost)
+        line = self._line(share)
+        rival = None if line is None else self._rival(cost)
         if line is None or rival is None:
             return 0.0
         place, handicap = rival
