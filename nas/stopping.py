@@ -12,7 +12,7 @@ Bars are numbers, known before the training: whatever trains needs nothing but t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,16 +38,22 @@ class Line(NamedTuple):
 class Curves:
     """The curves of those of the ``trials`` that were trained to their end."""
 
-    def __init__(self, trials: Iterable[FrozenTrial], objective: Objective) -> None:
+    def __init__(
+        self,
+        trials: Iterable[FrozenTrial],
+        objective: Objective,
+        rungs: Sequence[float] = RUNGS,
+        hope: float = HOPE,
+    ) -> None:
         whole = [t for t in trials if t.state == TrialState.COMPLETE and _curve(t)]
-        self._objective = objective
+        self._objective, self._rungs, self._hope = objective, rungs, hope
         self._curves = [_curve(trial) for trial in whole]
         self._last: Floats = np.array([t.user_attrs["evaluation"]["accuracy"] for t in whole])
         self._costs: Floats = np.array([t.user_attrs["cost"]["cost"] for t in whole], dtype=float)
 
     def bars(self, cost: float) -> Rungs:
         """The accuracy at each rung below which a candidate of that cost will lose; or 0."""
-        return tuple((share, self._bar(share, cost)) for share in RUNGS)
+        return tuple((share, self._bar(share, cost)) for share in self._rungs)
 
     def expected(self, trial: FrozenTrial) -> tuple[float, float]:
         """The accuracy that a stopped trial would have come to, and its standard error; both NaN
@@ -65,7 +71,7 @@ class Curves:
             return 0.0
         place, handicap = rival
         needed = handicap * self._last[place]
-        bar = (needed - HOPE * line.error - line.start) / line.slope
+        bar = (needed - self._hope * line.error - line.start) / line.slope
         # What stood no worse than the best did at this rung goes on, whatever the line says.
         bar = min(bar, handicap * self._curves[place].get(share, 0.0))
         return float(np.clip(bar, 0, 1))
