@@ -24,6 +24,8 @@ from nas.samplers.candidates import Candidates
 from nas.search import search
 from nas.space import space
 from nas.stopping import FEWEST, RUNGS, Curves
+from training.evaluator import Evaluator, Source
+from training.recipe import Recipe
 from trials.pool import InProcess
 from trials.record import Evaluation, Rungs, Stopped
 
@@ -245,6 +247,29 @@ def test_what_cannot_be_stopped_is_refused() -> None:
         search(MBCONV, lambda spec, seed: 0.5, trials=3, stop_early=True)
     with pytest.raises(ValueError, match="curve"):
         Stopped(Evaluation(0.5, 0, 1.0))
+
+
+@pytest.mark.slow
+def test_real_trainings_are_stopped_and_resumed(tmp_path: Path) -> None:
+    recipe = Recipe(resolution=8, drop_strides=3, width=0.25, images=160, held_out=160, epochs=4,
+                    batch=32, lr=0.8, regularise=False)  # fmt: skip
+    evaluator = Evaluator(Source("digits"), recipe, "cpu")
+    digits = MBCONV.with_template(resolution=224, classes=10, in_channels=1)
+    asked = {"sampler": "random", "stop_early": True, "run_dir": tmp_path / "run"}
+    search(digits, evaluator, trials=7, **asked)  # type: ignore[arg-type]
+    found = search(digits, evaluator, trials=12, **asked, resume=True)  # type: ignore[arg-type]
+    out = [record for record in found.trials if record.stopped is not None]
+    assert 0 < len(out) <= 12 - FEWEST
+    for record in out:
+        assert record.stopped is not None
+        assert record.stopped.evaluation.details["steps"] == record.stopped.share * 20
+    whole = evaluator(out[0].spec, out[0].seed, tuple((share, 0.0) for share in RUNGS))
+    assert isinstance(whole, Evaluation)
+    assert out[0].stopped is not None
+    at = len(out[0].stopped.evaluation.curve)
+    assert out[0].stopped.evaluation.curve == whole.curve[:at]
+    write(found, tmp_path / "run")
+    assert f"{len(out)} stopped early" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_without_it_evaluate_sees_no_bars() -> None:
