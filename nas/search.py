@@ -114,7 +114,7 @@ def search(
         **_cost_facts(cost),
         "prior": prior.label if prior else None,
         "trust": trust,
-        "stop_early": stop_early,
+        "stop_early": stop_early or None,  # as in runs of before it could be asked for
         "seed": seed,
         **(settings or {}),
     }
