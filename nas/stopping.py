@@ -24,7 +24,7 @@ from trials.record import Rungs
 
 RUNGS = (0.5, 0.75)
 FEWEST = 6  # trainings to the end before any is stopped
-HOPE = 1.0
+HOPE = 2.0
 
 
 class Line(NamedTuple):
