@@ -59,9 +59,7 @@ STOPS: dict[str, tuple[tuple[float, ...], float] | None] = {
     "none": None,
     "1/2, 3/4; hope 1": ((0.5, 0.75), 1.0),
     "1/2, 3/4; hope 2": ((0.5, 0.75), 2.0),
-    "1/2; hope 1": ((0.5,), 1.0),
     "3/4; hope 1": ((0.75,), 1.0),
-    "1/4, 1/2, 3/4; hope 1": ((0.25, 0.5, 0.75), 1.0),
 }
 
 
@@ -87,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     made.add_argument("--width", type=float, default=0.5)
     made.add_argument("--seeds", type=count, default=40, help="searches of each kind")
     made.add_argument("--ways", nargs="+", default=["random", "auto"])
-    made.add_argument("--stops", nargs="+", choices=STOPS, default=list(STOPS)[:2])
+    made.add_argument("--stops", nargs="+", choices=STOPS, default=list(STOPS))
     args = made.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
