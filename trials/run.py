@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -12,9 +13,9 @@ from optuna.trial import FrozenTrial, TrialState
 from trials.drivers import Driver
 from trials.header import Header
 from trials.queue import Counted, Listed, Queue
-from trials.record import Evaluation, Failure, trial_seed
+from trials.record import Failure, Outcome, trial_seed
 from trials.redraw import redraw
-from trials.view import RESERVED, Proposal, Record, RunView
+from trials.view import OUTCOMES, RESERVED, Proposal, Record, RunView
 
 if TYPE_CHECKING:
     from models.spec import ArchSpec
@@ -86,6 +87,7 @@ class Run(RunView):
             **proposal.attrs,
             "seed": seed,
             "cost": proposal.cost,
+            **({"bars": proposal.bars} if proposal.bars else {}),
             "spec": proposal.spec.to_json(),
         }.items():
             trial.set_user_attr(key, value)
@@ -95,10 +97,9 @@ class Run(RunView):
         """Store that this failure gets its second chance."""
         return self._note(number, "retried", failure)
 
-    def note_outcome(self, number: int, outcome: Evaluation | Failure) -> Record:
+    def note_outcome(self, number: int, outcome: Outcome) -> Record:
         """Store what a trial came to, before it is told: what is stored is never trained again."""
-        key = "evaluation" if isinstance(outcome, Evaluation) else "failure"
-        return self._note(number, key, outcome)
+        return self._note(number, OUTCOMES[type(outcome)], outcome)
 
     def tell(self, number: int, values: Sequence[float] | None) -> Record:
         """Finish a trial: COMPLETE with `values` (one per direction), FAIL with None.
@@ -109,6 +110,19 @@ class Run(RunView):
         told = None if values is None else [float(value) for value in values]
         # In a shared study another driver may have taken over and finished first: that one counts.
         self.study.tell(number, told, state=state, skip_if_finished=self.shared)
+        return self._keep(self._stored(number))
+
+    def tell_stopped(self, number: int, share: float, values: Sequence[float]) -> Record:
+        """Finish a trial whose training was stopped at that share: PRUNED, with the values then.
+
+        Optuna's own samplers learn from it; in a study of several values they do not, because
+        Optuna keeps no intermediate ones there.
+        """
+        if len(values) == 1:
+            step, trial_id = round(100 * share), self._trial_id(number)
+            with self._unless_finished(number):
+                self._storage.set_trial_intermediate_value(trial_id, step, float(values[0]))
+        self.study.tell(number, state=TrialState.PRUNED, skip_if_finished=self.shared)
         return self._keep(self._stored(number))
 
     def interrupted(self) -> list[FrozenTrial]:
@@ -125,13 +139,19 @@ class Run(RunView):
             self._storage.set_trial_user_attr(trial._trial_id, "driver", self._driver.name)
         return gone
 
-    def _note(self, number: int, key: str, what: Evaluation | Failure) -> Record:
-        try:
+    def _note(self, number: int, key: str, what: Outcome) -> Record:
+        with self._unless_finished(number):
             self._storage.set_trial_user_attr(self._trial_id(number), key, what.to_dict())
+        return self.record(self._stored(number))
+
+    @contextmanager
+    def _unless_finished(self, number: int) -> Iterator[None]:
+        """Another driver of a shared study may have finished the trial: then nothing is stored."""
+        try:
+            yield
         except RuntimeError:  # Optuna's word for a trial that is finished already
             if not self.shared or not self._stored(number).state.is_finished():
                 raise
-        return self.record(self._stored(number))
 
     def _stored(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._trial_id(number))

@@ -66,8 +66,9 @@ class Auto:
 
     def fit(self, history: History) -> Belief:
         """What is believed of a study with at least one finished trial."""
-        done = history.finished
-        return Belief(self.see(history.rows[done]), history.accuracy[done], self._trust)
+        known = history.known
+        data = self.see(history.rows[known])
+        return Belief(data, history.estimate[known], self._trust, history.error[known])
 
     def _opening(self, number: int, rng: np.random.Generator) -> Score:
         """A function drawn from the prior; its mean for trial 0."""

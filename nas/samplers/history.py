@@ -13,17 +13,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.samplers.candidates import Candidates, Floats, Taken
 from nas.space import Batch
+from nas.stopping import Curves
 
 
 class Entry(NamedTuple):
     """One trial: its candidate (D,), None without all its choices; its cost and first value, NaN
-    where it has none; whether it runs, and has ended; what was refused before it."""
+    where it has none; whether it runs, was stopped, has ended; what was refused before it."""
 
     number: int
     row: Batch | None
     cost: float
     told: float
     running: bool
+    stopped: bool
     ended: bool
     refused: list[dict[str, Any]]
 
@@ -72,6 +74,7 @@ class Ledger:
             cost=attrs.get("cost", {}).get("cost", np.nan),
             told=trial.values[0] if trial.state == TrialState.COMPLETE else np.nan,
             running=trial.state == TrialState.RUNNING,
+            stopped=trial.state == TrialState.PRUNED,
             ended=trial.state.is_finished(),
             refused=attrs.get("refused", []),
         )
@@ -88,7 +91,9 @@ class History:
     rows        (N, D) candidates, of every trial that has all its choices
     numbers     (N,) of the trials
     cost        (N,) as the objective counts it
-    accuracy    (N,), NaN for a trial that failed or is running
+    accuracy    (N,), NaN for a trial that failed, was stopped or is running
+    estimate    (N,), the accuracy, or for a trial that was stopped what its curve lets expect
+    error       (N,), the estimate's standard error beyond a training's own noise
     running     (N,) bool
     reward      (N,), NaN as the accuracy is
     taken       the networks of all of these
@@ -106,7 +111,7 @@ class History:
         ledger: Ledger | None = None,
     ) -> None:
         ledger = ledger or Ledger(candidates, study)
-        self._candidates, self._ledger = candidates, ledger
+        self._candidates, self._study, self._ledger = candidates, study, ledger
         self._entries = [
             entry
             for entry in ledger.entries(study)
@@ -154,6 +159,26 @@ class History:
         found: Floats = self._candidates.objective.reward(self.accuracy, self.cost)
         return found
 
+    @property
+    def estimate(self) -> Floats:
+        return self._foretold[0]
+
+    @property
+    def error(self) -> Floats:
+        return self._foretold[1]
+
+    @cached_property
+    def _foretold(self) -> tuple[Floats, Floats]:
+        estimate, error = self.accuracy.copy(), np.zeros(len(self._entries))
+        stopped = {e.number: i for i, e in enumerate(self._entries) if e.stopped}
+        if stopped:
+            trials = self._study.get_trials(deepcopy=False)
+            curves = Curves(trials, self._candidates.objective)
+            for trial in trials:
+                if (i := stopped.get(trial.number)) is not None:
+                    estimate[i], error[i] = curves.expected(trial)
+        return estimate, error
+
     @cached_property
     def taken(self) -> Taken:
         pending = [entry.row for entry in self._entries if not entry.ended]
@@ -163,6 +188,11 @@ class History:
     def finished(self) -> NDArray[np.int64]:
         """Positions of the trials that have an accuracy."""
         return np.flatnonzero(np.isfinite(self.accuracy))
+
+    @property
+    def known(self) -> NDArray[np.int64]:
+        """Positions of those that have an estimate of it."""
+        return np.flatnonzero(np.isfinite(self.estimate))
 
 
 def _batch(candidates: Candidates, rows: list[Any]) -> Batch:
