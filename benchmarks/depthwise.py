@@ -1,6 +1,6 @@
-"""torch's own training step of a depthwise convolution against ``training.depthwise``'s.
+"""torch's own training step of a depthwise convolution against ``training.quick``'s.
 
-    python benchmarks/depthwise.py
+    python -m benchmarks.depthwise
 
 Layers of EfficientNet-B0's proxy twin at 20 pixels, batch 64, one thread, channels-last; medians of
 20 forward and backward passes, taken alternately.
@@ -14,7 +14,7 @@ import time
 import torch
 from torch import nn
 
-from training.depthwise import quicken
+from training.quick import quicken
 
 LAYERS = ((144, 5, 2, 10), (240, 5, 1, 5), (480, 5, 1, 3), (672, 5, 1, 3), (672, 5, 2, 3),
           (1152, 5, 1, 2))  # fmt: skip

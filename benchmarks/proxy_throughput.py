@@ -6,7 +6,7 @@ Equal work: the same networks' twins, pictures, resolution, epochs, batch and sc
 loop is what a script of one's own does: a DataLoader over uint8 pictures with torchvision's
 transforms, NCHW, torch's default threads, one network after another. The project's side is its
 pool of worker processes, a core each, started beforehand. The two take turns; every round gives a
-ratio. With ``--operators``, where the time of one training goes, by torch's profiler.
+ratio. Where the time goes: ``benchmarks.proxy_operators``.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
@@ -36,7 +36,6 @@ from training.data import Data, load
 from training.evaluator import Evaluator, Source, proxy_recipe
 from training.recipe import Recipe
 from training.run import schedule
-from training.train import train
 from trials.environment import cores
 from trials.pool import ProcessPool
 
@@ -112,23 +111,28 @@ def _accuracy(network: nn.Module, recipe: Recipe, data: Data, side: int) -> floa
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print one line a round and the median ratio."""
-    made = parser("benchmarks.proxy_throughput", __doc__ or "")
-    made.add_argument("--data", default="mnist", help="as for the searches")
-    made.add_argument("--networks", type=count, default=4)
+    made = options(parser("benchmarks.proxy_throughput", __doc__ or ""))
     made.add_argument("--rounds", type=count, default=3)
-    made.add_argument("--images", type=count, default=1000)
-    made.add_argument("--operators", action="store_true", help="profile one training instead")
     args = made.parse_args(argv)
     data = load(args.data, progress=False)
+    specs, recipe = drawn(data, args)
+    compare(specs, recipe, data, args)
+
+
+def options(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The parser with the options that say what is trained."""
+    made.add_argument("--data", default="mnist", help="as for the searches")
+    made.add_argument("--networks", type=count, default=4)
+    made.add_argument("--images", type=count, default=1000, help="to train on, and to judge by")
+    return made
+
+
+def drawn(data: Data, args: argparse.Namespace) -> tuple[list[ArchSpec], Recipe]:
+    """Networks in the window of a budget of 400M, and the default recipe on fewer pictures."""
     recipe = proxy_recipe(data.native_size, "cpu")
-    recipe = Recipe(**{**recipe.__dict__, "images": args.images, "held_out": 1000})
-    candidates = Candidates(SPACE, Objective(400e6))
-    rows = candidates.draw(args.networks, np.random.default_rng(0))
-    specs = [SPACE.spec_of(row) for row in rows]
-    if args.operators:
-        operators(specs[0], recipe, data)
-    else:
-        compare(specs, recipe, data, args)
+    rows = Candidates(SPACE, Objective(400e6)).draw(args.networks, np.random.default_rng(0))
+    fewer = replace(recipe, images=args.images, held_out=args.images)
+    return [SPACE.spec_of(row) for row in rows], fewer
 
 
 def compare(specs: list[ArchSpec], recipe: Recipe, data: Data, args: argparse.Namespace) -> None:
@@ -161,16 +165,6 @@ def compare(specs: list[ArchSpec], recipe: Recipe, data: Data, args: argparse.Na
                   flush=True)  # fmt: skip
     print(f"median {statistics.median(ratios):.2f} times, {min(ratios):.2f} to {max(ratios):.2f}, "
           f"n = {len(ratios)}")  # fmt: skip
-
-
-def operators(spec: ArchSpec, recipe: Recipe, data: Data) -> None:
-    """Where one training's time goes, on one thread."""
-    torch.set_num_threads(1)
-    train(spec, recipe, data, 0, "cpu")  # warm
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
-        train(spec, recipe, data, 0, "cpu")
-    print(seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=14,
-                                    max_name_column_width=48))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -53,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     made.add_argument("--workers", type=count, nargs="+", default=[1, 10, 100, 1000])
     made.add_argument("--trials", type=count, default=100_000)
     made.add_argument("--minutes", type=float, default=10.0, help="of one training")
-    made.add_argument("--fixed", type=float, default=5.0, help="milliseconds a trial")
-    made.add_argument("--growing", type=float, default=1.0, help="more for each thousand trials")
+    made.add_argument("--fixed", type=float, default=40.0, help="milliseconds a trial")
+    made.add_argument("--growing", type=float, default=1.8, help="more for each thousand trials")
     args = made.parse_args(argv)
     print(
         f"{args.trials:,} trials of {args.minutes:g} minutes; the driver takes {args.fixed:g} ms "

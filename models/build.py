@@ -125,16 +125,16 @@ class _Residual(nn.Module):
         self.body = _sequence(layer.body)
         self.shortcut = _sequence(layer.shortcut)
         self.after = _sequence(layer.after)
-        self.channels, self.drop = layer.channels, drop
+        self.drop = drop
 
     def forward(self, x: Tensor) -> Tensor:
         y, short = self.body(x), self.shortcut(x)
         if self.training and self.drop:
             y = _drop_path(y, self.drop)
-        if y.shape[1] == short.shape[1]:
-            return self.after(y + short)  # type: ignore[no-any-return]
-        c = self.channels
-        return self.after(torch.cat((y[:, :c] + short[:, :c], y[:, c:]), 1))  # type: ignore[no-any-return]
+        more = y.shape[1] - short.shape[1]
+        if more:  # cut, or filled up with zeros: a slice's gradient would lose the memory format
+            short = F.pad(short, (0, 0, 0, 0, 0, more))
+        return self.after(y + short)  # type: ignore[no-any-return]
 
 
 def _drop_path(x: Tensor, rate: float) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,8 @@ def options() -> argparse.ArgumentParser:
     goal.add_argument("--sampler", default="auto", choices=NAMES)
     goal.add_argument("--trust", type=float, default=TRUST, help="in (0, 1], how far auto "
                       "trusts trainings against what parameters alone say; 1: fully")  # fmt: skip
+    goal.add_argument("--stop-early", action="store_true", help="stop trainings on whose way it "
+                      "shows that they will lose; needs --trust 1")  # fmt: skip
     goal.add_argument("--trials", type=count, default=30, help="networks to train")
     goal.add_argument("--resolution", type=count, default=224, help="pixels FLOPs are counted at")
     goal.add_argument("--prior", type=Path, metavar="RUN|CSV",
@@ -103,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings=facts(data, evaluator.recipe),
         progress=lambda run, trials, best: Progress(run, trials, best=best),
         prior=load_prior(args.prior, searched) if args.prior else None, trust=args.trust,
+        stop_early=args.stop_early,
     )  # fmt: skip
     if args.calibrate:
         _calibrate(found, args, evaluator, run_dir)
@@ -144,10 +148,12 @@ def write(found: Result, run_dir: Path, storage: str | None = None) -> None:
 def summary(found: Result, run_dir: Path, kind: str) -> str:
     """What a person wants to read at the end."""
     best = found.best
-    failed = sum(record.failure is not None for record in found.trials)
+    states = Counter(record.state for record in found.trials)
+    stopped = f", {states['stopped']} stopped early" if states["stopped"] else ""
+    counts = f"{states['failed']} failed{stopped}"
     paid = f"{kind} {cost_text(kind, best.cost)}, " if kind != "macs" else ""
     lines = [
-        f"best of {len(found.trials)} trials ({failed} failed): {best.spec.name}",
+        f"best of {len(found.trials)} trials ({counts}): {best.spec.name}",
         f"  proxy accuracy {best.accuracy:.4f} (validation split), "
         f"{paid}{format_size(cost(best.spec).macs)} multiply-adds, reward {best.reward:.4f}",
         f"baseline: {run_dir / 'baseline.json'}",

@@ -50,8 +50,10 @@ class Costing(ABC):
         same."""
         return float(self.costs(row[None])[0])
 
-    def learn(self, rows: Batch, costs: Floats) -> None:  # noqa: B027  (a closed form knows all)
-        """Take in the settled costs (N,) of a study's candidates (N, D), in place of those that
+    def learn(  # noqa: B027  (a closed form knows all)
+        self, settled: Callable[[], tuple[Batch, Floats]]
+    ) -> None:
+        """Take in a study's candidates (N, D) whose costs (N,) are settled, in place of those that
         were taken in or settled before."""
 
     def details(self, row: Batch) -> dict[str, Any]:

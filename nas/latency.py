@@ -98,7 +98,7 @@ class MeasuredLatency(Costing):
         super().__init__(space, LATENCY)
         self.readings, self.sample = readings, sample
         self._expected: dict[bytes, float] = {}
-        self.learn(sample[0][:0], sample[1][:0])
+        self.learn(lambda: (sample[0][:0], sample[1][:0]))
 
     def costs(self, rows: Batch) -> Floats:
         found = self.model(rows)
@@ -106,7 +106,8 @@ class MeasuredLatency(Costing):
             found[i] = self._known.get(row.tobytes(), found[i])
         return found
 
-    def learn(self, rows: Batch, costs: Floats) -> None:
+    def learn(self, settled: Callable[[], tuple[Batch, Floats]]) -> None:
+        rows, costs = settled()
         self._rows = np.vstack([self.sample[0], rows])
         self._seconds = np.append(self.sample[1], costs)
         self._fit()

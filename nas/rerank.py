@@ -14,8 +14,8 @@ from nas.objective import Objective
 from nas.pareto import front
 from nas.prior import Prior
 from nas.samplers.auto import Auto
-from nas.samplers.base import History
 from nas.samplers.candidates import Candidates, CostOf
+from nas.samplers.history import History
 from nas.space import SPACES, Space, space
 from trials.view import RunView
 

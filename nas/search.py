@@ -10,6 +10,7 @@ itself knows nothing of torch. From the command line: ``python -m nas.search --b
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, replace
@@ -30,9 +31,10 @@ from nas.samplers import SpaceExhausted
 from nas.samplers.auto import recommend
 from nas.samplers.candidates import Candidates
 from nas.space import Space
+from nas.stopping import Curves
 from trials.loop import run_trials
 from trials.pool import Executor, InProcess, ProcessPool
-from trials.record import Evaluation
+from trials.record import Evaluation, Stopped
 from trials.run import Run
 from trials.study import open_run
 from trials.view import Proposal, Record
@@ -40,7 +42,8 @@ from trials.view import Proposal, Record
 if TYPE_CHECKING:
     from nas.prior import Prior
 
-Evaluate = Callable[[ArchSpec, int], Evaluation | float]
+# (spec, seed), and with stop_early the bars
+Evaluate = Callable[..., Evaluation | Stopped | float]
 CostOf = str | Callable[[ArchSpec], float] | Latency
 # (run, trials, score of a record) → a context manager that sees each finished record
 Progress = Callable[
@@ -66,6 +69,7 @@ def search(
     high: float = 1.0,
     prior: Prior | None = None,
     trust: float = 1.0,
+    stop_early: bool = False,
     workers: int = 1,
     executor: Callable[[], Executor] | None = None,
     storage: str | None = None,
@@ -85,6 +89,10 @@ def search(
                 ``nas.latency.Latency``, of which the budget is then seconds
     trust       in (0, 1], how far sampler auto trusts ``evaluate`` against what parameters alone
                 say: 1 where accuracies are real, less for short trainings (``docs/proxy.md``)
+    stop_early  stop trainings that will lose (``nas.stopping``): ``evaluate(spec, seed, bars)`` is
+                then given pairs of a share of the training and the least accuracy to go on with.
+                It returns an Evaluation whose ``curve`` has its accuracies at these shares, or
+                ends below a bar and returns that as ``trials.record.Stopped``
     run_dir     where the study is kept, so that ``resume`` can go on with it; None: in memory
     workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
                 ``executor`` makes another kind of runner, once the arguments have been checked
@@ -95,6 +103,8 @@ def search(
     the first candidates all fail.
     """
     objective = Objective(budget, aim, w, over, low, high)
+    if stop_early:
+        _check_stopping(evaluate, sampler, trust)
     facts = {
         "kind": "nas",
         "space": space.name,
@@ -104,6 +114,7 @@ def search(
         **_cost_facts(cost),
         "prior": prior.label if prior else None,
         "trust": trust,
+        "stop_early": stop_early or None,  # as in runs of before it could be asked for
         "seed": seed,
         **(settings or {}),
     }
@@ -126,7 +137,7 @@ def search(
         shown = progress(run, trials, partial(_reward, objective)) if progress else None
         run_trials(
             run,
-            _propose(made.candidates),
+            _propose(made.candidates, stop_early),
             pool,
             lambda record, found: objective.values(found.accuracy, record.cost["cost"]),
             trials,
@@ -152,10 +163,26 @@ def _latencies(how: Latency, space: Space, objective: Objective, run: Run) -> Co
     return how.costing(space, objective, run.study, run.seed)
 
 
-def _propose(candidates: Candidates) -> Callable[[optuna.Trial, Run], Proposal | None]:
+def _check_stopping(evaluate: Evaluate, sampler: str, trust: float) -> None:
+    if sampler == "auto" and trust < 1:
+        raise ValueError(
+            f"trust {trust:g} may name a network whose training loses, which stopping early would "
+            "rule out: set trust to 1, or do not stop early"
+        )
+    try:
+        inspect.signature(evaluate).bind(None, 0, ())
+    except TypeError:
+        raise ValueError(
+            f"{evaluate!r:.200} cannot be stopped early: it must take (spec, seed, bars)"
+        ) from None
+
+
+def _propose(
+    candidates: Candidates, stop_early: bool
+) -> Callable[[optuna.Trial, Run], Proposal | None]:
     space, costing = candidates.space, candidates.costing
 
-    def propose(trial: optuna.Trial, _: Run) -> Proposal | None:
+    def propose(trial: optuna.Trial, run: Run) -> Proposal | None:
         try:
             for name, values in space.choices.items():
                 trial.suggest_categorical(name, values)
@@ -165,7 +192,10 @@ def _propose(candidates: Candidates) -> Callable[[optuna.Trial, Run], Proposal |
         spec = space.spec_of(row)
         paid = {"cost": costing.settle(row), **price(spec)._asdict(), **costing.details(row)}
         attrs = {"refused": candidates.refused} if candidates.refused else {}
-        return Proposal(spec, paid, attrs)
+        if not stop_early:
+            return Proposal(spec, paid, attrs)
+        curves = Curves(run.study.get_trials(deepcopy=False), candidates.objective)
+        return Proposal(spec, paid, attrs, bars=curves.bars(paid["cost"]))
 
     return propose
 

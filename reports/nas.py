@@ -17,9 +17,10 @@ from nas.objective import Objective
 from nas.result import Result, candidates, result
 from reports import figures, latencies
 from reports.agreement import about_agreement
+from reports.failures import show_failures
 from reports.network import readable, stage_table
 from reports.page import Page
-from reports.tables import failures_table, trials_table
+from reports.tables import stopped_table, trials_table
 from trials.study import read_run
 from trials.view import Record, RunView
 
@@ -148,16 +149,26 @@ def _front(page: Page, found: Result, kind: str) -> None:
 
 def _circumstances(page: Page, records: Sequence[Record], settings: dict[str, Any]) -> None:
     trained = [record.evaluation for record in records if record.evaluation is not None]
-    seconds = sum(evaluation.seconds for evaluation in trained)
+    stopped = [record.stopped.evaluation for record in records if record.stopped is not None]
+    seconds = sum(evaluation.seconds for evaluation in [*trained, *stopped])
+    failed = f"{len(records) - len(trained) - len(stopped)} failed"
+    counts = f"{failed}, {len(stopped)} stopped early" if stopped else failed
     page.text(
-        f"{len(records)} trials ({len(records) - len(trained)} failed) with sampler "
+        f"{len(records)} trials ({counts}) with sampler "
         f"{settings['sampler']}, seed {settings['seed']}, in space {settings['space']}; "
         f"{seconds / 60:.1f} training minutes on {trained[0].device}."
     )
     about_pictures(page, settings)
-    if rows := failures_table(records):
-        page.heading("Failures")
-        page.table(["trial", "network", "kind", "reason"], rows)
+    if stopped:
+        page.heading("Trainings stopped early")
+        page.text(
+            "Each was stopped where its accuracy, on a part of the validation pictures, was below "
+            "the bar: the finished trainings said that it would lose. Not among the figures and "
+            "never on the front; the search's model counts with what their curves let expect."
+        )
+        page.table(["trial", "network", "stopped at", "accuracy then", "bar"],
+                   stopped_table(records))  # fmt: skip
+    show_failures(page, records)
 
 
 def about_pictures(page: Page, settings: dict[str, Any]) -> None:

@@ -9,14 +9,18 @@ from typing import Any
 from models.sizes import format_size
 from models.spec import ArchSpec
 from reports import figures
+from reports.failures import show_failures
 from reports.nas import about_pictures
 from reports.page import Page
-from reports.scaling_points import add_left_out, add_points, points_table
-from reports.tables import failures_table, trials_table
+from reports.scaling_points import add_left_out, add_points, add_rounding, points_table
+from reports.tables import trials_table
+from scaling_search.allocation import ENOUGH_REPEATS
+from scaling_search.coefficients import Multipliers
 from scaling_search.grid import Grid
 from scaling_search.result import Result
 from scaling_search.scalable import SpecBaseline
 from scaling_search.search import conclusion
+from scaling_search.summary import product
 from scaling_search.target import points_of
 from trials.study import read_run
 from trials.view import RunView
@@ -52,6 +56,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     page.figure(run_dir / "points.png", "Mean proxy accuracy of the trained points, with the "
                 "standard error of each mean where there is more than one training.")  # fmt: skip
     add_left_out(page, tried)
+    add_rounding(page, found, settings)
     _family(page, run_dir)
     _circumstances(page, run, tried)
     page.write(run_dir / "report.html")
@@ -64,33 +69,44 @@ def _answer(page: Page, found: Result) -> None:
     )
     page.lead(
         f"At {found.grid.ratio:.2f} times the baseline's {found.grid.cost.name}: {values}. "
-        f"{_verdict(found)} The 90 % region covers {100 * found.region.size:.0f} % of all ways to "
-        "scale."
+        f"{_verdict(found)} The 90 % region covers {_part(found.region.size)} of all ways to scale."
     )
+    if found.repeats < ENOUGH_REPEATS:
+        page.text(
+            f"{found.repeats or 'No'} trainings repeat a network with another seed. How noisy "
+            "trainings are is then guessed from the surface's misfit, and all intervals may be too "
+            "narrow: go on with --resume and more --trials."
+        )
     page.table(
-        ["coefficient", "value", "90 % interval", "realised by the trained network"],
+        ["coefficient", "value", "90 % interval", "nominal, of the network that stands for it",
+         "realised by it"],
         [
             [SYMBOLS[name], f"{getattr(found.coefficients, name):.3f}",
-             "{:.3f} to {:.3f}".format(*found.confidence[name]), f"{realised:.3f}"]
-            for name, realised in zip(SYMBOLS, found.point.realised, strict=True)
+             "{:.3f} to {:.3f}".format(*found.confidence[name]),
+             f"{nominal:.3f}", f"{realised:.3f}"]
+            for name, nominal, realised in
+            zip(SYMBOLS, found.point.nominal, found.point.realised, strict=True)
         ],
     )  # fmt: skip
     page.note(
         "FLOPs are multiply-adds of convolution and linear layers for one image at the network's "
         "own resolution. Coefficients are realised multipliers; α·β²·γ² is the ratio of FLOPs at "
-        f"the target, here {found.coefficients.product:.2f}. The proxy's accuracies rank scalings "
+        f"the target, here {found.coefficients.product:.2f}. Nominal multipliers are those asked "
+        "for, before rounding and the adjusting of the cost. The proxy's accuracies rank scalings "
         "at a small resolution and a short training."
     )
 
 
+def _part(size: float) -> str:
+    return f"{100 * size:.0f} %" if size >= 0.01 else "less than 1 %"
+
+
 def _verdict(found: Result) -> str:
-    beaten = [c.against for c in found.comparisons if c.verdict == "better"]
-    tied = [c.against for c in found.comparisons if c.verdict == "tie"]
-    worse = [c.against for c in found.comparisons if c.verdict == "worse"]
+    verbs = {"same": "is", "better": "beats", "tie": "ties with", "worse": "loses to"}
     parts = [
         f"it {verb} {_listed(names)}"
-        for verb, names in (("beats", beaten), ("ties with", tied), ("loses to", worse))
-        if names
+        for verdict, verb in verbs.items()
+        if (names := [c.against for c in found.comparisons if c.verdict == verdict])
     ]
     sentence = ", ".join(parts)
     return sentence[:1].upper() + sentence[1:] + "." if sentence else ""
@@ -103,14 +119,19 @@ def _listed(names: list[str]) -> str:
 
 def _comparisons(page: Page, found: Result) -> None:
     page.heading(f"Against other ways to spend the same {found.grid.cost.name}")
-    page.table(
-        ["against", "verdict", "difference (points)", "90 % interval"],
-        [
-            [_listed([c.against]), c.verdict, f"{100 * c.difference:+.2f}",
-             f"{100 * c.low:+.2f} to {100 * c.high:+.2f}"]
-            for c in found.comparisons
-        ],
-    )  # fmt: skip
+    rows = []
+    for item in found.comparisons:
+        same = item.verdict == "same"
+        rows.append([
+            _listed([item.against]), "the answer itself" if same else item.verdict,
+            "" if same else f"{100 * item.difference:+.2f}",
+            "" if same else f"{100 * item.low:+.2f} to {100 * item.high:+.2f}",
+        ])  # fmt: skip
+    page.table(["against", "verdict", "difference (points)", "90 % interval"], rows)
+    page.note(
+        "Differences are of fitted accuracies. Trainings of one repeat share their seed, so the "
+        "intervals are paired; a tie is an interval that holds 0."
+    )
 
 
 def _family(page: Page, run_dir: Path) -> None:
@@ -121,16 +142,20 @@ def _family(page: Page, run_dir: Path) -> None:
     page.heading("The family")
     rows = []
     for member in members:
-        realised, memory = member["realised"], member["memory"]
+        memory = member["memory"]
         rows.append([
             f"{member['phi']:g}", format_size(member["cost"]["macs"]),
-            f"{100 * member['error']:+.1f} %", format_size(member["cost"]["params"]),
-            " × ".join(f"{realised[d]:.2f}" for d in ("depth", "width", "resolution")),
-            member["spec"]["resolution"], member["dropout"],
+            f"{100 * member['error']:+.1f} %",
+            *(format_size(member["cost"][name]) for name in ("params", "activations")),
+            product(Multipliers(**member["realised"])), member["spec"]["resolution"],
+            f"{member['dropout']:g}, {member['drop_path']:g}",
             f"{memory['bytes'] / 2**30:.1f} GiB" if memory else "",
         ])  # fmt: skip
-    page.table(["φ", "FLOPs", "off target", "parameters", "realised d × w × r", "pixels", "dropout",
-                "training memory, batch 32"], rows)  # fmt: skip
+    page.table(
+        ["φ", "FLOPs", "off target", "parameters", "activations", "realised d × w × r", "pixels",
+         "dropout, stochastic depth", "training memory, batch 32"],
+        rows,
+    )  # fmt: skip
 
 
 def _circumstances(page: Page, run: RunView, tried: Grid) -> None:
@@ -147,9 +172,7 @@ def _circumstances(page: Page, run: RunView, tried: Grid) -> None:
         page.text(said)
     about_pictures(page, settings)
     _enlarged(page, records, settings)
-    if rows := failures_table(records):
-        page.heading("Failures")
-        page.table(["trial", "network", "kind", "reason"], rows)
+    show_failures(page, records)
 
 
 def _enlarged(page: Page, records: Any, settings: dict[str, Any]) -> None:

@@ -9,14 +9,18 @@ import pandas as pd
 
 from models.sizes import format_size
 from reports.page import Page
-from scaling_search.grid import Grid
+from scaling_search.coefficients import Multipliers
+from scaling_search.grid import Grid, splits
+from scaling_search.point import SINGLES, multipliers
 from scaling_search.result import Result
+from scaling_search.rounding import roundings
 from scaling_search.samplers import history_of
-from scaling_search.summary import quartiles, shared
+from scaling_search.solver import FINE
+from scaling_search.summary import product, quartiles, shared
 from trials.readings import Reading
 from trials.view import RunView
 
-_DIMENSIONS = ("depth", "width", "resolution")
+_CORNERS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
 def points_table(run: RunView, tried: Grid, found: Result) -> pd.DataFrame:
@@ -72,8 +76,8 @@ def add_points(page: Page, points: pd.DataFrame, tried: Grid) -> None:
         spread = "" if row["se"] is None or np.isnan(row["se"]) else f" ± {100 * row['se']:.2f}"
         rows.append([
             row["role"] or "grid",
-            " × ".join(f"{row[f'nominal_{d}']:.2f}" for d in _DIMENSIONS),
-            " × ".join(f"{row[f'realised_{d}']:.2f}" for d in _DIMENSIONS),
+            *(product(Multipliers(*(row[f"{kind}_{name}"] for name in SINGLES)))
+              for kind in ("nominal", "realised")),
             *([_stored(row)] if measured else []),
             format_size(row["macs"]), f"{row['ratio']:.3f}", row["trainings"],
             f"{100 * row['mean']:.2f}{spread} %", row["adjusted"],
@@ -100,3 +104,34 @@ def add_left_out(page: Page, tried: Grid) -> None:
             ["nominal point", "the nearest network"],
             [line.split(": ", 1) for line in tried.left_out],
         )
+
+
+def add_rounding(page: Page, found: Result, settings: dict[str, Any]) -> None:
+    """What rounding layers up, or to the nearest number, costs; and what adjusting makes of it."""
+    grid = found.grid
+    ratio = found.coefficients.product
+    every = (*_CORNERS, *splits(settings["step"]))
+    wanted = [multipliers(split, ratio) for split in every]
+    used, errors = settings["depth_rounding"], [abs(point.error) for point in grid.points[1:]]
+    page.heading("What rounding costs")
+    page.text(
+        f"Layers were rounded by the rule {used}. The nominal points as either rule rounds them, "
+        f"before their cost is adjusted; each asks for {ratio:.2f} times the baseline's FLOPs:"
+    )
+    rows = [
+        [item.rule, item.points, item.levels, _spread(item.deeper), _spread(item.dearer),
+         f"{item.within} of {item.points}"]
+        for item in roundings(grid.baseline.spec, wanted, ratio)
+    ]  # fmt: skip
+    page.table(["rule", "nominal points", "different depths", "realised over nominal depth",
+                "FLOPs over those asked for", "within 3 %"], rows)  # fmt: skip
+    fine = sum(error <= FINE for error in errors)
+    page.text(
+        f"Adjusted by resolution, layers and widths, the {len(errors)} points lie within "
+        f"{100 * max(errors):.2f} % of the target, {fine} of them within {100 * FINE:.0f} %."
+    )
+
+
+def _spread(values: tuple[float, float, float]) -> str:
+    least, median, greatest = values
+    return f"{median:.2f} ({least:.2f} to {greatest:.2f})"

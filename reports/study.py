@@ -11,10 +11,11 @@ import pandas as pd
 
 from models.sizes import format_size
 from models.spec import ArchSpec
+from reports.failures import show_failures
 from reports.nas import about_pictures
 from reports.page import Page
 from reports.study_figure import draw
-from reports.tables import failures_table, trials_table
+from reports.tables import trials_table
 from scaling_search.studies import PUBLISHED
 from trials.study import read_run
 from trials.view import RunView
@@ -25,6 +26,14 @@ TITLES = {
     "compare": "Ways to spend the same FLOPs",
 }
 SOURCE = "arXiv:1905.11946, Table 3 (the baseline of EfficientNet-B0: Table 7)"
+# Of figures that the paper prints no numbers of.
+SAID = {
+    "single": "Figure 3 of arXiv:1905.11946 is a plot without numbers; by its text, the gain of "
+    "one dimension alone diminishes quickly once ImageNet top-1 has reached 80 %.",
+    "width": "Figure 4 of arXiv:1905.11946 is a plot without numbers; by its text, width alone "
+    "saturates quickly, and gains much more at the same FLOPs where depth is 2 and the resolution "
+    "higher.",
+}
 NOTE = (
     "FLOPs are multiply-adds of convolution and linear layers for one image at the network's own "
     "resolution, activations the elements that these layers put out. Accuracy: mean over the "
@@ -167,6 +176,8 @@ def _markdown(run: RunView, table: pd.DataFrame, published: pd.DataFrame) -> str
         parts.append("Left out:\n\n" + "\n".join(f"- {line}" for line in left_out))
     if len(published):
         parts += [f"Published: {SOURCE}", _grid(*_published_cells(published))]
+    if study in SAID:
+        parts.append(f"Published: {SAID[study]}")
     return "\n\n".join([*parts, NOTE.strip()]) + "\n"
 
 
@@ -191,11 +202,11 @@ def _page(run: RunView, table: pd.DataFrame, published: pd.DataFrame, run_dir: P
         page.heading("Published")
         page.table(*_published_cells(published))
         page.note(f"Source: {SOURCE}. Its FLOPs are as printed there.")
+    if study in SAID:
+        page.text(f"Published: {SAID[study]}")
     page.heading("How it was measured")
     page.text(f"{len(records)} trainings, depth rounding {run.settings['depth_rounding']}, "
               f"seed {run.seed}.")  # fmt: skip
     about_pictures(page, run.settings)
-    if rows := failures_table(records):
-        page.heading("Failures")
-        page.table(["trial", "network", "kind", "reason"], rows)
+    show_failures(page, records)
     page.write(run_dir / "report.html")

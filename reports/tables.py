@@ -16,7 +16,8 @@ def trials_table(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def _row(record: Record) -> dict[str, Any]:
-    found, failed = record.evaluation, record.failure
+    found, failed, stopped = record.evaluation, record.failure, record.stopped
+    made = stopped.evaluation if stopped else found
     row: dict[str, Any] = {
         "number": record.number,
         "state": record.state,
@@ -26,10 +27,12 @@ def _row(record: Record) -> dict[str, Any]:
         "loss": None if found is None else found.loss,
         "value": record.values[0] if record.values else None,
         "seed": record.seed,
-        "seconds": found.seconds if found else failed.seconds if failed else None,
-        "device": None if found is None else found.device,
-        "recipe": None if found is None else found.recipe,
-        "micro_batch": None if found is None else found.details.get("micro_batch"),
+        "seconds": made.seconds if made else failed.seconds if failed else None,
+        "device": None if made is None else made.device,
+        "recipe": None if made is None else made.recipe,
+        "micro_batch": None if made is None else made.details.get("micro_batch"),
+        "stopped_at": None if stopped is None else stopped.share,
+        "stopped_accuracy": None if stopped is None else stopped.evaluation.accuracy,
         "failure": None if failed is None else f"{failed.kind}: {failed.reason}",
     }
     row |= {name: value for name, value in record.cost.items() if name != "cost"}
@@ -37,12 +40,16 @@ def _row(record: Record) -> dict[str, Any]:
     return row | {"spec": record.spec.to_json()}
 
 
-def failures_table(records: Sequence[Record]) -> list[list[str]]:
-    """Number, network, kind and reason of each failed trial, and of each that was retried."""
-    rows = []
-    for record in records:
-        for failure, note in ((record.failure, ""), (record.retried, " (tried again)")):
-            if failure is not None:
-                number, name = str(record.number), record.spec.name
-                rows.append([number, name, failure.kind + note, failure.reason])
-    return rows
+def stopped_table(records: Sequence[Record]) -> list[list[str]]:
+    """Number, network, share of the training, accuracy then and its bar of each stopped trial."""
+    return [
+        [
+            str(record.number),
+            record.spec.name,
+            f"{100 * at.share:g} %",
+            f"{100 * at.evaluation.accuracy:.2f} %",
+            f"{100 * dict(record.bars).get(at.share, 0.0):.2f} %",
+        ]
+        for record in records
+        if (at := record.stopped) is not None
+    ]

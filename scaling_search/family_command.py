@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from scaling_search import family
 from scaling_search.coefficients import PAPER, read_coefficients
 from scaling_search.options import add_baseline
 from scaling_search.scalable import SpecBaseline
+from scaling_search.summary import product
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     made.add_argument("--onnx", action="store_true", help="also write each member as ONNX, with "
                       "fresh weights; needs the extra onnx")  # fmt: skip
     made.add_argument("--out", type=Path, default=Path("family"))
-    args = made.parse_args(argv)
+    args = made.parse_args(_joined(sys.argv[1:] if argv is None else argv))
     spec = choose(args.baseline)
     baseline = SpecBaseline(spec, args.depth_rounding)
     chosen = read_coefficients(args.coefficients)
@@ -39,14 +41,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         phis = family.phis_of(baseline, chosen, targets)
     members = family.members(baseline, chosen, phis, batch=args.batch)
     for path, member in zip(family.write(args.out, members), members, strict=True):
-        realised = member.point.realised
-        memory = "" if member.memory is None else f"  about {member.memory / 2**30:.1f} GiB"
-        print(f"{path}  {format_size(member.cost['macs'])} FLOPs  "
-              f"{format_size(member.cost['params'])} parameters  depth {realised.depth:.2f} "
-              f"width {realised.width:.2f} resolution {realised.resolution:.2f}{memory} "
-              f"at batch {member.batch}")  # fmt: skip
+        print(f"{path}  {_line(member)}")
         if args.onnx:
             _write_onnx(member.spec, path.with_suffix(".onnx"))
+
+
+def _line(member: family.Member) -> str:
+    """What a member costs, how it is scaled and regularised."""
+    counted = ", ".join(
+        f"{format_size(member.cost[count])} {name}"
+        for count, name in (("macs", "FLOPs"), ("params", "parameters"),
+                            ("activations", "activations"))
+    )  # fmt: skip
+    memory = "" if member.memory is None else (
+        f"; training takes about {member.memory / 2**30:.1f} GiB at batch {member.batch}"
+    )  # fmt: skip
+    rates = f"dropout {member.spec.dropout:g}, stochastic depth {member.spec.drop_path:g}"
+    return (
+        f"{counted}; depth × width × resolution {product(member.point.realised)}; {rates}{memory}"
+    )
 
 
 def _write_onnx(spec: ArchSpec, path: Path) -> None:
@@ -54,6 +67,17 @@ def _write_onnx(spec: ArchSpec, path: Path) -> None:
 
     export(spec, path, "onnx")
     print(path)
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """argparse takes "-1,0" for an option: "--phi -1,0" becomes "--phi=-1,0"."""
+    found: list[str] = []
+    for word in argv:
+        if found and found[-1] == "--phi":
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
 
 
 def _numbers(text: str) -> list[float]:

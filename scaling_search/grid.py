@@ -121,6 +121,15 @@ def grid(baseline: Scalable, target: float, *, step: float = 0.1, cost: Cost | N
     return Grid(target, points, roles, tuple(found.left_out), found.merged, cost)
 
 
+def splits(step: float) -> Iterator[Split]:
+    """Every split into shares that are multiples of the step, but for the corners."""
+    count = round(1 / step)
+    for depth in range(count):
+        for width in range(count - depth + 1):
+            if depth or width not in (0, count):
+                yield depth / count, width / count, (count - depth - width) / count
+
+
 @dataclass
 class _Found:
     """The points so far, by key; the keys of those that have a role."""
@@ -156,21 +165,12 @@ def _directions(baseline: Scalable, step: float) -> Iterator[tuple[str | None, S
         yield dimension, _split(corner), partial(single, baseline, dimension)
     paper = _split(shares(PAPER.at(1)))
     yield "paper", paper, partial(_solved, baseline, paper)
-    for split in _splits(step):
+    for split in splits(step):
         yield None, split, partial(_solved, baseline, split)
 
 
 def _solved(baseline: Scalable, split: Split, macs: float) -> Point | None:
     return nearest(baseline, multipliers(split, macs / baseline.macs(baseline.spec)), macs)
-
-
-def _splits(step: float) -> Iterator[Split]:
-    """Every split into shares that are multiples of the step, but for the corners."""
-    count = round(1 / step)
-    for depth in range(count):
-        for width in range(count - depth + 1):
-            if depth or width not in (0, count):
-                yield depth / count, width / count, (count - depth - width) / count
 
 
 def _split(at: Array) -> Split:

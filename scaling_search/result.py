@@ -17,13 +17,13 @@ from scaling_search.simplex import Array, coefficients, mesh, multiples
 from scaling_search.surface import LEVEL, Region, Surface
 from trials.view import Record
 
-Verdict = Literal["better", "tie", "worse"]
+Verdict = Literal["better", "tie", "worse", "same"]
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The found scaling against another of the same cost: the difference in accuracy, with its
-    paired 90 % interval; a tie where the interval holds 0."""
+    paired 90 % interval; a tie where the interval holds 0, "same" where both are one network."""
 
     against: str
     difference: float
@@ -32,7 +32,9 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the found scaling is better, worse or not told apart."""
+        """Whether the found scaling is better, worse, not told apart or no other."""
+        if self.low == self.high:  # draws of a difference are equal only where all are 0
+            return "same"
         if self.low > 0:
             return "better"
         return "worse" if self.high < 0 else "tie"
@@ -49,6 +51,7 @@ class Result:
     confidence    90 % interval of each; ``region`` is the joint one
     point         the trained point that stands for the answer: nominal and realised multipliers
     comparisons   of that point's scaling with each dimension alone and with the paper's direction
+    repeats       trainings of networks that had been trained before, with another seed
     trials        the records of all trainings, failed ones too
     dropped       how many nominal points nothing brings to the target
     ended         why the search ended: "complete", "stopped" (the region is small enough), "out of
@@ -62,6 +65,7 @@ class Result:
     grid: Grid
     surface: Surface
     region: Region
+    repeats: int
     trials: list[Record]
     ended: str
 
@@ -90,6 +94,7 @@ class Result:
             "comparisons": [asdict(item) | {"verdict": item.verdict} for item in self.comparisons],
             "trainings": sum(record.state == "complete" for record in self.trials),
             "failed": sum(record.state == "failed" for record in self.trials),
+            "repeats": self.repeats,
             "points": len(self.grid.points),
             "dropped": self.grid.dropped,
             "left_out": list(self.grid.left_out),
@@ -117,23 +122,23 @@ def conclude(history: History, seed: int, method: str, records: list[Record], en
     at = at / at.sum()
     return Result(
         coefficients(at, float(grid.flops_ratio(at[None])[0])),
-        confidence(surface.region, grid),
+        confidence(surface, grid),
         grid.points[place],
         tuple(comparisons(surface, grid, trained)),
         grid,
         surface,
         surface.region,
+        history.repeats,
         records,
         ended,
     )
 
 
-def confidence(region: Region, grid: Grid) -> dict[str, tuple[float, float]]:
+def confidence(surface: Surface, grid: Grid) -> dict[str, tuple[float, float]]:
     """The bounds of α, β and γ, each by itself."""
-    places = mesh()[region.single]
-    found = multiples(places, grid.flops_ratio(places))
-    bounds = zip(found.min(axis=0).tolist(), found.max(axis=0).tolist(), strict=True)
-    return dict(zip(("alpha", "beta", "gamma"), bounds, strict=True))
+    logs = np.log(multiples(mesh(), grid.flops_ratio(mesh())))
+    low, high = (np.exp(bound).tolist() for bound in surface.interval(logs))
+    return dict(zip(("alpha", "beta", "gamma"), zip(low, high, strict=True), strict=True))
 
 
 def comparisons(surface: Surface, grid: Grid, at: Array) -> list[Comparison]:

@@ -11,7 +11,7 @@ import optuna
 
 from models.spec import ArchSpec
 from scaling_search import family
-from scaling_search.allocation import History
+from scaling_search.allocation import ENOUGH_REPEATS, History
 from scaling_search.grid import Grid
 from scaling_search.point import Point
 from scaling_search.result import Result, conclude
@@ -173,11 +173,11 @@ def _accuracy(_: Record, evaluation: Evaluation) -> list[float]:
 
 
 def _stopper(points: Grid, seed: int, size: float) -> Callable[[Run], bool]:
-    """Whether the region is small enough, once all reserved points have been trained."""
+    """Whether the region is small enough, once enough trainings have told how noisy they are."""
 
     def stop(run: Run) -> bool:
         history: History = history_of(run.study, points)
-        if len(history.done) <= 2 * len(points.reserved):
+        if history.repeats < ENOUGH_REPEATS:
             return False
         return Surface(history.posterior(), seed).region.size <= size
 

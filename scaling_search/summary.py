@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.sizes import format_duration, format_size
+from scaling_search.coefficients import Multipliers
 from scaling_search.grid import Grid
-from scaling_search.result import Result
+from scaling_search.result import Comparison, Result
 from trials.readings import Reading
 
 
@@ -21,14 +22,24 @@ def summary(found: Result, run_dir: Path) -> str:
         low, high = found.confidence[name]
         value = getattr(found.coefficients, name)
         lines.append(f"  {symbol} = {value:.3f}   90 % interval {low:.3f} to {high:.3f}")
-    for item in found.comparisons:
-        lines.append(
-            f"  against {item.against}: {item.verdict} ({100 * item.difference:+.2f} points, "
-            f"{100 * item.low:+.2f} to {100 * item.high:+.2f})"
-        )
+    lines.append(f"  trained for it: nominal d × w × r {product(found.point.nominal)}, "
+                 f"realised {product(found.point.realised)}")  # fmt: skip
+    lines += [f"  against {item.against}: {_compared(item)}" for item in found.comparisons]
     lines += [f"coefficients: {run_dir / 'coefficients.json'}", f"family: {run_dir / 'family'}",
               f"report: {run_dir / 'report.html'}"]  # fmt: skip
     return "\n".join(lines)
+
+
+def product(multipliers: Multipliers) -> str:
+    """``"1.20 × 1.10 × 1.15"``."""
+    return " × ".join(f"{factor:.2f}" for factor in multipliers)
+
+
+def _compared(item: Comparison) -> str:
+    if item.verdict == "same":
+        return "the answer itself"
+    return (f"{item.verdict} ({100 * item.difference:+.2f} points, {100 * item.low:+.2f} to "
+            f"{100 * item.high:+.2f})")  # fmt: skip
 
 
 def shared(grid: Grid) -> str:
@@ -51,8 +62,8 @@ def _measured(found: Result) -> list[str]:
     lines = []
     for place in sorted(trained):
         point = grid.points[place]
-        scaled = " × ".join(f"{factor:.2f}" for factor in point.realised)
         if point.latency is not None:
             lines.append(f"  {quartiles(point.latency)}, {format_size(point.macs)} FLOPs: "
-                         f"{names.get(place, '')}realised d × w × r {scaled}")  # fmt: skip
+                         f"{names.get(place, '')}realised d × w × r "
+                         f"{product(point.realised)}")  # fmt: skip
     return lines

@@ -14,7 +14,7 @@ from scaling_search.regression import Posterior
 from scaling_search.simplex import Array, basis, degrees, leading_quadratic, mesh
 
 LEVEL = 0.9
-_CRITICAL_JOINT, _CRITICAL_SINGLE = (math.sqrt(chi2.ppf(LEVEL, df)) / 2 for df in (2, 1))
+_JOINT = math.sqrt(chi2.ppf(LEVEL, 2))
 
 # Surfaces are taken to be concave, unless fewer draws than this are: accuracy gains diminish.
 _CONCAVE_AT_LEAST = 0.05
@@ -27,30 +27,18 @@ class Region:
     """Where the optimum may be.
 
     ``inside`` marks the nodes of ``simplex.mesh()`` that are not worse enough than the optimum to
-    be ruled out; ``size`` is their part of the triangle. ``single`` marks those over which any one
-    function of the place has the bounds that hold for it by itself: ``low`` and ``high`` (3,) are
-    those of each share. All hold at ``LEVEL``.
+    be ruled out; ``size`` is their part of the triangle. ``low`` and ``high`` (3,) are the bounds
+    of each share by itself. All hold at ``LEVEL``.
     """
 
     inside: NDArray[np.bool_]
-    single: NDArray[np.bool_]
+    low: Array
+    high: Array
 
     @property
     def size(self) -> float:
         """The part of the triangle that is inside."""
         return float(self.inside.mean())
-
-    @property
-    def low(self) -> Array:
-        """The least of each share."""
-        least: Array = mesh()[self.single].min(axis=0)
-        return least
-
-    @property
-    def high(self) -> Array:
-        """The greatest of each share."""
-        greatest: Array = mesh()[self.single].max(axis=0)
-        return greatest
 
 
 class Surface:
@@ -80,8 +68,12 @@ class Surface:
     @cached_property
     def optimum(self) -> Array:
         """The shares of the highest expected accuracy, no dimension shrinking; shape (3,)."""
-        best: Array = mesh()[int(np.argmax(self.mean(mesh())))]
+        best: Array = mesh()[self._best]
         return best
+
+    @cached_property
+    def _best(self) -> int:
+        return int(np.argmax(self.mean(mesh())))
 
     @cached_property
     def optima(self) -> Array:
@@ -101,12 +93,35 @@ class Surface:
         """All shares that are not significantly worse than the optimum.
 
         Where the surface is nearly quadratic around its optimum and the error of the optimum's
-        place is normal, twice the deficit of the true place is at most the root of a χ² variable,
-        of 2 degrees of freedom for the place and of 1 for a single share or coefficient (the bounds
-        of which are those of all places within its smaller critical deficit).
+        place is normal, twice the deficit of the true place is at most the root of a χ² variable of
+        2 degrees of freedom: half of its quantile is critical. An optimum that is pushed against an
+        edge stops short of the quadratic's: across the edge its deficit grows up to linearly, which
+        makes from half to all of the quantile critical, ¾ say, and 5/8 with the direction along
+        it. ``on_edge`` weighs the two.
         """
-        deficit = self.deficit(mesh())
-        return Region(deficit <= _CRITICAL_JOINT, deficit <= _CRITICAL_SINGLE)
+        critical = _JOINT * (1 / 2 + self.on_edge / 8)
+        return Region(self.deficit(mesh()) <= critical, *self.interval(mesh()))
+
+    @cached_property
+    def on_edge(self) -> float:
+        """The part of the draws' optima that lie on the triangle's edge."""
+        return float((mesh()[self.optima].min(axis=1) == 0).mean())
+
+    def interval(self, values: Array) -> tuple[Array, Array]:
+        """The bounds of functions of the optimum's place, each by itself.
+
+        ``values`` (nodes, k) are theirs over the mesh; both results are (k,). The shortest interval
+        that holds ``LEVEL`` of the draws' optima, widened where it lacks the expected surface's.
+        An optimum at the triangle's edge needs no care: there, draws' optima lie on the edge, too.
+        """
+        ordered = np.sort(values[self.optima], axis=0)
+        held = math.ceil(LEVEL * len(ordered))
+        widths = ordered[held - 1 :] - ordered[: len(ordered) - held + 1]
+        first, columns = widths.argmin(axis=0), np.arange(values.shape[1])
+        own = values[self._best]
+        low: Array = np.minimum(ordered[first, columns], own)
+        high: Array = np.maximum(ordered[first + held - 1, columns], own)
+        return low, high
 
     def difference(self, one: Array, other: Array) -> tuple[float, float, float]:
         """f(one) - f(other) for shares (3,): expected value, and the 90 % interval."""

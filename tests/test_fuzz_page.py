@@ -158,8 +158,11 @@ def drawn(
 
 
 def check(page: Reader) -> None:
-    """The name of the pictures, the reason of a failure and a file that could not be read."""
-    assert page.text.count(HOSTILE) >= 4
+    """The name of the pictures, a failure's reason and traceback, and a file that could not be
+    read."""
+    assert page.text.count(HOSTILE) >= 5
+    assert page.text.count("Traceback (most recent call last)") == 1  # all failures have the same
+    assert page.text.count("RuntimeError: " + HOSTILE) >= 3  # two failures, the traceback's end
     assert "\\udcff.png" in page.text
 
 

@@ -268,6 +268,41 @@ def test_two_drivers_divide_the_numbers(tmp_path: Path) -> None:
         assert states(one).count("RUNNING") == 0
 
 
+@pytest.mark.parametrize("storage", [None, "journal", "sqlite"])
+def test_a_lone_driver_does_not_list_its_trials(
+    storage: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a trial would be dearer the more there are: listings are as many for 3 as for 9."""
+
+    def listings(trials: int) -> int:
+        directory = None if storage is None else tmp_path / str(trials)
+        url = f"sqlite:///{tmp_path}/study.db" if storage == "sqlite" else None
+        with toy_run(directory, storage=url) as run:
+            kind, counted = type(run.study._storage), []
+            whole = kind.get_all_trials
+            with monkeypatch.context() as patched:
+                patched.setattr(
+                    kind, "get_all_trials", lambda *a, **k: counted.append(a) or whole(*a, **k)
+                )
+                run_trials(run, propose, Scripted(2, lambda n, a: GOOD), objective, trials)
+            assert states(run) == ["COMPLETE"] * trials
+        return len(counted)
+
+    assert listings(3) == listings(9)
+
+
+def test_trials_that_were_put_back_come_first(tmp_path: Path) -> None:
+    for _ in range(2):  # a fresh run, and one that is taken up
+        with toy_run(tmp_path, resume=(tmp_path / "run.json").exists()) as run:
+            begun = run.started()
+            asked = [run.ask() for _ in range(3)]
+            assert [trial.number for trial in asked] == [0, 1, 2]
+            assert run.started() == begun + 3 == 3
+            for trial in asked:
+                run.put_back(trial)
+            assert run.started() == 0
+
+
 def test_running_trials_are_not_counted_twice() -> None:
     with toy_run(None) as run:
         run_trials(run, propose, Scripted(8, lambda number, attempt: GOOD), objective, 3)

@@ -21,8 +21,8 @@ from nas.latency_model import LatencyModel, parts
 from nas.objective import Objective
 from nas.rerank import expected
 from nas.samplers import NAMES, sampler
-from nas.samplers.base import History
 from nas.samplers.candidates import Candidates
+from nas.samplers.history import History
 from nas.search import search
 from nas.space import space
 from tests.test_nas_search import stub

@@ -18,9 +18,14 @@ from tests.trials_helpers import (
     Toy,
     behave,
     environment_of,
+    objective,
     pid_of,
+    propose_bars,
+    racing,
+    toy_run,
 )
-from trials.environment import device_variables
+from trials.environment import device_variables, threads_each
+from trials.loop import run_trials
 from trials.pool import Executor, InProcess, ProcessPool
 from trials.record import Evaluation, Failure
 
@@ -49,6 +54,20 @@ def submit_all(executor: Executor, whats: list[str]) -> dict[str, Any]:
     got = dict(executor.next() for _ in whats)
     assert sorted(got) == list(range(len(whats)))
     return {what: got[number] for number, what in enumerate(whats)}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bars_reach_what_evaluates(workers: int) -> None:
+    pool: Executor = ProcessPool(racing, workers) if workers else InProcess(racing)
+    with toy_run(None) as run:
+        run_trials(run, propose_bars, pool, objective, 8)
+        pool.close()
+        found = run.finished()
+    assert {record.state for record in found} == {"complete", "stopped"}
+    for record in found:
+        assert record.bars == ((0.25, 0.3), (0.5, 0.5))
+        expected = racing(record.spec, record.seed, record.bars)  # type: ignore[arg-type]
+        assert (record.stopped or record.evaluation) == expected
 
 
 def check(outcome: Evaluation | Failure, expected: tuple[str, str] | None) -> None:
@@ -198,6 +217,17 @@ def test_workers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["OMP_NUM_THREADS"] == "17"
     assert "MKL_NUM_THREADS" not in os.environ
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_workers_take_no_more_threads_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trials.environment.cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [threads_each(workers) for workers in (1, 3, 16)] == [8, 2, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert [threads_each(workers) for workers in (1, 3, 16)] == [2, 2, 1]
+    for nothing in ("", "0", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", nothing)
+        assert threads_each(2) == 4
 
 
 def test_devices_are_those_this_process_sees(monkeypatch: pytest.MonkeyPatch) -> None:

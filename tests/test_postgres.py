@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pwd
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +15,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
+from benchmarks import postgres
 from tests.trials_helpers import Toy, objective, propose, stamped, toy_run
 from trials.loop import run_trials
 from trials.pool import InProcess
@@ -27,50 +24,24 @@ from trials.study import Record, read_run
 
 ROOT = Path(__file__).parents[1]
 TRIALS = 15
-PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
-INITDB = shutil.which("initdb", path=PROGRAMS and str(PROGRAMS.parent))
 
 pytestmark = [
     pytest.mark.postgres,
-    pytest.mark.skipif(INITDB is None, reason="PostgreSQL is not installed: no initdb"),
+    pytest.mark.skipif(postgres.INITDB is None, reason="PostgreSQL is not installed: no initdb"),
     pytest.mark.skipif(not importlib.util.find_spec("psycopg"), reason="no extra postgres"),
 ]
 
 
-def as_server(command: list[str], folder: str) -> None:
-    """Run one of the server's programs, which refuse to be run by root."""
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    user = None if os.geteuid() else "postgres" if "postgres" in names else "nobody"
-    if user is not None:
-        shutil.chown(folder, user)
-    subprocess.run(command, check=True, cwd=folder, user=user, stdout=subprocess.DEVNULL)
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The URL of a server that listens on a socket in its own folder; no database's name yet."""
-    assert INITDB is not None
-    control = str(Path(INITDB).with_name("pg_ctl"))
-    with tempfile.TemporaryDirectory(prefix="evenscale-postgres-") as folder:
-        data, log = f"{folder}/data", f"{folder}/log"
-        as_server([INITDB, "-D", data, "-A", "trust", "-U", "me", "-E", "UTF8", "-N"], folder)
-        options = f"-F -c listen_addresses= -k {folder}"
-        as_server([control, "-D", data, "-l", log, "-w", "-o", options, "start"], folder)
-        try:
-            yield f"postgresql://me@/NAME?host={folder}"
-        finally:
-            as_server([control, "-D", data, "-w", "-m", "immediate", "stop"], folder)
+    with postgres.server() as url:
+        yield url
 
 
 @pytest.fixture
 def url(server: str) -> str:
-    """The URL of an empty database of the test's own, as a user writes it."""
-    import psycopg
-
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(server.replace("NAME", "postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return server.replace("NAME", name)
+    """The URL of an empty database of the test's own."""
+    return postgres.empty_database(server)
 
 
 class Watched:

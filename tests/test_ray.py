@@ -29,6 +29,8 @@ from tests.trials_helpers import (
     behave,
     objective,
     propose,
+    propose_bars,
+    racing,
     toy_run,
 )
 from trials.environment import sharers
@@ -167,6 +169,17 @@ def test_a_training_is_the_same_on_a_node(cluster: Any) -> None:
         _, there = pool.next()
     assert isinstance(there, Evaluation), there
     assert (there.accuracy, there.loss, there.details) == (here.accuracy, here.loss, here.details)
+
+
+@on_ray
+def test_bars_reach_a_node(cluster: Any) -> None:
+    with toy_run(None) as run, RayPool(racing, address=cluster.address) as pool:
+        run_trials(run, propose_bars, pool, objective, 8)
+        found = run.finished()
+    assert {record.state for record in found} == {"complete", "stopped"}
+    for record in found:
+        expected = racing(record.spec, record.seed, record.bars)  # type: ignore[arg-type]
+        assert (record.stopped or record.evaluation) == expected
 
 
 def propose_badly(trial: optuna.Trial, run: Run) -> Proposal:

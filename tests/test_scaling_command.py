@@ -111,9 +111,11 @@ def test_a_search_at_a_measured_latency(tmp_path: Path) -> None:
 
 
 def test_family_without_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = ("family", "--coefficients", "1.2,1.1,1.15", "--phi=-1,0,1", "--out", tmp_path / "f")
+    given = ("family", "--coefficients", "1.2,1.1,1.15", "--phi", "-1,0,1", "--out", tmp_path / "f")
     done = in_process(main, given, capsys)
     assert done.returncode == 0, done.stderr
+    assert "6.75M activations" in done.stdout
+    assert "dropout 0.2, stochastic depth 0.2" in done.stdout
     members = {p.name: json.loads(p.read_text()) for p in (tmp_path / "f").iterdir()}
     base = cost(family("efficientnet-b0")).macs
     assert members["phi-0.json"]["macs"] == base

@@ -15,6 +15,7 @@ import pytest
 
 from models.families import family
 from models.spec import ArchSpec
+from scaling_search.allocation import ENOUGH_REPEATS
 from scaling_search.coefficients import parse_coefficients
 from scaling_search.result import Comparison, Result
 from scaling_search.scalable import SpecBaseline
@@ -166,6 +167,19 @@ def test_a_small_region_ends_the_search_early() -> None:
     assert result.ended == "stopped"
     assert len(result.trials) < 60
     assert result.region.size <= 0.05
+    assert result.repeats >= ENOUGH_REPEATS
+
+
+def test_a_small_region_without_repeats_ends_nothing() -> None:
+    """On a surface without noise the region is tiny after a dozen trainings of one seed."""
+
+    def smooth(spec: ArchSpec, _: int) -> float:
+        off = ((shares(baseline().realised(spec)) - np.array([0.2, 0.5, 0.3])) ** 2).sum()
+        return 0.7 if spec.key == baseline().spec.key else float(0.8 - 0.1 * off)
+
+    result = run(14, region=0.05, evaluate=smooth)
+    assert result.region.size < 0.05
+    assert (result.ended, result.repeats) == ("complete", 0)
 
 
 def test_below_the_baseline_the_coefficients_shrink() -> None:
@@ -221,6 +235,7 @@ def test_verdicts() -> None:
     assert Comparison("depth", 1.0, 0.5, 1.5).verdict == "better"
     assert Comparison("depth", 0.1, -0.5, 0.7).verdict == "tie"
     assert Comparison("depth", -1.0, -1.5, -0.5).verdict == "worse"
+    assert Comparison("depth", 0.0, 0.0, 0.0).verdict == "same"
 
 
 def test_a_factory_of_modules() -> None:

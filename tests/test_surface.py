@@ -77,9 +77,31 @@ def test_the_region_holds_the_optimum_and_its_bounds() -> None:
     assert np.all(region.low <= surface.optimum)
     assert np.all(surface.optimum <= region.high)
     assert region.size == pytest.approx(region.inside.mean())
-    assert np.all(mesh()[region.inside].min(axis=0) <= region.low)
     assert surface.deficit(surface.optimum[None])[0] == 0
     assert surface.regret >= 0
+
+
+def test_intervals_are_the_shortest_that_hold_nine_in_ten_optima() -> None:
+    surface = Surface(fit(trainings(0.02)))
+    places = mesh()[surface.optima]
+    low, high = surface.interval(mesh())
+    held = ((low <= places) & (places <= high)).mean(axis=0)
+    equal_tailed = np.diff(np.quantile(places, (0.05, 0.95), axis=0), axis=0)[0]
+    assert np.all(held >= 0.9)
+    assert np.all(high - low <= equal_tailed + 1e-9)
+
+
+def test_an_optimum_near_the_edge_stays_within_its_intervals() -> None:
+    corner = np.array([0.04, 0.92, 0.04])
+    held = []
+    for seed in range(40):
+        data = trainings(0.01, seed=seed)
+        noise = data.accuracy - bowl(data.at)
+        moved = 0.8 - 0.1 * ((data.at - corner) ** 2).sum(axis=1) + noise
+        fitted = fit(Trainings(data.at, data.excess, data.seeds, moved))
+        low, high = Surface(fitted).interval(mesh())
+        held.append((low <= corner) & (corner <= high))
+    assert np.all(np.mean(held, axis=0) >= 0.8)
 
 
 def test_an_effect_of_the_seed_is_not_taken_for_the_surfaces() -> None:

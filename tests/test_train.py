@@ -15,7 +15,9 @@ from training.data import Data, Split, load
 from training.evaluator import Evaluator, Source
 from training.recipe import Recipe
 from training.run import schedule, zero_starts
-from training.train import choose_device, evaluate, final, first, train
+from training.rungs import Ladder
+from training.train import choose_device, evaluate, final, first, train, train_above
+from trials.record import Evaluation, Stopped
 
 TINY = ArchSpec(
     "tiny",
@@ -141,6 +143,53 @@ def test_zero_starts_make_every_residual_the_identity(name: str) -> None:
 def test_evaluator_gives_what_train_gives(digits: Data) -> None:
     evaluator = Evaluator(Source("digits"), QUICK, "cpu")
     assert evaluator(TINY, 3).loss == train(TINY, QUICK, digits, 3, "cpu").loss
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_measuring_on_the_way_changes_nothing(digits: Data, ema: float) -> None:
+    recipe = replace(QUICK, ema=ema)
+    plain = train(TINY, recipe, digits, 0, "cpu")
+    found = train_above(TINY, recipe, digits, 0, ((0.25, 0.0), (0.5, 0.0)), "cpu")
+    assert isinstance(found, Evaluation)
+    assert (found.accuracy, found.loss, found.details) == (
+        plain.accuracy,
+        plain.loss,
+        plain.details,
+    )
+    assert [share for share, _ in found.curve] == [0.25, 0.5]
+    assert plain.curve == ()
+
+
+def test_a_training_below_a_bar_ends_there_as_it_stood(digits: Data) -> None:
+    whole = train_above(TINY, QUICK, digits, 0, ((0.25, 0.0), (0.5, 0.0), (0.9, 0.0)), "cpu")
+    assert isinstance(whole, Evaluation)
+    (_, first_at), (_, at), (_, late) = whole.curve
+    assert first_at < at < late
+    halted = train_above(TINY, QUICK, digits, 0, ((0.25, first_at), (0.5, at + 1e-6)), "cpu")
+    assert isinstance(halted, Stopped)
+    assert halted.share == 0.5
+    assert halted.evaluation.curve == whole.curve[:2]
+    assert halted.evaluation.accuracy == at
+    assert halted.evaluation.details["steps"] == round(0.5 * whole.details["steps"])
+    assert halted.evaluation.loss is None
+    losses = halted.evaluation.details["losses"]
+    assert losses[0] == whole.details["losses"][0]
+    assert len(losses) == 2  # of three epochs
+
+
+def test_a_rung_is_a_step_and_none_where_there_is_no_step() -> None:
+    asked: list[int] = []
+    ladder = Ladder(((0.05, 0.5), (0.5, 0.5), (0.99, 0.5)), 4, lambda: asked.append(0) or 0.5)
+    assert [ladder.ends(step) for step in range(1, 5)] == [False] * 4
+    assert ladder.curve == [(0.5, 0.5)]
+    assert len(asked) == 1
+
+
+def test_evaluator_takes_bars(digits: Data) -> None:
+    evaluator = Evaluator(Source("digits"), QUICK, "cpu")
+    halted = evaluator(TINY, 3, ((0.25, 1.0),))
+    assert isinstance(halted, Stopped)
+    assert halted.evaluation.curve == ((0.25, halted.evaluation.accuracy),)
 
 
 def test_unknown_device() -> None:

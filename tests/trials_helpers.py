@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from trials.environment import sharers
 from trials.loop import run_trials
 from trials.pool import InProcess, ProcessPool
-from trials.record import Evaluation, trial_seed
+from trials.record import Evaluation, Rungs, Stopped, trial_seed
 from trials.study import Proposal, Record, Run, open_run
 
 SETTINGS = {"kind": "test", "seed": 7, "space": "toy", "trials": 12}
@@ -103,6 +103,22 @@ def stamped(spec: Toy, seed: int) -> Evaluation:
     """A nonce tells a second training from the first."""
     nonce = {"nonce": os.urandom(8).hex()}
     return Evaluation(accuracy(spec, seed), seed=seed, seconds=0.0, details=nonce)
+
+
+def racing(spec: Toy, seed: int, bars: Rungs = ()) -> Evaluation | Stopped:
+    """Has at every rung what it will have in the end."""
+    last = accuracy(spec, seed)
+    for i, (_, bar) in enumerate(bars, start=1):
+        if last < bar:
+            curve = tuple((share, last) for share, _ in bars[:i])
+            return Stopped(Evaluation(last, seed=seed, seconds=0.0, curve=curve))
+    curve = tuple((share, last) for share, _ in bars)
+    return Evaluation(last, seed=seed, seconds=0.0, curve=curve)
+
+
+def propose_bars(trial: optuna.Trial, run: Run) -> Proposal:
+    """Bars that stop about half."""
+    return replace(propose(trial, run), bars=((0.25, 0.3), (0.5, 0.5)))
 
 
 def slow(spec: Toy, seed: int) -> Evaluation:

@@ -6,15 +6,15 @@ import functools
 import math
 import warnings
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, overload
 
 import torch
 
 from models.spec import ArchSpec
 from training.data import Data, Split, load
 from training.recipe import Recipe
-from training.train import choose_device, train
-from trials.record import Evaluation
+from training.train import choose_device, train, train_above
+from trials.record import Evaluation, Rungs, Stopped
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,26 @@ def _held(arrays: dict[str, tuple[Any, Any]], facts: dict[str, Any]) -> Held:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Trains a spec's proxy twin by ``recipe`` on ``source``; picklable."""
+    """Trains a spec's proxy twin by ``recipe`` on ``source``; picklable.
+
+    Given bars, it measures the training on its way and stops it below one.
+    """
 
     source: Source | Held
     recipe: Recipe
     device: str = "auto"
 
-    def __call__(self, spec: ArchSpec, seed: int) -> Evaluation:
-        return train(spec, self.recipe, self.source.data(), seed, self.device)
+    @overload
+    def __call__(self, spec: ArchSpec, seed: int) -> Evaluation: ...
+
+    @overload
+    def __call__(self, spec: ArchSpec, seed: int, bars: Rungs) -> Evaluation | Stopped: ...
+
+    def __call__(self, spec: ArchSpec, seed: int, bars: Rungs = ()) -> Evaluation | Stopped:
+        data = self.source.data()
+        if bars:
+            return train_above(spec, self.recipe, data, seed, bars, self.device)
+        return train(spec, self.recipe, data, seed, self.device)
 
 
 def proxy_recipe(native: int, device: str = "auto", growth: float = 1.0) -> Recipe:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,8 @@ from models.build import build
 from models.spec import ArchSpec
 from training.augment import augment, cutout, to_float
 from training.data import Data, Split
-from training.depthwise import quicken
 from training.memory import micro_batch
+from training.quick import quicken
 from training.recipe import Recipe
 
 
@@ -66,14 +66,17 @@ class Run:
         """Images that go through the network at once."""
         return micro_batch(self.batch, self.parts)
 
-    def epoch(self) -> float:
-        """One pass over the images in a fresh order; the mean loss."""
+    def epoch(self, ends: Callable[[int], bool] | None = None) -> float:
+        """One pass over the images in a fresh order, or until ``ends`` of the steps
+        done is true; the mean loss."""
         self.network.train()
         total = torch.zeros((), device=self.split.labels.device)
         count = 0
         for images, labels in self._batches():
             total += self._update(images, labels)
             count += 1
+            if ends is not None and ends(self.step):
+                break
         return total.item() / count
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:

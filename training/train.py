@@ -20,7 +20,8 @@ from training.augment import to_float
 from training.data import Data, Split
 from training.recipe import Recipe
 from training.run import Run, autocast
-from trials.record import Evaluation
+from training.rungs import PICTURES, Ladder, is_below
+from trials.record import Evaluation, Rungs, Stopped
 
 OnEpoch = Callable[[int, float], None]
 
@@ -72,6 +73,24 @@ def train(
     return found
 
 
+def train_above(
+    spec: ArchSpec,
+    recipe: Recipe,
+    data: Data,
+    seed: int,
+    bars: Rungs,
+    device: torch.device | str = "auto",
+) -> Evaluation | Stopped:
+    """``train``, measured on the way, and ended where its accuracy is below a bar.
+
+    ``bars`` are shares of the steps, each with the least accuracy to go on with, measured on the
+    first ``training.rungs.PICTURES`` of the validation pictures. Measuring changes nothing: up to
+    where it ends, the training is that of ``train``.
+    """
+    _, found = _trained(spec, recipe, data, seed, device, "validation", None, None, bars)
+    return Stopped(found) if is_below(found.curve, bars) else found
+
+
 def final(
     spec: ArchSpec,
     recipe: Recipe,
@@ -93,7 +112,7 @@ def final(
 
 def _trained(
     spec: ArchSpec, recipe: Recipe, data: Data, seed: int, device: torch.device | str,
-    held_out: str, network: nn.Module | None, on_epoch: OnEpoch | None,
+    held_out: str, network: nn.Module | None, on_epoch: OnEpoch | None, bars: Rungs = (),
 ) -> tuple[nn.Module, Evaluation]:  # fmt: skip
     start = time.perf_counter()
     place = choose_device(device) if isinstance(device, str) else device
@@ -109,7 +128,7 @@ def _trained(
         try:
             trained, facts = _attempt(
                 Run(twin, recipe, data, split, seed, network=network, parts=parts),
-                held_out, on_epoch,
+                held_out, on_epoch, bars,
             )  # fmt: skip
             break
         except Exception as error:
@@ -132,21 +151,28 @@ def _trained(
     )
 
 
-def _attempt(run: Run, held_out: str, on_epoch: OnEpoch | None) -> tuple[nn.Module, dict[str, Any]]:
+def _attempt(
+    run: Run, held_out: str, on_epoch: OnEpoch | None, bars: Rungs
+) -> tuple[nn.Module, dict[str, Any]]:
     """The trained network, and what of its Evaluation the training itself tells."""
     recipe, data = run.recipe, run.data
+    split = data.test if held_out == "test" else first(data.validation, recipe.held_out)
+    ladder = Ladder(bars, run.steps, lambda: _measure(run, first(split, PICTURES))[0])
     losses = []
     for epoch in range(recipe.epochs):
-        losses.append(run.epoch())
+        losses.append(run.epoch(ladder.ends))
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss is {losses[-1]} after {epoch + 1} epochs: diverged")
         if on_epoch:
             on_epoch(epoch, losses[-1])
-    split = data.test if held_out == "test" else first(data.validation, recipe.held_out)
-    # As many at once as in training, where their gradients fitted too.
-    accuracy, loss = evaluate(run.averaged, split, run.side, data, run.micro_batch)
-    if not math.isfinite(loss):
-        raise FloatingPointError(f"the {held_out} loss is {loss}: diverged")
+        if is_below(tuple(ladder.curve), bars):
+            break
+    if run.step < run.steps:
+        accuracy, loss = ladder.curve[-1][1], None
+    else:
+        accuracy, loss = _measure(run, split)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the {held_out} loss is {loss}: diverged")
     details = {
         "losses": [round(value, 4) for value in losses],
         "images": len(run.split),
@@ -156,7 +182,15 @@ def _attempt(run: Run, held_out: str, on_epoch: OnEpoch | None) -> tuple[nn.Modu
         "held_out": held_out,
         "data": data.digest,
     }
-    return run.averaged, {"accuracy": accuracy, "loss": loss, "details": details}
+    facts = {"accuracy": accuracy, "loss": loss, "curve": ladder.curve, "details": details}
+    return run.averaged, facts
+
+
+def _measure(run: Run, split: Split) -> tuple[float, float]:
+    # As many at once as in training, where their gradients fitted too.
+    found = evaluate(run.averaged, split, run.side, run.data, run.micro_batch)
+    run.network.train()
+    return found
 
 
 @torch.no_grad()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import resource_tracker
+
+from threadpoolctl import ThreadpoolController
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _ON_HOST, _ON_DEVICE = "EVENSCALE_WORKERS", "EVENSCALE_DEVICE_WORKERS"
@@ -17,6 +20,13 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def threads_each(workers: int) -> int:
+    """A worker's share of the cores; less where ``OMP_NUM_THREADS`` of this process says less."""
+    share = max(1, cores() // workers)
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(asked)) if asked.isdecimal() and int(asked) else share
 
 
 def thread_variables(threads: int) -> dict[str, str]:
@@ -58,6 +68,24 @@ def device_variables(device: str) -> dict[str, str]:
     if visible and position >= len(visible):
         raise ValueError(f"{device!r} is not among {_VISIBLE}={os.environ[_VISIBLE]!r}")
     return {_VISIBLE: visible[position] if visible else str(position)}
+
+
+class Libraries:
+    """The numerical libraries that this process has loaded."""
+
+    def __init__(self) -> None:
+        self._modules, self._found = len(sys.modules), ThreadpoolController()
+
+    def one_thread(self) -> AbstractContextManager[object]:
+        """A block in which each uses a single thread.
+
+        Looking for them takes milliseconds, so they are looked for again only where modules were
+        imported since.
+        """
+        if self._modules != len(sys.modules):
+            self._modules, self._found = len(sys.modules), ThreadpoolController()
+        limited: AbstractContextManager[object] = self._found.limit(limits=1)
+        return limited
 
 
 @contextmanager

@@ -11,13 +11,13 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from trials.environment import child_environment
-from trials.record import Evaluation, Failure
+from trials.record import Failure, Outcome, Rungs
 from trials.worker import serve
 
 if TYPE_CHECKING:
     from models.spec import ArchSpec
 
-    Ended = tuple[int, Evaluation | Failure]
+    Ended = tuple[int, Outcome]
 
 # Spawned, not forked: a forked child could not use CUDA, nor hold its own thread settings.
 _SPAWN = get_context("spawn")
@@ -62,10 +62,10 @@ class Handle(ABC):
         """Seconds since the running evaluation was handed over."""
         return time.monotonic() - self._since
 
-    def start(self, number: int, spec: ArchSpec, seed: int) -> None:
+    def start(self, number: int, spec: ArchSpec, seed: int, bars: Rungs) -> None:
         """Hand a trial over."""
         self.number, self._since = number, time.monotonic()
-        self._send(spec, seed)
+        self._send(spec, seed, bars)
 
     def kill(self, reason: str, kind: str) -> Ended | None:
         """End the worker at once and start another."""
@@ -91,7 +91,7 @@ class Handle(ABC):
         """Start a worker; returns at once."""
 
     @abstractmethod
-    def _send(self, spec: ArchSpec, seed: int) -> None:
+    def _send(self, spec: ArchSpec, seed: int, bars: Rungs) -> None:
         """Give the worker a task. One that is dead is found by the next `read`."""
 
     @abstractmethod
@@ -105,7 +105,7 @@ class Handle(ABC):
         if tag == "unusable":
             raise ValueError(f"evaluate cannot be loaded in a worker: {self._remedy}\n{message}")
         number, self.number = self.number, None
-        if number is None or not isinstance(message, Evaluation | Failure):
+        if number is None or not isinstance(message, Outcome):
             raise RuntimeError(f"a worker sent {message!r} without being asked")
         if isinstance(message, Failure) and _is_poisoned(message):
             self.kill("", "exception")
@@ -138,9 +138,9 @@ class WorkerProcess(Handle):
             self._process.start()
         theirs.close()  # else the worker's death would not end the pipe
 
-    def _send(self, spec: ArchSpec, seed: int) -> None:
+    def _send(self, spec: ArchSpec, seed: int, bars: Rungs) -> None:
         with suppress(BrokenPipeError):  # it died while idle
-            self.connection.send((spec, seed))
+            self.connection.send((spec, seed, bars))
 
     def _destroy(self) -> None:
         self._process.kill()

@@ -11,6 +11,8 @@ from typing import Any
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from trials.view import has_outcome
+
 
 class _NoLock(JournalFileOpenLock):
     """The directory's own lock stands guard already, for the driver's whole life.
@@ -59,7 +61,7 @@ class Backend(JournalFileBackend):
 
 
 def _is_outcome(log: dict[str, Any]) -> bool:
-    return bool({"evaluation", "failure"} & log.get("user_attr", {}).keys())
+    return has_outcome(log.get("user_attr", {}))
 
 
 def open_journal(path: Path) -> JournalStorage:

@@ -10,12 +10,12 @@ from typing import Literal
 
 import optuna
 from optuna.trial import FrozenTrial
-from threadpoolctl import threadpool_limits
 
+from trials.environment import Libraries
 from trials.pool import Executor
-from trials.record import Evaluation, Failure
+from trials.record import Evaluation, Failure, Outcome
 from trials.run import Run
-from trials.view import Proposal, Record
+from trials.view import Proposal, Record, has_outcome
 
 Propose = Callable[[optuna.Trial, Run], "Proposal | None"]
 Objective = Callable[[Record, Evaluation], Sequence[float]]
@@ -92,11 +92,12 @@ class _Loop:
         self.run = run
         self.propose = propose
         self.executor = executor
+        self.libraries = Libraries()
         self.objective = objective
         self.trials = trials
         self.in_flight: dict[int, Record] = {}
         self.reason: Literal["complete", "stopped", "out of time", "exhausted"] = "complete"
-        self.succeeded = any(record.state == "complete" for record in run.finished())
+        self.succeeded = any(record.state != "failed" for record in run.finished())
         self.interrupted: deque[FrozenTrial] = deque()
 
     def go(self) -> None:
@@ -112,7 +113,7 @@ class _Loop:
     def _take_over(self) -> bool:
         """Queue what was interrupted; a trial that has its outcome is only told."""
         for trial in self.run.interrupted():
-            if "evaluation" in trial.user_attrs or "failure" in trial.user_attrs:
+            if has_outcome(trial.user_attrs):
                 self._finish(self.run.record(trial))
             else:
                 self.interrupted.append(trial)
@@ -145,7 +146,7 @@ class _Loop:
     def _begin(self, trial: optuna.Trial) -> bool:
         # A proposal's linear algebra is small: its threads would only wait for the cores on which
         # the workers train, for seconds at a time.
-        with threadpool_limits(limits=1):
+        with self.libraries.one_thread():
             proposal = self.propose(trial, self.run)
         if proposal is None:
             self.run.put_back(trial)
@@ -155,10 +156,12 @@ class _Loop:
 
     def _submit(self, record: Record) -> bool:
         self.in_flight[record.number] = record
-        self.executor.submit(record.number, record.spec, record.seed)
+        # Executors that know nothing of bars will do for a search that has none.
+        bars = (record.bars,) if record.bars else ()
+        self.executor.submit(record.number, record.spec, record.seed, *bars)
         return True
 
-    def _settle(self, number: int, outcome: Evaluation | Failure) -> None:
+    def _settle(self, number: int, outcome: Outcome) -> None:
         record = self.in_flight.pop(number)
         if isinstance(outcome, Failure) and outcome.kind in RETRIED and record.retried is None:
             self._submit(self.run.note_retry(number, outcome))
@@ -166,15 +169,19 @@ class _Loop:
             self._finish(self.run.note_outcome(number, outcome))
 
     def _finish(self, record: Record) -> None:
-        evaluation = record.evaluation
-        values = None if evaluation is None else self.objective(record, evaluation)
-        record = self.run.tell(record.number, values)
+        if record.stopped is not None:
+            values = self.objective(record, record.stopped.evaluation)
+            record = self.run.tell_stopped(record.number, record.stopped.share, values)
+        else:
+            found = record.evaluation
+            told = None if found is None else self.objective(record, found)
+            record = self.run.tell(record.number, told)
         if self.on_result is not None:
             self.on_result(record)
         self._check_failures(record)
 
     def _check_failures(self, record: Record) -> None:
-        self.succeeded = self.succeeded or record.state == "complete"
+        self.succeeded = self.succeeded or record.state != "failed"
         self.failures_left -= 1
         if self.succeeded or self.failures_left > 0:
             return

@@ -8,9 +8,14 @@ from collections.abc import Collection, Sequence
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
-from trials.environment import cores, device_variables, share_variables, thread_variables
+from trials.environment import (
+    device_variables,
+    share_variables,
+    thread_variables,
+    threads_each,
+)
 from trials.handle import Handle, WorkerProcess
-from trials.record import Evaluation, Failure
+from trials.record import Outcome, Rungs
 from trials.worker import Evaluate, attempt
 
 if TYPE_CHECKING:
@@ -28,10 +33,10 @@ class Executor(Protocol):
     def workers(self) -> int:
         """How many evaluations run at once."""
 
-    def submit(self, number: int, spec: ArchSpec, seed: int) -> None:
-        """Take a trial; returns at once."""
+    def submit(self, number: int, spec: ArchSpec, seed: int, bars: Rungs = ()) -> None:
+        """Take a trial; returns at once. `bars` are for `evaluate`, where there are any."""
 
-    def next(self) -> tuple[int, Evaluation | Failure]:
+    def next(self) -> tuple[int, Outcome]:
         """Wait for a trial to end. Raises ValueError where none is in flight."""
 
     def close(self) -> None:
@@ -61,18 +66,18 @@ class InProcess(_Closing):
 
     def __init__(self, evaluate: Evaluate) -> None:
         self._evaluate = evaluate
-        self._tasks: deque[tuple[int, ArchSpec, int]] = deque()
+        self._tasks: deque[tuple[int, ArchSpec, int, Rungs]] = deque()
 
-    def submit(self, number: int, spec: ArchSpec, seed: int) -> None:
+    def submit(self, number: int, spec: ArchSpec, seed: int, bars: Rungs = ()) -> None:
         """Take a trial; `next` evaluates it."""
-        self._tasks.append((number, spec, seed))
+        self._tasks.append((number, spec, seed, bars))
 
-    def next(self) -> tuple[int, Evaluation | Failure]:
+    def next(self) -> tuple[int, Outcome]:
         """Evaluate the oldest trial. Raises ValueError where none was submitted."""
         if not self._tasks:
             raise ValueError("no trial is in flight: submit one first")
-        number, spec, seed = self._tasks.popleft()
-        return number, attempt(self._evaluate, spec, seed)
+        number, spec, seed, bars = self._tasks.popleft()
+        return number, attempt(self._evaluate, spec, seed, bars)
 
     def close(self) -> None:
         """Forget what was submitted."""
@@ -90,16 +95,16 @@ class Pool(_Closing, Generic[H]):
         check_positive(workers=workers, timeout=timeout)
         self.workers = workers
         self._timeout = timeout
-        self._tasks: deque[tuple[int, ArchSpec, int]] = deque()
-        self._done: deque[tuple[int, Evaluation | Failure]] = deque()
+        self._tasks: deque[tuple[int, ArchSpec, int, Rungs]] = deque()
+        self._done: deque[tuple[int, Outcome]] = deque()
         self._handles: list[H] = []
 
-    def submit(self, number: int, spec: ArchSpec, seed: int) -> None:
+    def submit(self, number: int, spec: ArchSpec, seed: int, bars: Rungs = ()) -> None:
         """Take a trial; it starts as soon as a worker is free."""
-        self._tasks.append((number, spec, seed))
+        self._tasks.append((number, spec, seed, bars))
         self._hand_out()
 
-    def next(self) -> tuple[int, Evaluation | Failure]:
+    def next(self) -> tuple[int, Outcome]:
         """Wait for a trial to end.
 
         Raises ValueError where none is in flight or evaluate cannot be loaded in a worker, and
@@ -152,7 +157,7 @@ class ProcessPool(Pool[WorkerProcess]):
     """`workers` processes, each evaluating one network at a time.
 
     `devices` ("cpu", "cuda:0", …) are dealt out in turn, each worker seeing its own alone, as
-    "cuda"; `threads` is what each may use (None: its share of the cores); an evaluation longer
+    "cuda"; `threads` is what each may use (None: ``threads_each``); an evaluation longer
     than `timeout` seconds is killed. A worker that dies is a `Failure` and is replaced. Workers
     die with this process. Raises ValueError for an evaluate that cannot be pickled.
     """
@@ -173,7 +178,7 @@ class ProcessPool(Pool[WorkerProcess]):
         pickled = _pickled(evaluate)
         places = [device_variables(device) for device in devices or ()] or [{}]
         share = {
-            **thread_variables(threads or max(1, cores() // workers)),
+            **thread_variables(threads or threads_each(workers)),
             **share_variables(workers, -(-workers // len(places))),
         }
         for index in range(workers):

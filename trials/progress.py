@@ -33,7 +33,7 @@ class Progress:
         self._score = best or _accuracy
         self._trials = trials
         self._stream = sys.stderr if stream is None else stream
-        self._done = self._failed = 0
+        self._done = self._failed = self._stopped = 0
         self._best: float | None = None
         for record in run.finished():
             self._count(record)
@@ -64,8 +64,9 @@ class Progress:
 
     def _count(self, record: Record) -> None:
         self._done += 1
-        if record.state == "failed":
-            self._failed += 1
+        self._failed += record.state == "failed"
+        self._stopped += record.state == "stopped"
+        if record.state != "complete":
             return
         score = self._score(record)
         self._best = score if self._best is None else max(self._best, score)
@@ -90,7 +91,8 @@ class Progress:
 
     def _state(self) -> str:
         best = "no result yet" if self._best is None else f"best {self._best:.4f}"
-        return f"{best}, {self._failed} failed" if self._failed else best
+        counts = (self._failed, "failed"), (self._stopped, "stopped")
+        return ", ".join([best, *(f"{count} {what}" for count, what in counts if count)])
 
 
 def _accuracy(record: Record) -> float:

@@ -19,7 +19,7 @@ from trials.environment import device_variables, share_variables, thread_variabl
 from trials.handle import Handle
 from trials.pool import Pool
 from trials.ray_cluster import check_ray, connect, per_gpu, room
-from trials.record import Evaluation, Failure
+from trials.record import Outcome, Rungs
 from trials.worker import Evaluate, attempt
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ class RayWorker(Handle):
         self._actor = self._start()
         self.answer = self._actor.load.remote()
 
-    def _send(self, spec: ArchSpec, seed: int) -> None:
-        self.answer = self._actor.evaluate.remote(spec, seed)
+    def _send(self, spec: ArchSpec, seed: int, bars: Rungs) -> None:
+        self.answer = self._actor.evaluate.remote(spec, seed, bars)
 
     def _destroy(self) -> None:
         import ray
@@ -165,8 +165,8 @@ class _Worker:
             return "unusable", f"on {socket.gethostname()}: {traceback.format_exc()}"
         return "ready", ""
 
-    def evaluate(self, spec: ArchSpec, seed: int) -> tuple[str, Evaluation | Failure]:
-        return "done", attempt(self._evaluate, spec, seed)
+    def evaluate(self, spec: ArchSpec, seed: int, bars: Rungs) -> tuple[str, Outcome]:
+        return "done", attempt(self._evaluate, spec, seed, bars)
 
 
 def _starter(evaluate: Any, workers: int, gpus: float) -> Callable[[], Any]:

@@ -1,9 +1,10 @@
-"""What one trial came to: an `Evaluation` or a `Failure`, both plain data, JSON both ways."""
+"""What one trial came to: `Evaluation`, `Stopped` or `Failure`, plain data, JSON both ways."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import math
 import platform
@@ -14,6 +15,9 @@ from typing import Any
 FAILURE_KINDS = ("exception", "worker died", "timeout", "out of memory", "diverged")
 _PACKAGES = ("numpy", "optuna", "torch", "torchvision")
 
+# Accuracies at shares in (0, 1) of a training, by rising share.
+Rungs = tuple[tuple[float, float], ...]
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -21,8 +25,9 @@ class Evaluation:
 
     `accuracy` in [0, 1], on the validation split; `loss` finite or None; `seconds` the wall time
     it took; `recipe` the hash or name of the training settings; `details` any further JSON
-    (images, epochs, curve). Raises ValueError, naming the value, for anything else: a NaN
-    accuracy is not an evaluation but a `Failure`.
+    (images, epochs, losses); `curve` what was measured on the way, where it was asked for. Raises
+    ValueError, naming the value, for anything else: a NaN accuracy is not an evaluation but a
+    `Failure`.
     """
 
     accuracy: float
@@ -33,6 +38,7 @@ class Evaluation:
     device: str = "unspecified"
     versions: dict[str, str] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    curve: Rungs = ()
 
     def __post_init__(self) -> None:
         accuracy = _number("accuracy", self.accuracy)
@@ -46,6 +52,7 @@ class Evaluation:
             ("seconds", _duration(self.seconds)),
             ("versions", _json_dict("versions", self.versions)),
             ("details", _json_dict("details", self.details)),
+            ("curve", as_rungs(self.curve)),
         ):
             object.__setattr__(self, name, value)
         if not (self.recipe is None or isinstance(self.recipe, str)):
@@ -59,7 +66,36 @@ class Evaluation:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Evaluation:
         """Raises ValueError for unknown or missing keys and for bad values."""
-        return cls(**_checked_keys(cls, data))
+        return cls(**_checked_keys(cls, {"curve": (), **data}))  # earlier versions stored none
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A training that was ended on the way, as losing: what had been measured by then.
+
+    The accuracy of `evaluation` is that of the last point of its curve, at `share` of the training.
+    Raises ValueError for an evaluation without a curve.
+    """
+
+    evaluation: Evaluation
+
+    def __post_init__(self) -> None:
+        if not self.evaluation.curve:
+            raise ValueError("a stopped training needs a curve that says where it ended")
+
+    @property
+    def share(self) -> float:
+        """The share of the training, in (0, 1), after which it was stopped."""
+        return self.evaluation.curve[-1][0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dict, the inverse of `from_dict`."""
+        return self.evaluation.to_dict()
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Stopped:
+        """Raises ValueError for unknown or missing keys and for bad values."""
+        return cls(Evaluation.from_dict(data))
 
 
 @dataclass(frozen=True)
@@ -87,13 +123,16 @@ class Failure:
         return cls(**_checked_keys(cls, data))
 
 
-def as_evaluation(value: object, seed: int, seconds: float) -> Evaluation:
+Outcome = Evaluation | Stopped | Failure
+
+
+def as_evaluation(value: object, seed: int, seconds: float) -> Evaluation | Stopped:
     """Wrap what a user's evaluate returned: an `Evaluation` as it is, or an accuracy in [0, 1].
 
     Any real scalar counts as an accuracy (numpy and zero-dimensional tensors too). Raises
     FloatingPointError for NaN and infinity (the training diverged), ValueError for the rest.
     """
-    if isinstance(value, Evaluation):
+    if isinstance(value, Evaluation | Stopped):
         return value
     if isinstance(value, str | bytes | bool) or not hasattr(value, "__float__"):
         raise ValueError(
@@ -125,6 +164,21 @@ def _installed_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def as_rungs(value: object) -> Rungs:
+    """Pairs (share, accuracy), as JSON may have them. Raises ValueError for anything else."""
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in value
+    ):
+        raise ValueError(f"rungs must be pairs of a share and an accuracy, got {value!r:.200}")
+    rungs = tuple((_number("share", share), _number("accuracy", at)) for share, at in value)
+    shares = [0.0, *(share for share, _ in rungs), 1.0]
+    if any(a >= b for a, b in itertools.pairwise(shares)):
+        raise ValueError(f"shares must rise from above 0 to below 1, got {shares[1:-1]}")
+    if not all(0 <= accuracy <= 1 for _, accuracy in rungs):
+        raise ValueError(f"accuracies must lie in [0, 1], got {rungs}")
+    return rungs
 
 
 def _number(name: str, value: object) -> float:

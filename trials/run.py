@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -11,9 +12,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from trials.drivers import Driver
 from trials.header import Header
-from trials.record import Evaluation, Failure, trial_seed
+from trials.queue import Counted, Listed, Queue
+from trials.record import Failure, Outcome, trial_seed
 from trials.redraw import redraw
-from trials.view import RESERVED, Proposal, Record, RunView
+from trials.view import OUTCOMES, RESERVED, Proposal, Record, RunView
 
 if TYPE_CHECKING:
     from models.spec import ArchSpec
@@ -35,6 +37,7 @@ class Run(RunView):
         super().__init__(study, header, run_dir, from_json)
         self._release = release
         self._driver = driver
+        self._queue: Queue = Counted(study) if driver is None else Listed(study)
 
     def __enter__(self) -> Self:
         return self
@@ -55,12 +58,11 @@ class Run(RunView):
 
     def started(self) -> int:
         """How many trials were ever begun: the next one's number."""
-        states = [trial.state for trial in self.study.get_trials(deepcopy=False)]
-        return len(states) - states.count(TrialState.WAITING)
+        return self._queue.started()
 
     def ask(self) -> optuna.Trial:
         """A new trial, or one that was put back."""
-        trial = self.study.ask()
+        trial = self._queue.ask()
         if self._driver is not None:
             trial.set_user_attr("driver", self._driver.name)
         return redraw(self.study, self._stored(trial.number)) if trial.params else trial
@@ -71,7 +73,7 @@ class Run(RunView):
 
     def put_back(self, trial: optuna.Trial) -> None:
         """Return a trial for which there is no proposal; the next `ask` hands its number out."""
-        self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        self._queue.put_back(trial)
 
     def begin(self, trial: optuna.Trial, proposal: Proposal) -> Record:
         """Store a proposal. Raises ValueError for attributes named like the run's own."""
@@ -85,6 +87,7 @@ class Run(RunView):
             **proposal.attrs,
             "seed": seed,
             "cost": proposal.cost,
+            **({"bars": proposal.bars} if proposal.bars else {}),
             "spec": proposal.spec.to_json(),
         }.items():
             trial.set_user_attr(key, value)
@@ -94,10 +97,9 @@ class Run(RunView):
         """Store that this failure gets its second chance."""
         return self._note(number, "retried", failure)
 
-    def note_outcome(self, number: int, outcome: Evaluation | Failure) -> Record:
+    def note_outcome(self, number: int, outcome: Outcome) -> Record:
         """Store what a trial came to, before it is told: what is stored is never trained again."""
-        key = "evaluation" if isinstance(outcome, Evaluation) else "failure"
-        return self._note(number, key, outcome)
+        return self._note(number, OUTCOMES[type(outcome)], outcome)
 
     def tell(self, number: int, values: Sequence[float] | None) -> Record:
         """Finish a trial: COMPLETE with `values` (one per direction), FAIL with None.
@@ -108,7 +110,20 @@ class Run(RunView):
         told = None if values is None else [float(value) for value in values]
         # In a shared study another driver may have taken over and finished first: that one counts.
         self.study.tell(number, told, state=state, skip_if_finished=self.shared)
-        return self.record(self._stored(number))
+        return self._keep(self._stored(number))
+
+    def tell_stopped(self, number: int, share: float, values: Sequence[float]) -> Record:
+        """Finish a trial whose training was stopped at that share: PRUNED, with the values then.
+
+        Optuna's own samplers learn from it; in a study of several values they do not, because
+        Optuna keeps no intermediate ones there.
+        """
+        if len(values) == 1:
+            step, trial_id = round(100 * share), self._trial_id(number)
+            with self._unless_finished(number):
+                self._storage.set_trial_intermediate_value(trial_id, step, float(values[0]))
+        self.study.tell(number, state=TrialState.PRUNED, skip_if_finished=self.shared)
+        return self._keep(self._stored(number))
 
     def interrupted(self) -> list[FrozenTrial]:
         """Trials that were begun and not finished, by number, now this driver's to finish.
@@ -124,19 +139,26 @@ class Run(RunView):
             self._storage.set_trial_user_attr(trial._trial_id, "driver", self._driver.name)
         return gone
 
-    def _note(self, number: int, key: str, what: Evaluation | Failure) -> Record:
+    def _note(self, number: int, key: str, what: Outcome) -> Record:
+        with self._unless_finished(number):
+            self._storage.set_trial_user_attr(self._trial_id(number), key, what.to_dict())
+        return self.record(self._stored(number))
+
+    @contextmanager
+    def _unless_finished(self, number: int) -> Iterator[None]:
+        """Another driver of a shared study may have finished the trial: then nothing is stored."""
         try:
-            trial_id = self._stored(number)._trial_id
-            self._storage.set_trial_user_attr(trial_id, key, what.to_dict())
+            yield
         except RuntimeError:  # Optuna's word for a trial that is finished already
             if not self.shared or not self._stored(number).state.is_finished():
                 raise
-        return self.record(self._stored(number))
 
     def _stored(self, number: int) -> FrozenTrial:
-        storage, study = self._storage, self.study
-        trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-        return storage.get_trial(trial_id)
+        return self._storage.get_trial(self._trial_id(number))
+
+    def _trial_id(self, number: int) -> int:
+        study_id = self.study._study_id
+        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
     @property
     def _storage(self) -> optuna.storages.BaseStorage:

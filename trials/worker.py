@@ -16,22 +16,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.memory import is_out_of_memory
-from trials.record import Evaluation, Failure, as_evaluation
+from trials.record import Evaluation, Failure, Outcome, Rungs, Stopped, as_evaluation
 
 if TYPE_CHECKING:
     from models.spec import ArchSpec
 
-Evaluate = Callable[["ArchSpec", int], "Evaluation | float"]
+# (spec, seed), and the bars where the search stops trainings early
+Evaluate = Callable[..., "Evaluation | Stopped | float"]
 
 _LONGEST_TRACEBACK = 8000  # characters; it is stored with the trial, and its end says what happened
 _PR_SET_PDEATHSIG = 1
 
 
-def attempt(evaluate: Evaluate, spec: ArchSpec, seed: int) -> Evaluation | Failure:
-    """Evaluate once; whatever goes wrong is a `Failure`. KeyboardInterrupt passes through."""
+def attempt(evaluate: Evaluate, spec: ArchSpec, seed: int, bars: Rungs = ()) -> Outcome:
+    """Evaluate once; whatever goes wrong is a `Failure`. KeyboardInterrupt passes through.
+
+    `evaluate` is given `bars` where there are any: the accuracies below which it may return what
+    it has as `Stopped`.
+    """
     begun = time.perf_counter()
     try:
-        value = evaluate(spec, seed)
+        value = evaluate(spec, seed, bars) if bars else evaluate(spec, seed)
         return as_evaluation(value, seed, time.perf_counter() - begun)
     except (Exception, SystemExit) as error:
         return Failure(

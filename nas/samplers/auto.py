@@ -23,10 +23,10 @@ from optuna.trial import FrozenTrial
 from nas.objective import Objective
 from nas.pareto import front
 from nas.samplers.acquisition import expected_hypervolume_improvement, expected_improvement
-from nas.samplers.base import History
 from nas.samplers.belief import Belief
 from nas.samplers.candidates import Candidates, CostOf, Floats, Taken
 from nas.samplers.features import Groups
+from nas.samplers.history import History
 from nas.samplers.knowledge import Knowledge
 from nas.samplers.model import TERMS
 from nas.space import Batch, Space
@@ -66,8 +66,9 @@ class Auto:
 
     def fit(self, history: History) -> Belief:
         """What is believed of a study with at least one finished trial."""
-        done = history.finished
-        return Belief(self.see(history.rows[done]), history.accuracy[done], self._trust)
+        known = history.known
+        data = self.see(history.rows[known])
+        return Belief(data, history.estimate[known], self._trust, history.error[known])
 
     def _opening(self, number: int, rng: np.random.Generator) -> Score:
         """A function drawn from the prior; its mean for trial 0."""

@@ -8,72 +8,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-from nas.samplers.candidates import Candidates, Floats, SpaceExhausted, Taken
+from nas.samplers.candidates import Candidates, SpaceExhausted
+from nas.samplers.history import History, Ledger
 from nas.space import Batch
 
 REDRAWS = 50  # proposals that a method may make before its last one is repaired
-
-
-class History:
-    """What a study says about all trials but one, ordered by number.
-
-    rows        (N, D) candidates, of every trial that has all its choices
-    numbers     (N,) of the trials
-    cost        (N,) as the objective counts it
-    accuracy    (N,), NaN for a trial that failed or is running
-    running     (N,) bool
-
-    The costs that trials were begun with stand. ``candidates`` learn them, and those of what was
-    refused before.
-    """
-
-    def __init__(self, candidates: Candidates, study: optuna.Study, but: int | None = None) -> None:
-        trials = [
-            trial
-            for trial in study.get_trials(deepcopy=False)
-            if trial.number != but and set(candidates.space.names) <= trial.params.keys()
-        ]
-        self.rows = _rows(candidates, trials)
-        self.numbers = np.array([trial.number for trial in trials], dtype=np.int64)
-        self.cost = self._costs(candidates, trials)
-        self.running = np.array([t.state == TrialState.RUNNING for t in trials], dtype=bool)
-        told = [t.values[0] if t.state == TrialState.COMPLETE else np.nan for t in trials]
-        front = candidates.objective.aim == "front"
-        factor = 1.0 if front else candidates.objective.factor(self.cost)
-        self.accuracy: Floats = np.array(told, dtype=float) / factor
-        self.reward: Floats = candidates.objective.reward(self.accuracy, self.cost)
-
-    def _costs(self, candidates: Candidates, trials: list[FrozenTrial]) -> Floats:
-        begun: list[float] = [t.user_attrs.get("cost", {}).get("cost", np.nan) for t in trials]
-        costs: Floats = np.array(begun, dtype=float)
-        known = np.isfinite(costs)
-        refused = [one for trial in trials for one in trial.user_attrs.get("refused", ())]
-        rows = [one["row"] for one in refused]
-        candidates.learn(
-            np.vstack([self.rows[known], np.array(rows, np.int64).reshape(-1, self.rows.shape[1])]),
-            np.append(costs[known], [one["cost"] for one in refused]),
-        )
-        if not known.all():
-            costs[~known] = candidates.costs(self.rows[~known])
-        return costs
-
-    @property
-    def finished(self) -> NDArray[np.int64]:
-        """Positions of the trials that have an accuracy."""
-        return np.flatnonzero(np.isfinite(self.accuracy))
-
-
-def _rows(candidates: Candidates, trials: list[FrozenTrial]) -> Batch:
-    choices = candidates.space.choices
-    out = np.empty((len(trials), len(choices)), dtype=np.int64)
-    for d, (name, values) in enumerate(choices.items()):
-        position = {value: i for i, value in enumerate(values)}
-        out[:, d] = [position[trial.params[name]] for trial in trials]
-    return out
 
 
 class Method(Protocol):
@@ -99,6 +41,7 @@ class NetworkSampler(optuna.samplers.BaseSampler):
         if seed < 0:
             raise ValueError(f"seed {seed} is negative: choose 0 or more")
         self.candidates, self.method, self.seed = candidates, method, seed
+        self._ledger: Ledger | None = None
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -126,14 +69,15 @@ class NetworkSampler(optuna.samplers.BaseSampler):
         return self.candidates.space.values(self._choose(study, trial))[param_name]
 
     def _choose(self, study: optuna.Study, trial: FrozenTrial) -> Batch:
-        history = History(self.candidates, study, but=trial.number)
-        taken = Taken(self.candidates, history.rows)
+        if self._ledger is None or not self._ledger.of(study):
+            self._ledger = Ledger(self.candidates, study)
+        history = History(self.candidates, study, but=trial.number, ledger=self._ledger)
         rng = np.random.default_rng([self.seed, trial.number])
         row = self.candidates.space.random(1, rng)[0]
         for row in islice(self.method.propose(study, trial, history, rng), REDRAWS):
-            if row not in taken and self.candidates.confirms(row):
+            if row not in history.taken and self.candidates.confirms(row):
                 return row
-        return self.candidates.nearest(row, taken, confirmed=True)
+        return self.candidates.nearest(row, history.taken, confirmed=True)
 
 
 def distributions(candidates: Candidates) -> dict[str, BaseDistribution]:

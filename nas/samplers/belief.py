@@ -11,11 +11,14 @@ class Belief:
 
     A training of seconds errs in the same direction whenever it is repeated (it likes networks that
     learn fast), which no model of its noise can see. ``trust`` 1 takes trainings at their word. The
-    guess is in the model's prior units around the mean accuracy that was trained.
+    guess is in the model's prior units around the mean accuracy that was trained. ``error`` is as
+    the model's.
     """
 
-    def __init__(self, data: Data, accuracy: Floats, trust: float = 1.0) -> None:
-        self._model = Model(data, accuracy)
+    def __init__(
+        self, data: Data, accuracy: Floats, trust: float = 1.0, error: Floats | float = 0.0
+    ) -> None:
+        self._model = Model(data, accuracy, error)
         self._trust = trust
         self._centre, self._middle = float(accuracy.mean()), float(data.guess.mean())
         self._slope = SPREAD * min(max(1 - self._centre, 1e-4), 1.0)

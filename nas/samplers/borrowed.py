@@ -15,8 +15,9 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from nas.samplers.base import History, distributions
+from nas.samplers.base import distributions
 from nas.samplers.candidates import Candidates
+from nas.samplers.history import History
 from nas.space import Batch
 
 POPULATION = 20

@@ -55,9 +55,9 @@ class Candidates:
         """Whether each may be trained, (N,), as far as is known."""
         return np.asarray(self.objective.admits(self.costs(rows)))
 
-    def learn(self, rows: Batch, costs: Floats) -> None:
-        """Begin a proposal with the settled costs (N,) of the candidates (N, D)."""
-        self.costing.learn(rows, costs)
+    def learn(self, settled: Callable[[], tuple[Batch, Floats]]) -> None:
+        """Begin a proposal with the candidates (N, D) whose costs (N,) are settled."""
+        self.costing.learn(settled)
         self.refused = []
 
     def confirms(self, row: Batch) -> bool:
@@ -93,7 +93,7 @@ class Candidates:
         return self._plans[key]
 
     def totals(self, rows: Batch) -> list[tuple[int, ...]]:
-        """``models.cost.Cost`` of each row; a study's are asked for at every proposal."""
+        """``models.cost.Cost`` of each row; some are asked for again and again."""
         keys = [row.tobytes() for row in rows]
         new = [i for i, key in enumerate(keys) if key not in self._totals]
         if new:
@@ -184,19 +184,27 @@ def _costing(space: Space, cost: CostOf) -> Costing:
 
 
 class Taken:
-    """The networks that a study has proposed; ``row in taken`` compares networks, not choices."""
+    """The networks that a study has proposed, and those ``beside`` them; ``row in taken`` compares
+    networks, not choices."""
 
-    def __init__(self, candidates: Candidates, rows: Batch) -> None:
-        self._candidates = candidates
-        self._rows = {row.tobytes() for row in rows}
+    def __init__(self, candidates: Candidates, rows: Batch, beside: Taken | None = None) -> None:
+        self._candidates, self._beside = candidates, beside
+        self._rows: set[bytes] = set()
         # Equal plans have equal costs: only networks of the same cost need be compared.
         self._by_cost: dict[tuple[int, ...], list[Batch]] = {}
-        for row, key in zip(rows, candidates.totals(rows), strict=True):
+        self.add(rows)
+
+    def add(self, rows: Batch) -> None:
+        """Take in more (N, D)."""
+        self._rows.update(row.tobytes() for row in rows)
+        for row, key in zip(rows, self._candidates.totals(rows), strict=True):
             self._by_cost.setdefault(key, []).append(row)
 
     def __contains__(self, row: object) -> bool:
         if not isinstance(row, np.ndarray):
             return False
+        if self._beside is not None and row in self._beside:
+            return True
         if row.tobytes() in self._rows:
             return True
         same = self._by_cost.get(self._candidates.totals(row[None])[0], [])

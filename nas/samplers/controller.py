@@ -24,8 +24,8 @@ import torch
 from optuna.trial import FrozenTrial
 from torch import Tensor, nn
 
-from nas.samplers.base import History
 from nas.samplers.candidates import Candidates, Floats
+from nas.samplers.history import History
 from nas.space import Batch
 
 UNITS = 64

@@ -14,8 +14,8 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
-from nas.samplers.base import History
 from nas.samplers.candidates import Candidates
+from nas.samplers.history import History
 from nas.space import Batch
 
 POPULATION = 25

@@ -5,6 +5,8 @@ A sum of linear and squared-exponential kernels, one for each group of features 
 (log-normal priors), found by L-BFGS with exact gradients. In units of the scale s:
 
     y/s = guess(x) + constant + Σ variance·kernel(x, x') + noise
+
+An accuracy that was foretold and not measured has, beyond that noise, an error of known size.
 """
 
 from __future__ import annotations
@@ -61,15 +63,16 @@ class Data(NamedTuple):
 
 
 class Model:
-    """Fitted to ``data`` and its accuracies (N,), N ≥ 1, at birth."""
+    """Fitted to ``data`` and its accuracies (N,), N ≥ 1, with their standard errors, at birth."""
 
-    def __init__(self, data: Data, accuracy: Floats) -> None:
+    def __init__(self, data: Data, accuracy: Floats, error: Floats | float = 0.0) -> None:
         kept = _thin(accuracy, USED)
+        self._error = np.broadcast_to(error, accuracy.shape)[kept]
         self._data, accuracy = data.take(kept), accuracy[kept]
         self._terms = [term for term in TERMS if term.group in data.groups]
         self._centre = float(accuracy.mean())
         few = _thin(accuracy, TUNED)
-        self._tune(self._data.take(few), accuracy[few] - self._centre)
+        self._tune(self._data.take(few), accuracy[few] - self._centre, self._error[few])
         target = (accuracy - self._centre) / self.scale - self._data.guess
         self._cholesky = self._factor(self._data)
         self._weights = cho_solve((self._cholesky, True), target)
@@ -91,6 +94,7 @@ class Model:
         """Take running trials to come out as expected: no mean moves, their surroundings are
         less uncertain."""
         self._data = self._data.joined(pending)
+        self._error = np.append(self._error, np.zeros(len(pending.guess)))
         self._cholesky = self._factor(self._data)
         self._weights = np.append(self._weights, np.zeros(len(pending.guess)))
 
@@ -102,7 +106,7 @@ class Model:
         variance = self._diagonal(data) - (reduced**2).sum(0)
         return mean, np.sqrt(np.maximum(variance, 1e-12)) * self.scale
 
-    def _tune(self, data: Data, centred: Floats) -> None:
+    def _tune(self, data: Data, centred: Floats, error: Floats) -> None:
         grams = [_kernel(term, data.groups, data.groups) for term in self._terms]
         eye = np.eye(len(centred))
         scale = np.log(SPREAD * min(max(1 - self._centre, 1e-4), 1.0))
@@ -112,14 +116,15 @@ class Model:
         def negative_log_posterior(p: Floats) -> tuple[float, Floats]:
             variances = np.exp(p[:-1])
             parts = [v * gram for v, gram in zip(variances, [*grams, eye], strict=True)]
-            factor = cho_factor(sum(parts) + CONSTANT + 1e-8 * eye, lower=True)
+            known = (error / np.exp(p[-1])) ** 2
+            factor = cho_factor(sum(parts) + CONSTANT + np.diag(known + 1e-8), lower=True)
             seen = centred / np.exp(p[-1])
             target = seen - data.guess
             weights = cho_solve(factor, target)
             value = target @ weights / 2 + np.log(np.diag(factor[0])).sum() + len(seen) * p[-1]
             slope = cho_solve(factor, eye) - np.outer(weights, weights)
             gradient = [np.vdot(slope, part) / 2 for part in parts]
-            gradient.append(len(seen) - weights @ seen)
+            gradient.append(len(seen) - weights @ seen - np.diag(slope) @ known)
             away = (p - mu) / sd
             return float(value + away @ away / 2), np.array(gradient) + away / sd
 
@@ -133,7 +138,7 @@ class Model:
 
     def _factor(self, data: Data) -> Floats:
         gram = self._kernel(data, data)
-        gram[np.diag_indices_from(gram)] += self.noise + 1e-8
+        gram[np.diag_indices_from(gram)] += self.noise + (self._error / self.scale) ** 2 + 1e-8
         found: Floats = np.asarray(np.linalg.cholesky(gram), dtype=float)
         return found
 

@@ -1,0 +1,199 @@
+"""What a study says about its trials, as arrays."""
+
+from __future__ import annotations
+
+import weakref
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.samplers.candidates import Candidates, Floats, Taken
+from nas.space import Batch
+from nas.stopping import Curves
+
+
+class Entry(NamedTuple):
+    """One trial: its candidate (D,), None without all its choices; its cost and first value, NaN
+    where it has none; whether it runs, was stopped, has ended; what was refused before it."""
+
+    number: int
+    row: Batch | None
+    cost: float
+    told: float
+    running: bool
+    stopped: bool
+    ended: bool
+    refused: list[dict[str, Any]]
+
+
+class Ledger:
+    """The trials of a study, each read again until it has ended, after which none ever changes."""
+
+    def __init__(self, candidates: Candidates, study: optuna.Study) -> None:
+        self._study = weakref.ref(study)  # which may hold the sampler that holds this
+        self._menus = {
+            name: {value: i for i, value in enumerate(values)}
+            for name, values in candidates.space.choices.items()
+        }
+        self._ended: dict[int, Entry] = {}
+        self._taken = Taken(candidates, _batch(candidates, []))
+        self._fresh: list[Batch] = []  # not in it yet
+
+    def of(self, study: optuna.Study) -> bool:
+        """Whether these are that study's trials."""
+        return self._study() is study
+
+    def entries(self, study: optuna.Study) -> list[Entry]:
+        """Of every trial, by number."""
+        ended = self._ended
+        return [
+            ended.get(trial.number) or self._read(trial)
+            for trial in study.get_trials(deepcopy=False)
+        ]
+
+    @property
+    def taken(self) -> Taken:
+        """The networks of the trials that have ended."""
+        if self._fresh:
+            self._taken.add(np.array(self._fresh))
+            self._fresh = []
+        return self._taken
+
+    def _read(self, trial: FrozenTrial) -> Entry:
+        params, attrs = trial.params, trial.user_attrs
+        row = None
+        if self._menus.keys() <= params.keys():
+            row = np.array([menu[params[name]] for name, menu in self._menus.items()])
+        entry = Entry(
+            trial.number,
+            row,
+            cost=attrs.get("cost", {}).get("cost", np.nan),
+            told=trial.values[0] if trial.state == TrialState.COMPLETE else np.nan,
+            running=trial.state == TrialState.RUNNING,
+            stopped=trial.state == TrialState.PRUNED,
+            ended=trial.state.is_finished(),
+            refused=attrs.get("refused", []),
+        )
+        if entry.ended:
+            self._ended[trial.number] = entry
+            if row is not None:
+                self._fresh.append(row)
+        return entry
+
+
+class History:
+    """What a study says about all trials but one, ordered by number.
+
+    rows        (N, D) candidates, of every trial that has all its choices
+    numbers     (N,) of the trials
+    cost        (N,) as the objective counts it
+    accuracy    (N,), NaN for a trial that failed, was stopped or is running
+    estimate    (N,), the accuracy, or for a trial that was stopped what its curve lets expect
+    error       (N,), the estimate's standard error beyond a training's own noise
+    running     (N,) bool
+    reward      (N,), NaN as the accuracy is
+    taken       the networks of all of these
+
+    The costs that trials were begun with stand. ``candidates`` learn them, and those of what was
+    refused before. Arrays are made when they are asked for: not every method needs them.
+    ``ledger`` is what was read of the study before.
+    """
+
+    def __init__(
+        self,
+        candidates: Candidates,
+        study: optuna.Study,
+        but: int | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        ledger = ledger or Ledger(candidates, study)
+        self._candidates, self._study, self._ledger = candidates, study, ledger
+        self._entries = [
+            entry
+            for entry in ledger.entries(study)
+            if entry.row is not None and entry.number != but
+        ]
+        candidates.learn(self._settled)
+
+    def _settled(self) -> tuple[Batch, Floats]:
+        """Candidates and their costs, trained or refused."""
+        known = [entry for entry in self._entries if np.isfinite(entry.cost)]
+        refused = [one for entry in self._entries for one in entry.refused]
+        return (
+            _batch(self._candidates, [one.row for one in known] + [one["row"] for one in refused]),
+            np.array([one.cost for one in known] + [one["cost"] for one in refused], dtype=float),
+        )
+
+    @cached_property
+    def rows(self) -> Batch:
+        return _batch(self._candidates, [entry.row for entry in self._entries])
+
+    @cached_property
+    def numbers(self) -> NDArray[np.int64]:
+        return np.array([entry.number for entry in self._entries], dtype=np.int64)
+
+    @cached_property
+    def cost(self) -> Floats:
+        costs: Floats = np.array([entry.cost for entry in self._entries], dtype=float)
+        known = np.isfinite(costs)
+        if not known.all():
+            costs[~known] = self._candidates.costs(self.rows[~known])
+        return costs
+
+    @cached_property
+    def accuracy(self) -> Floats:
+        objective = self._candidates.objective
+        factor = 1.0 if objective.aim == "front" else objective.factor(self.cost)
+        return np.array([entry.told for entry in self._entries], dtype=float) / factor
+
+    @cached_property
+    def running(self) -> NDArray[np.bool_]:
+        return np.array([entry.running for entry in self._entries], dtype=bool)
+
+    @cached_property
+    def reward(self) -> Floats:
+        found: Floats = self._candidates.objective.reward(self.accuracy, self.cost)
+        return found
+
+    @property
+    def estimate(self) -> Floats:
+        return self._foretold[0]
+
+    @property
+    def error(self) -> Floats:
+        return self._foretold[1]
+
+    @cached_property
+    def _foretold(self) -> tuple[Floats, Floats]:
+        estimate, error = self.accuracy.copy(), np.zeros(len(self._entries))
+        stopped = {e.number: i for i, e in enumerate(self._entries) if e.stopped}
+        if stopped:
+            trials = self._study.get_trials(deepcopy=False)
+            curves = Curves(trials, self._candidates.objective)
+            for trial in trials:
+                if (i := stopped.get(trial.number)) is not None:
+                    estimate[i], error[i] = curves.expected(trial)
+        return estimate, error
+
+    @cached_property
+    def taken(self) -> Taken:
+        pending = [entry.row for entry in self._entries if not entry.ended]
+        return Taken(self._candidates, _batch(self._candidates, pending), self._ledger.taken)
+
+    @property
+    def finished(self) -> NDArray[np.int64]:
+        """Positions of the trials that have an accuracy."""
+        return np.flatnonzero(np.isfinite(self.accuracy))
+
+    @property
+    def known(self) -> NDArray[np.int64]:
+        """Positions of those that have an estimate of it."""
+        return np.flatnonzero(np.isfinite(self.estimate))
+
+
+def _batch(candidates: Candidates, rows: list[Any]) -> Batch:
+    return np.array(rows, dtype=np.int64).reshape(-1, len(candidates.space.choices))
