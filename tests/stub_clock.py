@@ -19,8 +19,7 @@ class Clock:
     """A ``measure``: depth, width and resolution each to a power, with noise.
 
     ``fixed`` is the part of the time that only depth changes, ``constant`` the part that nothing
-    does. The noise is a function of the network and of how often it was measured; each measurement
-    takes longer than the one before by ``drift``.
+    does. The noise is a function of the network and of how often it was measured.
     """
 
     def __init__(
@@ -31,12 +30,11 @@ class Clock:
         fixed: float = 0.0,
         constant: float = 0.0,
         noise: float = 0.0,
-        drift: float = 0.0,
     ) -> None:
         self.baseline = baseline
         self._powers = powers
         self._fixed, self._constant = fixed, constant
-        self._noise, self._drift = noise, drift
+        self._noise = noise
         self.count = 0
         self.said: dict[str, list[Reading]] = {}
 
@@ -47,7 +45,7 @@ class Clock:
         moved = self._fixed * realised.depth + (1 - self._fixed) * work
         seconds = SECONDS * (self._constant + (1 - self._constant) * moved)
         rng = np.random.default_rng([int(spec.key, 16) % 2**32, len(before)])
-        seconds *= math.exp(rng.normal(0, self._noise)) * (1 + self._drift) ** self.count
+        seconds *= math.exp(rng.normal(0, self._noise))
         before.append(Reading(seconds, seconds, seconds, 4))
         self.count += 1
         return before[-1]
