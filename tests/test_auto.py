@@ -68,7 +68,7 @@ def test_the_model_learns_and_knows_its_noise() -> None:
     model = Model(see(rows[:60]), truth[:60] + noise)
     mean, sd = model.predict(see(rows[60:]))
     error = truth[60:] - mean
-    assert 1 - (error**2).mean() / truth[60:].var() > 0.7
+    assert 1 - (error**2).mean() / truth[60:].var() > 0.5
     assert np.mean(np.abs(error) < 2 * sd) > 0.8
     assert model.noise**0.5 * model.scale == pytest.approx(0.01, rel=0.5)
 

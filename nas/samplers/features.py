@@ -8,7 +8,6 @@ trends    the same weighted by the stage's position: what a kind is worth early 
 totals    logarithms of the network's macs, params, activations
 stages    logarithms of each stage's
 balance   the mean of those over the stages: by concavity, greatest when no stage is starved
-tilt      the same weighted by the stage's position
 
 Sharing by kind and by position is what makes tens of trainings say something about choices that
 they did not try. ``capacity`` is the guess that needs none: at equal multiply-adds, networks with
@@ -77,7 +76,6 @@ class Features:
             "totals": np.log1p(parts.sum(1)),
             "stages": stages.reshape(len(rows), -1),
             "balance": stages.mean(1),
-            "tilt": (stages * position[:, None]).mean(1),
         }
 
 

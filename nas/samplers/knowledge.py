@@ -11,7 +11,7 @@ from nas.samplers.model import Data, Model
 from nas.space import Batch
 
 ROWS = 600  # of a prior table that are used, at most
-BELIEF = 0.5  # standard deviations of accuracy that one of capacity is guessed to be worth
+BELIEF = 1.0  # standard deviations of accuracy that one of capacity is guessed to be worth
 
 
 class Knowledge:

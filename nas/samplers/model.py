@@ -34,15 +34,15 @@ class Term(NamedTuple):
 
 
 TERMS = (
-    Term("totals", 0, -1), Term("balance", 0, -1), Term("types", 0, -2), Term("trends", 0, -2),
-    Term("tilt", 0, -2.5), Term("choices", 0, -2.5), Term("stages", 0, -2.5),
-    Term("totals", 2, -2), Term("choices", 1, -2.5), Term("stages", 1, -3),
-    Term("prior", 0, -1),
+    Term("totals", 0, -1.5), Term("types", 0, -2), Term("trends", 0, -2), Term("choices", 0, -2.5),
+    Term("choices", 1, -1.5), Term("stages", 1, -2), Term("prior", 0, -1),
 )  # fmt: skip
-WIDTH = 1.5  # prior standard deviation of every log variance
-NOISE = -4.0  # prior mean of the noise's log variance
+WIDTH = 1.0  # prior standard deviation of every term's log variance
+NOISE, NOISE_WIDTH = -4.0, 1.5  # prior of the noise's log variance
+# The scale's prior guess, as a share of the mean error, and the standard deviation of its
+# logarithm: the first networks are alike by design, and would have it far too small.
+SPREAD, SPREAD_WIDTH = 0.08, 0.4
 CONSTANT = 4.0  # variance of the constant
-SPREAD = 0.08  # prior guess of the scale, as a share of the mean error
 
 
 class Data(NamedTuple):
@@ -111,7 +111,7 @@ class Model:
         eye = np.eye(len(centred))
         scale = np.log(SPREAD * min(max(1 - self._centre, 1e-4), 1.0))
         mu = np.array([term.log_variance for term in self._terms] + [NOISE, scale])
-        sd = np.array([WIDTH] * (len(self._terms) + 1) + [1.0])
+        sd = np.array([WIDTH] * len(self._terms) + [NOISE_WIDTH, SPREAD_WIDTH])
 
         def negative_log_posterior(p: Floats) -> tuple[float, Floats]:
             variances = np.exp(p[:-1])
