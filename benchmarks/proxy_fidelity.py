@@ -17,10 +17,11 @@ import argparse
 import csv
 import gzip
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from models.cost import cost
@@ -63,22 +64,30 @@ def in_band(spec: ArchSpec) -> bool:
     return BAND[0] <= cost(spec).macs <= BAND[1]
 
 
+def interval(statistic: Callable[[NDArray[np.int64]], float], count: int) -> str:
+    """``statistic`` of the rows 0 … count - 1, and its 90 % bootstrap interval over rows."""
+    rng = np.random.default_rng(0)
+    drawn = [statistic(rng.integers(0, count, count)) for _ in range(500)]
+    low, high = np.nanquantile(drawn, (0.05, 0.95))
+    return f"{statistic(np.arange(count)):.2f} ({low:.2f} to {high:.2f})"
+
+
 def agreement(values: Sequence[float], truth: Sequence[float]) -> str:
     """τ and its 90 % bootstrap interval."""
     one, two = np.array(values), np.array(truth)
-    rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(500):
-        rows = rng.integers(0, len(one), len(one))
-        drawn.append(kendalltau(one[rows], two[rows]).statistic)
-    low, high = np.nanquantile(drawn, (0.05, 0.95))
-    return f"{kendalltau(one, two).statistic:.2f} ({low:.2f} to {high:.2f})"
+    return interval(lambda some: float(kendalltau(one[some], two[some]).statistic), len(one))
 
 
 def line(name: str, data: Data, seed: int, chosen: Trained) -> str:
     """The table's row for one proxy."""
     scores = [proxy(name, "cpu")(spec, data, seed) for spec, _ in chosen]
-    values, truth = [score.value for score in scores], [top1 for _, top1 in chosen]
+    seconds = statistics.median(score.seconds for score in scores)
+    return row(name, chosen, [score.value for score in scores], seconds)
+
+
+def row(name: str, chosen: Trained, values: Sequence[float], *seconds: float) -> str:
+    """The table's row for a score of these values, and these seconds a network."""
+    truth = [top1 for _, top1 in chosen]
     every = list(range(len(chosen)))
     cells = []
     for some in (every, [i for i in every if in_band(chosen[i][0])]):
@@ -86,8 +95,8 @@ def line(name: str, data: Data, seed: int, chosen: Trained) -> str:
         regret = max(truth[i] for i in some) - truth[pick]
         tau = agreement([values[i] for i in some], [truth[i] for i in some])
         cells.append(f"{tau} | {regret:.2f}")
-    seconds = statistics.median(score.seconds for score in scores)
-    return f"| {name} | {len(chosen)} | {' | '.join(cells)} | {seconds:.3g} |"
+    cells += [f"{each:.3g}" for each in seconds]
+    return f"| {name} | {len(chosen)} | {' | '.join(cells)} |"
 
 
 def main() -> None:
