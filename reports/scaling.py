@@ -20,7 +20,7 @@ from scaling_search.grid import Grid
 from scaling_search.result import Result
 from scaling_search.scalable import SpecBaseline
 from scaling_search.search import conclusion
-from scaling_search.summary import product
+from scaling_search.summary import UNSURE, product
 from scaling_search.target import points_of
 from trials.study import read_run
 from trials.view import RunView
@@ -72,11 +72,7 @@ def _answer(page: Page, found: Result) -> None:
         f"{_verdict(found)} The 90 % region covers {_part(found.region.size)} of all ways to scale."
     )
     if found.repeats < ENOUGH_REPEATS:
-        page.text(
-            f"{found.repeats or 'No'} trainings repeat a network with another seed. How noisy "
-            "trainings are is then guessed from the surface's misfit, and all intervals may be too "
-            "narrow: go on with --resume and more --trials."
-        )
+        page.text(UNSURE.format(found.repeats or "No") + ".")
     page.table(
         ["coefficient", "value", "90 % interval", "nominal, of the network that stands for it",
          "realised by it"],

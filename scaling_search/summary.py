@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.sizes import format_duration, format_size
+from scaling_search.allocation import ENOUGH_REPEATS
 from scaling_search.coefficients import Multipliers
 from scaling_search.grid import Grid
 from scaling_search.result import Comparison, Result
 from trials.readings import Reading
+
+# Of a search with too few trainings to know their noise.
+UNSURE = (
+    "{} trainings repeat a network with another seed: how noisy trainings are is guessed from the "
+    "surface's misfit, and all intervals may be far too narrow; go on with --resume and more "
+    "--trials"
+)
 
 
 def summary(found: Result, run_dir: Path) -> str:
@@ -22,6 +30,8 @@ def summary(found: Result, run_dir: Path) -> str:
         low, high = found.confidence[name]
         value = getattr(found.coefficients, name)
         lines.append(f"  {symbol} = {value:.3f}   90 % interval {low:.3f} to {high:.3f}")
+    if found.repeats < ENOUGH_REPEATS:
+        lines.append(f"  {UNSURE.format(found.repeats or 'no')}")
     lines.append(f"  trained for it: nominal d × w × r {product(found.point.nominal)}, "
                  f"realised {product(found.point.realised)}")  # fmt: skip
     lines += [f"  against {item.against}: {_compared(item)}" for item in found.comparisons]

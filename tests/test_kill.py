@@ -151,8 +151,10 @@ def test_a_journal_cut_anywhere_is_taken_up(seed: int, tmp_path: Path) -> None:
 def start(run_dir: Path, *more: str, trials: int = 24) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.trials_helpers", str(run_dir), str(trials), "2", *more]
     return subprocess.Popen(
-        command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True
-    )
+        command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True,
+        # A shell starts background jobs with SIGINT ignored, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
 
 
 def wait_for_bytes(journal: Path, size: int, process: subprocess.Popen[str]) -> None:
@@ -248,7 +250,10 @@ def test_ctrl_c_in_a_terminal(tmp_path: Path) -> None:
     process = start(run_dir, trials=100_000)  # not done before the signal comes
     wait_for_bytes(run_dir / "journal.log", 3_000, process)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()  # a search that does not end must not trouble the tests after this one
     assert process.returncode in (130, -signal.SIGINT, 1)
     assert said.count("Traceback") == 1, said
     assert "KeyboardInterrupt" in said
