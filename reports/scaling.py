@@ -14,13 +14,12 @@ from reports.nas import about_pictures
 from reports.page import Page
 from reports.scaling_points import add_left_out, add_points, add_rounding, points_table
 from reports.tables import trials_table
-from scaling_search.allocation import ENOUGH_REPEATS
 from scaling_search.coefficients import Multipliers
 from scaling_search.grid import Grid
 from scaling_search.result import Result
 from scaling_search.scalable import SpecBaseline
 from scaling_search.search import conclusion
-from scaling_search.summary import UNSURE, product
+from scaling_search.summary import doubt, product
 from scaling_search.target import points_of
 from trials.study import read_run
 from trials.view import RunView
@@ -71,8 +70,8 @@ def _answer(page: Page, found: Result) -> None:
         f"At {found.grid.ratio:.2f} times the baseline's {found.grid.cost.name}: {values}. "
         f"{_verdict(found)} The 90 % region covers {_part(found.region.size)} of all ways to scale."
     )
-    if found.repeats < ENOUGH_REPEATS:
-        page.text(UNSURE.format(found.repeats or "No") + ".")
+    if said := doubt(found):
+        page.text(said)
     page.table(
         ["coefficient", "value", "90 % interval", "nominal, of the network that stands for it",
          "realised by it"],

@@ -11,13 +11,6 @@ from scaling_search.grid import Grid
 from scaling_search.result import Comparison, Result
 from trials.readings import Reading
 
-# Of a search with too few trainings to know their noise.
-UNSURE = (
-    "{} trainings repeat a network with another seed: how noisy trainings are is guessed from the "
-    "surface's misfit, and all intervals may be far too narrow; go on with --resume and more "
-    "--trials"
-)
-
 
 def summary(found: Result, run_dir: Path) -> str:
     """The answer, its intervals and comparisons, what the points cost, where the files are."""
@@ -30,14 +23,23 @@ def summary(found: Result, run_dir: Path) -> str:
         low, high = found.confidence[name]
         value = getattr(found.coefficients, name)
         lines.append(f"  {symbol} = {value:.3f}   90 % interval {low:.3f} to {high:.3f}")
-    if found.repeats < ENOUGH_REPEATS:
-        lines.append(f"  {UNSURE.format(found.repeats or 'no')}")
+    if said := doubt(found):
+        lines.append(f"  {said}")
     lines.append(f"  trained for it: nominal d × w × r {product(found.point.nominal)}, "
                  f"realised {product(found.point.realised)}")  # fmt: skip
     lines += [f"  against {item.against}: {_compared(item)}" for item in found.comparisons]
     lines += [f"coefficients: {run_dir / 'coefficients.json'}", f"family: {run_dir / 'family'}",
               f"report: {run_dir / 'report.html'}"]  # fmt: skip
     return "\n".join(lines)
+
+
+def doubt(found: Result) -> str:
+    """Why the intervals may be too narrow; empty where enough trainings were repeated."""
+    if found.repeats >= ENOUGH_REPEATS:
+        return ""
+    return (f"{found.repeats or 'No'} trainings repeat a network with another seed. How noisy "
+            "trainings are is then guessed from the surface's misfit, and all intervals may be too "
+            "narrow: go on with --resume and more --trials.")  # fmt: skip
 
 
 def product(multipliers: Multipliers) -> str:
