@@ -268,6 +268,39 @@ def test_two_drivers_divide_the_numbers(tmp_path: Path) -> None:
         assert states(one).count("RUNNING") == 0
 
 
+@pytest.mark.parametrize("moment", ["taken over", "proposed", "trained", "told"])
+def test_another_driver_may_finish_first(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both took over what a dead one left, and one's look at the trial comes before its write."""
+    url = f"sqlite:///{tmp_path}/study.db"
+    with (
+        toy_run(tmp_path / "s", storage=url, join=True) as one,
+        toy_run(tmp_path / "s", storage=url, join=True) as two,
+    ):
+        two.ask()
+        said: list[str] = []
+
+        def other_finishes(now: str, result: Any = None) -> Any:
+            if now == moment and not said:
+                trial = two.ask_again(0)
+                two.begin(trial, propose(trial, two))
+                two.note_outcome(0, GOOD)
+                two.tell(0, [0.25])
+                said.append(now)
+            return result
+
+        def propose_late(trial: optuna.Trial, run: Run) -> Proposal:
+            return propose(other_finishes("proposed", trial), run)
+
+        monkeypatch.setattr(one._driver, "is_gone", lambda *_: other_finishes("taken over", True))
+        monkeypatch.setattr(one.study.sampler, "after_trial", lambda *_: other_finishes("told"))
+        executor = Scripted(1, lambda n, a: other_finishes("trained", GOOD))
+        run_trials(one, propose_late, executor, objective, 3)
+        assert said == [moment]
+        assert [record.values for record in one.finished()] == [(0.25,), (0.5,), (0.5,)]
+
+
 @pytest.mark.parametrize("storage", [None, "journal", "sqlite"])
 def test_a_lone_driver_does_not_list_its_trials(
     storage: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -118,7 +118,8 @@ def test_three_drivers(killed: bool, url: str, tmp_path: Path) -> None:
             assert driver.returncode == 0, said
     finally:
         for driver in drivers:
-            driver.kill()
+            with driver:
+                driver.kill()
     check_whole(url, tmp_path / str(drivers[0].pid) / "s")
     again = evaluations(tmp_path)
     if killed:

@@ -125,7 +125,9 @@ class _Loop:
             trial = self.interrupted.popleft()
             if "spec" in trial.user_attrs:
                 return self._submit(self.run.record(trial))
-            return self._begin(self.run.ask_again(trial.number))
+            with self.run.unless_finished(trial.number):
+                return self._begin(self.run.ask_again(trial.number))
+            return True
         if not self._wants_more():
             return False
         asked = self.run.ask()

@@ -108,9 +108,7 @@ class Run(RunView):
         """
         state = TrialState.FAIL if values is None else TrialState.COMPLETE
         told = None if values is None else [float(value) for value in values]
-        # In a shared study another driver may have taken over and finished first: that one counts.
-        self.study.tell(number, told, state=state, skip_if_finished=self.shared)
-        return self._keep(self._stored(number))
+        return self._tell(number, state, told)
 
     def tell_stopped(self, number: int, share: float, values: Sequence[float]) -> Record:
         """Finish a trial whose training was stopped at that share: PRUNED, with the values then.
@@ -120,10 +118,9 @@ class Run(RunView):
         """
         if len(values) == 1:
             step, trial_id = round(100 * share), self._trial_id(number)
-            with self._unless_finished(number):
+            with self.unless_finished(number):
                 self._storage.set_trial_intermediate_value(trial_id, step, float(values[0]))
-        self.study.tell(number, state=TrialState.PRUNED, skip_if_finished=self.shared)
-        return self._keep(self._stored(number))
+        return self._tell(number, TrialState.PRUNED)
 
     def interrupted(self) -> list[FrozenTrial]:
         """Trials that were begun and not finished, by number, now this driver's to finish.
@@ -134,24 +131,37 @@ class Run(RunView):
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         if self._driver is None:
             return running
-        gone = [trial for trial in running if self._driver.is_gone(trial, self.study.user_attrs)]
-        for trial in gone:
-            self._storage.set_trial_user_attr(trial._trial_id, "driver", self._driver.name)
-        return gone
-
-    def _note(self, number: int, key: str, what: Outcome) -> Record:
-        with self._unless_finished(number):
-            self._storage.set_trial_user_attr(self._trial_id(number), key, what.to_dict())
-        return self.record(self._stored(number))
+        taken = []
+        for trial in running:
+            if not self._driver.is_gone(trial, self.study.user_attrs):
+                continue
+            with self.unless_finished(trial.number):
+                self._storage.set_trial_user_attr(trial._trial_id, "driver", self._driver.name)
+                taken.append(trial)
+        return taken
 
     @contextmanager
-    def _unless_finished(self, number: int) -> Iterator[None]:
-        """Another driver of a shared study may have finished the trial: then nothing is stored."""
+    def unless_finished(self, number: int) -> Iterator[None]:
+        """Ends the block where it meets a trial that another driver finished: that one counts.
+
+        Two drivers of a shared study may take over the same trial; Optuna tells the later one by
+        an error at any write, because a look at the trial before the write may come too early.
+        """
         try:
             yield
         except RuntimeError:  # Optuna's word for a trial that is finished already
             if not self.shared or not self._stored(number).state.is_finished():
                 raise
+
+    def _note(self, number: int, key: str, what: Outcome) -> Record:
+        with self.unless_finished(number):
+            self._storage.set_trial_user_attr(self._trial_id(number), key, what.to_dict())
+        return self.record(self._stored(number))
+
+    def _tell(self, number: int, state: TrialState, told: list[float] | None = None) -> Record:
+        with self.unless_finished(number):
+            self.study.tell(number, told, state=state, skip_if_finished=self.shared)
+        return self._keep(self._stored(number))
 
     def _stored(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._trial_id(number))
