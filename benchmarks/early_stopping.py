@@ -195,9 +195,9 @@ def chosen(
         return left[0]
     history = History(candidates, study)
     model, done = auto.fit(history), history.finished
-    believed = model.mean(auto.see(history.rows[done]))
+    believed = model.mean(history.rows[done])
     best = float(AIM.reward(believed, history.cost[done]).max())
-    mean, sd = model.predict(auto.see(np.stack([table[i].row for i in left])))
+    mean, sd = model.predict(np.stack([table[i].row for i in left]))
     factor = AIM.factor(np.array([table[i].cost for i in left]))
     return left[int(np.argmax(expected_improvement(mean * factor, sd * factor, best)))]
 

@@ -6,8 +6,9 @@ A surrogate (``benchmarks.surrogate``), fitted to three quarters of the rows, st
 training; its R² and Kendall's τ on the last quarter, which also serves as prior, are printed
 first. Tasks: reward; noisy (reward, 0.4 points of noise on each training); hard; front; table
 (reward; only measured rows can be trained: a proposal is moved to the nearest that was not).
-Samplers are those of ``nas.samplers``, and three variants of auto: auto-8 (eight trainings in
-flight), auto-prior, auto-shuffled (the prior's accuracies shuffled). Finished runs are kept under
+Samplers are those of ``nas.samplers``, and four variants of auto: auto-8 (eight trainings in
+flight), auto-prior, auto-shuffled (the prior's accuracies shuffled), auto-misled (the prior ranks
+its networks by how few parameters they have). Finished runs are kept under
 --out, by task, sampler and seed: an interrupted benchmark goes on where it was. After a change to a
 sampler, choose another --out.
 
@@ -46,7 +47,7 @@ from nas.space import Batch, space
 SHARED = Path(os.environ.get("EVENSCALE_SHARED", Path(__file__).parents[2] / "shared"))
 DATA = SHARED / "data" / "accel_nasbench_dev.csv.gz"
 TASKS = ("reward", "noisy", "hard", "front", "table")
-VARIANTS = ("auto-8", "auto-prior", "auto-shuffled")
+VARIANTS = ("auto-8", "auto-prior", "auto-shuffled", "auto-misled")
 REFERENCES = {"front": "nsga2"}  # the sampler whose last value is to be reached; else tpe
 QUICK = ("auto", "tpe", "nsga2", "random", "evolution", "controller")
 BUDGET = 400e6
@@ -224,6 +225,8 @@ def prior_for(world: World, name: str, rng: np.random.Generator) -> Prior | None
         return Prior(world.prior.rows, world.prior.accuracy)
     if name == "auto-shuffled":
         return Prior(world.prior.rows, rng.permutation(world.prior.accuracy))
+    if name == "auto-misled":
+        return Prior(world.prior.rows, -np.log(SPACE.costs(world.prior.rows).params))
     return None
 
 

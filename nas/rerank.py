@@ -70,7 +70,7 @@ def expected(run: RunView, prior: Prior | None = None) -> dict[int, float]:
     history = History(candidates, run.study)
     auto = Auto(candidates, prior, settings.get("trust", 1.0))
     done = history.finished
-    means = auto.fit(history).mean(auto.see(history.rows[done]))
+    means = auto.fit(history).mean(history.rows[done])
     return dict(zip(history.numbers[done].tolist(), means.tolist(), strict=True))
 
 

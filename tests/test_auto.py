@@ -73,15 +73,25 @@ def test_the_model_learns_and_knows_its_noise() -> None:
     assert model.noise**0.5 * model.scale == pytest.approx(0.01, rel=0.5)
 
 
+def test_ever_more_capacity_is_seen_to_gain_ever_less() -> None:
+    see, rows, _ = trained(200)
+    guess = see(rows).guess
+    gain = 0.6 + 0.02 * (1 - np.exp(-guess))
+    mean = Model(see(rows[:40]), gain[:40]).mean(see(rows))[40:]
+    starved, full = (np.polyfit(guess[40:][part], mean[part], 1)[0]
+                     for part in (guess[40:] < -0.5, guess[40:] > 1))  # fmt: skip
+    assert full < 0.1 * starved
+
+
 def test_what_is_believed_lies_between_the_trainings_and_the_guess() -> None:
     see, rows, truth = trained(60)
-    known, new = see(rows[:40]), see(rows[40:])
+    known, new = rows[:40], rows[40:]
     told = 0.9 - truth[:40]  # trainings that contradict what parameters say
-    model = Model(known, told)
-    full, half, least = (Belief(known, told, trust) for trust in (1.0, 0.5, 1e-9))
-    assert full.mean(new) == pytest.approx(model.mean(new))
-    assert full.predict(new)[1] == pytest.approx(model.predict(new)[1])
-    assert (np.argsort(least.mean(new)) == np.argsort(new.guess)).all()
+    model = Model(see(known), told)
+    full, half, least = (Belief(see, known, told, trust) for trust in (1.0, 0.5, 1e-9))
+    assert full.mean(new) == pytest.approx(model.mean(see(new)))
+    assert full.predict(new)[1] == pytest.approx(model.predict(see(new))[1])
+    assert (np.argsort(least.mean(new)) == np.argsort(see(new).guess)).all()
     assert half.mean(new) == pytest.approx((full.mean(new) + least.mean(new)) / 2, abs=1e-6)
     assert half.predict(new)[1] == pytest.approx(full.predict(new)[1] / 2)
 

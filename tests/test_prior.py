@@ -15,6 +15,8 @@ from nas.objective import Objective
 from nas.prior import Prior, load_prior, prior_of, read_prior
 from nas.result import Result
 from nas.samplers import sampler
+from nas.samplers.auto import OPENING
+from nas.samplers.belief import Belief
 from nas.samplers.candidates import Candidates
 from nas.samplers.knowledge import Knowledge
 from nas.search import search
@@ -117,6 +119,30 @@ def test_a_good_prior_starts_near_the_best() -> None:
         study.sampler = sampler("auto", MBCONV, objective, seed=0, prior=prior)
         first[name] = -accuracy(step(study, MBCONV, objective), MBCONV)
     assert first["with"] > first["without"]  # where smaller networks are better, a guess is not
+
+
+def test_every_second_network_of_the_opening_disregards_the_prior() -> None:
+    objective, found = Objective(400e6), []
+    for prior in (None, Prior(ROWS, -TRUTH)):
+        study = optuna.create_study(direction="maximize")
+        study.sampler = sampler("auto", MBCONV, objective, seed=0, prior=prior)
+        found.append([step(study, MBCONV, objective) for _ in range(OPENING)])
+    assert [one == other for one, other in zip(*found, strict=True)] == [False, True] * 2
+
+
+def test_a_prior_is_heeded_while_it_explains_the_trainings() -> None:
+    candidates = Candidates(MBCONV, Objective(400e6))
+    rows = candidates.draw(60, np.random.default_rng(1))
+    truth = np.array([accuracy(MBCONV.values(row), MBCONV) for row in rows])
+    few = -np.log(MBCONV.costs(ROWS).params.astype(float))
+    expected = {}
+    for name, table in {"none": None, "good": TRUTH, "misleading": few}.items():
+        prior = None if table is None else Prior(ROWS, table)
+        belief = Belief(Knowledge(candidates, prior), rows[:10], truth[:10])
+        expected[name] = belief.mean(rows[10:])
+    assert (expected["misleading"] == expected["none"]).all()
+    agreement = {name: np.corrcoef(mean, truth[10:])[0, 1] for name, mean in expected.items()}
+    assert agreement["good"] > max(0.9, agreement["none"])
 
 
 def test_only_auto_takes_a_prior() -> None:

@@ -7,8 +7,9 @@ and ``hard``) or expected hypervolume improvement (``front``), both in closed fo
 model believes of the trained networks (their posterior means: noise does not set the bar). The
 first trainings have no model to go by: they maximise functions drawn from its prior (Thompson
 sampling), the first one the prior's mean; for ``front`` under cost limits that spread over the
-window. Running trials are believed to come out as predicted (kriging believer, Ginsbourger et al.
-2010), so that workers spread.
+window. Every second of them disregards an earlier run's table: where that misleads, the two kinds
+differ, and the model sees it. Running trials are believed to come out as predicted (kriging
+believer, Ginsbourger et al. 2010), so that workers spread.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Auto:
         self, candidates: Candidates, prior: Prior | None = None, trust: float = 1.0
     ) -> None:
         self._candidates, self._trust = candidates, trust
-        self.see = Knowledge(candidates, prior)
+        self._see = Knowledge(candidates, prior)
 
     def propose(
         self, study: optuna.Study, trial: FrozenTrial, history: History, rng: np.random.Generator
@@ -67,12 +68,13 @@ class Auto:
     def fit(self, history: History) -> Belief:
         """What is believed of a study with at least one finished trial."""
         known = history.known
-        data = self.see(history.rows[known])
-        return Belief(data, history.estimate[known], self._trust, history.error[known])
+        rows, accuracy = history.rows[known], history.estimate[known]
+        return Belief(self._see, rows, accuracy, self._trust, history.error[known])
 
     def _opening(self, number: int, rng: np.random.Generator) -> Score:
         """A function drawn from the prior; its mean for trial 0."""
-        drawn = _linear_draw(self.see(self._candidates.space.random(1, rng)).groups, rng)
+        see = self._see.without_prior if number % 2 else self._see
+        drawn = _linear_draw(see(self._candidates.space.random(1, rng)).groups, rng)
         boldness = BOLDNESS if number < OPENING else SPREAD
         aim, limit = self._candidates.objective, np.inf
         if aim.aim == "front":
@@ -80,7 +82,7 @@ class Auto:
             limit = aim.budget * (aim.low + (aim.high - aim.low) * max(share, 0.1))
 
         def score(rows: Batch, costs: Floats) -> Floats:
-            data = self.see(rows)
+            data = see(rows)
             guess = data.guess
             if number and aim.aim != "front":
                 for name, weights in drawn.items():
@@ -97,17 +99,17 @@ class Auto:
         model, aim = self.fit(history), self._candidates.objective
         known = np.flatnonzero(np.isfinite(history.accuracy) | history.running)
         costs = history.cost[known]
-        believed = model.mean(self.see(history.rows[known]))
+        believed = model.mean(history.rows[known])
         rewards = aim.reward(believed, costs)
         if history.running.any():
-            model.believe(self.see(history.rows[history.running]))
+            model.believe(history.rows[history.running])
         starts = history.rows[known[np.argsort(-rewards)[:CLIMBERS]]]
         worst = float(believed.min()), self._dearest(costs)
         if aim.aim == "front":
             starts = history.rows[known[_spaced(believed, costs, CLIMBERS)]]
 
         def score(rows: Batch, costs_: Floats) -> Floats:
-            mean, sd = model.predict(self.see(rows))
+            mean, sd = model.predict(rows)
             if aim.aim == "front":
                 return expected_hypervolume_improvement(mean, sd, costs_, (believed, costs), worst)
             factor = aim.factor(costs_)
@@ -183,7 +185,6 @@ def recommend(
         raise ValueError("no trial of the study has finished: train some networks first")
     reward = history.reward[done]
     if len(done) >= OPENING:
-        auto = Auto(candidates, prior, trust)
-        believed = auto.fit(history).mean(auto.see(history.rows[done]))
+        believed = Auto(candidates, prior, trust).fit(history).mean(history.rows[done])
         reward = objective.reward(believed, history.cost[done])
     return int(history.numbers[done[np.argmax(reward)]])

@@ -19,8 +19,9 @@ class Knowledge:
 
     The guess is ``capacity``'s. A prior's model makes it instead as far as it can be trusted:
     ``trust`` is its leave-one-out R² on its own table, so that a table whose accuracies have
-    nothing to do with its architectures says so before it has cost a training. What the prior
-    predicts is also a feature, whose weight the search's own results decide.
+    nothing to do with its architectures says so before it has cost a training. What the prior says
+    otherwise than capacity is also a feature, whose weight the search's own results decide: at -1
+    they return to capacity, beyond it they turn round a table that says the opposite.
     """
 
     def __init__(self, candidates: Candidates, prior: Prior | None = None) -> None:
@@ -30,16 +31,18 @@ class Knowledge:
             self._learn(prior, candidates)
 
     def __call__(self, rows: Batch) -> Data:
-        data = self._without_prior(rows)
+        data = self.without_prior(rows)
         if not self.trust:
             return data
-        expected = self.trust * (self._model.mean(data) - self._mean) / self._sd
-        groups = data.groups | {"prior": expected[:, None]}
-        return Data(groups, (1 - self.trust) * data.guess + expected)
+        expected = (self._model.mean(data) - self._mean) / self._sd
+        otherwise = self.trust * (expected - data.guess)
+        return Data(data.groups | {"prior": otherwise[:, None]}, data.guess + otherwise)
 
-    def _without_prior(self, rows: Batch) -> Data:
+    def without_prior(self, rows: Batch) -> Data:
+        """The same, as if there were no prior."""
         groups = self._features(rows)
-        return Data(groups, BELIEF * self._features.capacity(groups))
+        capacity = self._features.capacity(groups)
+        return Data(groups | {"capacity": capacity[:, None]}, BELIEF * capacity)
 
     def _learn(self, prior: Prior, candidates: Candidates) -> None:
         rng = np.random.default_rng(0)
@@ -47,7 +50,7 @@ class Knowledge:
         # In any unit: brought to where the model expects accuracies to lie.
         accuracy: Floats = prior.accuracy[chosen] - prior.accuracy[chosen].mean()
         scaled = 0.6 + 0.03 * accuracy / accuracy.std()
-        self._model = Model(self._without_prior(prior.rows[chosen]), scaled)
+        self._model = Model(self.without_prior(prior.rows[chosen]), scaled)
         self.trust = max(0.0, self._model.leave_one_out())
-        seen = self._model.mean(self._without_prior(self._features.reference(candidates)))
+        seen = self._model.mean(self.without_prior(self._features.reference(candidates)))
         self._mean, self._sd = float(seen.mean()), float(seen.std()) + 1e-12

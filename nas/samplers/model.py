@@ -6,6 +6,10 @@ A sum of linear and squared-exponential kernels, one for each group of features 
 
     y/s = guess(x) + constant + Σ variance·kernel(x, x') + noise
 
+The guess is a straight line of capacity, of which ever more gains ever less: the term "capacity"
+bends it where trainings say so. Without it, one that shows how bad a starved network is would make
+the model overrate the fullest ones.
+
 An accuracy that was foretold and not measured has, beyond that noise, an error of known size.
 """
 
@@ -35,7 +39,7 @@ class Term(NamedTuple):
 
 TERMS = (
     Term("totals", 0, -1.5), Term("types", 0, -2), Term("trends", 0, -2), Term("choices", 0, -2.5),
-    Term("choices", 1, -1.5), Term("stages", 1, -2), Term("prior", 0, -1),
+    Term("choices", 1, -1.5), Term("stages", 1, -2), Term("capacity", 3, 0), Term("prior", 0, 0.5),
 )  # fmt: skip
 WIDTH = 1.0  # prior standard deviation of every term's log variance
 NOISE, NOISE_WIDTH = -4.0, 1.5  # prior of the noise's log variance
@@ -63,7 +67,11 @@ class Data(NamedTuple):
 
 
 class Model:
-    """Fitted to ``data`` and its accuracies (N,), N ≥ 1, with their standard errors, at birth."""
+    """Fitted to ``data`` and its accuracies (N,), N ≥ 1, with their standard errors, at birth.
+
+    ``evidence`` is the logarithm of the greatest posterior density, to compare views of the same
+    networks by; ``noise`` is in units of ``scale``².
+    """
 
     def __init__(self, data: Data, accuracy: Floats, error: Floats | float = 0.0) -> None:
         kept = _thin(accuracy, USED)
@@ -134,7 +142,7 @@ class Model:
             options={"maxiter": 40},
         )  # fmt: skip
         self._variances, self.noise = np.exp(found.x[:-2]), float(np.exp(found.x[-2]))
-        self.scale = float(np.exp(found.x[-1]))
+        self.scale, self.evidence = float(np.exp(found.x[-1])), -float(found.fun)
 
     def _factor(self, data: Data) -> Floats:
         gram = self._kernel(data, data)
