@@ -6,6 +6,9 @@ allocation and surface (``scaling_search.allocation``, ``.surface``, ``.result``
 trainings and answer; beside them the plain way, every grid point three times, the best mean wins.
 
     python -m benchmarks.scaling_truth --out results/scaling-truth
+
+``--pictures`` lets the trainings say how many pictures their accuracies were measured on, from
+which the search takes a first idea of their noise; by default it has none.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import numpy as np
 from models.families import family
 from scaling_search.allocation import History, Training, choose
 from scaling_search.grid import Grid, grid
-from scaling_search.result import conclude
+from scaling_search.result import Result, conclude
 from scaling_search.scalable import SpecBaseline
 from scaling_search.simplex import MESH, Array, coefficients, mesh
 from scaling_search.surface import LEVEL
@@ -80,7 +83,8 @@ SHAPES: dict[str, Shape] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """One answer: ``regret`` in points against the best grid point, errors of log α, β, γ in %."""
+    """One answer: ``regret`` in points against the best grid point, errors of log α, β, γ in %;
+    ``compared``: the part of its comparisons whose intervals hold the true difference."""
 
     shape: str
     noise: float
@@ -95,6 +99,7 @@ class Outcome:
     alpha_covered: bool
     beta_covered: bool
     gamma_covered: bool
+    compared: float
     region: float
 
 
@@ -145,11 +150,26 @@ def outcome(
         inside["alpha"],
         inside["beta"],
         inside["gamma"],
+        _compared(truth, result),
         result.region.size,
     )
 
 
-def adaptive(truth: Truth, noise: float, seed: int, budgets: tuple[int, ...]) -> Iterator[Outcome]:
+def _compared(truth: Truth, result: Result) -> float:
+    """Which part of the comparisons holds the difference of the true surface, rounding included."""
+    roles = truth.points.roles
+    mine = truth.values[truth.points.points.index(result.point)]
+    held = []
+    for item in result.comparisons:
+        if item.verdict != "same":
+            true = (mine - truth.values[roles[item.against]]) / 100
+            held.append(item.low <= true <= item.high)
+    return float(np.mean(held)) if held else 1.0
+
+
+def adaptive(
+    truth: Truth, noise: float, seed: int, budgets: tuple[int, ...], pictures: int | None = None
+) -> Iterator[Outcome]:
     """The adaptive search, asked for its answer at each budget."""
     train = truth.trainer(noise, seed)
     trainings: list[Training] = []
@@ -157,7 +177,7 @@ def adaptive(truth: Truth, noise: float, seed: int, budgets: tuple[int, ...]) ->
         chosen = choose(History(truth.points, trainings), seed, len(trainings))
         if chosen is None:
             return
-        trainings.append(Training(*chosen, train(*chosen)))
+        trainings.append(Training(*chosen, train(*chosen), pictures=pictures))
         if len(trainings) in budgets:
             yield outcome(truth, noise, seed, "adaptive", trainings)
 
@@ -214,7 +234,8 @@ def _goals(
                 wins += _median(rival) <= _median(group) + 1e-12
         lines.append(
             f"- adaptive, {budget} trainings: coverage of the {LEVEL:.0%} region and of α, β, γ: "
-            f"{rates} (n = {len(mine)}); median regret at most the plain way's in {wins} of {cells}"
+            f"{rates}, of comparisons {np.mean([x.compared for x in mine]):.1%} (n = {len(mine)}); "
+            f"median regret at most the plain way's in {wins} of {cells}"
         )
     return lines
 
@@ -241,20 +262,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="8 seeds: under five minutes")
     parser.add_argument("--shapes", default=",".join(SHAPES), help="surfaces (%(default)s)")
+    parser.add_argument(
+        "--budgets",
+        type=lambda text: tuple(map(int, text.split(","))),
+        help="when to ask (default: a ninth, two ninths, a third of the plain way's trainings)",
+    )
+    parser.add_argument("--pictures", type=int, help="what accuracies are measured on, if said")
     parser.add_argument("--out", type=Path, help="writes OUT.md and OUT.csv")
     options = parser.parse_args(arguments)
     seeds = range(options.first, options.first + (8 if options.quick else options.seeds))
     baseline = SpecBaseline(family("efficientnet-b0"))
     points = grid(baseline, RATIO * baseline.macs(baseline.spec))
     third = REPEATS * (len(points.points) - 1) // 3
-    budgets = (third // 3, 2 * third // 3, third)
+    budgets = options.budgets or (third // 3, 2 * third // 3, third)
     outcomes: list[Outcome] = []
     begun = time.monotonic()
     for name in options.shapes.split(","):
         truth = Truth(name, points)
         for noise in NOISES:
             for seed in seeds:
-                outcomes += [plain(truth, noise, seed), *adaptive(truth, noise, seed, budgets)]
+                outcomes += [
+                    plain(truth, noise, seed),
+                    *adaptive(truth, noise, seed, budgets, options.pictures),
+                ]
             print(f"{name} {noise}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     text = "\n".join(summary(outcomes))
     print(text)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_search.grid import Grid
-from scaling_search.regression import Posterior, Trainings, fit, slope_to
+from scaling_search.regression import VAGUE, NoisePrior, Posterior, Trainings, fit, slope_to
 from scaling_search.simplex import Array, basis, degrees, mesh
 from scaling_search.surface import Surface
 
@@ -33,12 +33,14 @@ _GIVEN_UP = 2  # failures without a success after which a point is left alone
 @dataclass(frozen=True)
 class Training:
     """One training of a search: the point's place in the grid, its repeat (which stands for the
-    seed), and its accuracy, None where it failed or still runs (``running``)."""
+    seed), its accuracy, None where it failed or still runs (``running``), and how many pictures
+    that was measured on, where it is known."""
 
     place: int
     repeat: int
     accuracy: float | None
     running: bool = False
+    pictures: int | None = None
 
 
 class History:
@@ -73,7 +75,9 @@ class History:
         baseline = float(np.mean(base)) if base else None
         level = float(data.accuracy.mean()) if len(data.accuracy) else 0.0
         slope = slope_to(level, baseline, self.grid.ratio)
-        return fit(data, slope=slope, spare_seeds=spare_seeds)
+        pictures = [item.pictures for item in self.at_target if item.pictures]
+        noise = NoisePrior.of_pictures(level, float(np.mean(pictures))) if pictures else VAGUE
+        return fit(data, slope=slope, spare_seeds=spare_seeds, noise=noise)
 
     def next_repeats(self) -> dict[int, int]:
         """The next repeat of every point that may still be trained; a failed one is used up."""

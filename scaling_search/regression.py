@@ -9,10 +9,11 @@ have normal priors of mean 0: standard deviation a·σ for degrees 1 and 2, ρ·
 for quartic terms, so that a surface is quadratic unless the data say otherwise. Points trained with
 the same seed index share data order and initial noise: the block effect b_s ~ N(0, (κσ)²) is what
 pairs them. The slope, which matters for the last percent of cost only, is half of the mean one from
-the baseline to the target (accuracy gains diminish). σ² has a weak inverse-gamma prior and is
-integrated out; a, ρ and κ are averaged over a grid, weighted by their evidence. So the posterior is
-a mixture of multivariate t distributions in closed form (Bayesian conjugate regression, e.g. Gelman
-et al., "Bayesian Data Analysis", chapter 14). It does not depend on which rule chose the points.
+the baseline to the target (accuracy gains diminish). σ² has an inverse-gamma prior (``NoisePrior``)
+and is integrated out; a, ρ and κ are averaged over a grid, weighted by their evidence. So the
+posterior is a mixture of multivariate t distributions in closed form (Bayesian conjugate
+regression, e.g. Gelman et al., "Bayesian Data Analysis", chapter 14). It does not depend on which
+rule chose the points.
 """
 
 from __future__ import annotations
@@ -30,9 +31,30 @@ _SURFACE_TO_NOISE = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # a
 _ROUGHNESS = (0.05, 0.25, 0.6)  # ρ
 _BLOCK_TO_NOISE = (0.05, 0.7, 2.0)  # κ
 _CONSTANT_TO_NOISE = 1e4
-# The prior of σ²: as if half a training had shown a deviation of 0.01 points.
-_PRIOR_COUNT, _PRIOR_DEVIATION = 0.5, 1e-4
 _SLOPE_SHRINKAGE = 0.5
+
+
+@dataclass(frozen=True)
+class NoisePrior:
+    """What is held of σ beforehand: as if ``count`` trainings had shown this deviation."""
+
+    count: float
+    deviation: float
+
+    @classmethod
+    def of_pictures(cls, accuracy: float, pictures: float) -> NoisePrior:
+        """The error that the choice of so many validation pictures leaves, √(p(1 - p)/n).
+
+        Networks judged by the same pictures share a part of it, and chance in training comes on
+        top; as one training's word it is overruled where networks are trained again.
+        """
+        smoothed = (accuracy * pictures + 1) / (pictures + 2)
+        return cls(1.0, math.sqrt(smoothed * (1 - smoothed) / pictures))
+
+
+# Where nothing is known of the pictures. Without any idea of the noise a surface that passes
+# through a handful of trainings seems certain: of the comparisons after 7, 5 in 100 held the truth.
+VAGUE = NoisePrior(1.0, 0.005)
 
 
 @dataclass(frozen=True)
@@ -98,7 +120,9 @@ class Posterior:
         return drawn
 
 
-def fit(data: Trainings, *, slope: float = 0.0, spare_seeds: int = 0) -> Posterior:
+def fit(
+    data: Trainings, *, slope: float = 0.0, spare_seeds: int = 0, noise: NoisePrior = VAGUE
+) -> Posterior:
     """The posterior of the polynomials' coefficients and of the seeds' effects.
 
     ``slope`` is the accuracy gained per unit of log cost, taken out beforehand; ``spare_seeds``
@@ -111,7 +135,7 @@ def fit(data: Trainings, *, slope: float = 0.0, spare_seeds: int = 0) -> Posteri
     design = np.concatenate([basis(data.at), blocks.astype(float)], axis=1)
     level = float(data.accuracy.mean())
     values = data.accuracy - slope * data.excess - level
-    posterior = _conjugate(design, values, _prior_precisions(seeds))
+    posterior = _conjugate(design, values, _prior_precisions(seeds), noise)
     posterior.means[:, 0] += level  # the constant polynomial is 1
     return posterior
 
@@ -134,7 +158,9 @@ def _prior_precisions(seeds: int) -> Array:
     return np.array(rows)
 
 
-def _conjugate(design: Array, values: Array, precisions: Array) -> Posterior:
+def _conjugate(
+    design: Array, values: Array, precisions: Array, noise: NoisePrior = VAGUE
+) -> Posterior:
     """Normal–inverse-gamma regression under every prior, weighted by evidence."""
     size = precisions.shape[1]
     matrices = design.T @ design + precisions[:, :, None] * np.eye(size)
@@ -143,8 +169,8 @@ def _conjugate(design: Array, values: Array, precisions: Array) -> Posterior:
     half = inverse @ (design.T @ values)
     means = (inverse.transpose(0, 2, 1) @ half[:, :, None])[:, :, 0]
     unexplained = np.maximum(values @ values - (half**2).sum(axis=1), 0)
-    shape = (_PRIOR_COUNT + len(values)) / 2
-    scales = (_PRIOR_COUNT * _PRIOR_DEVIATION**2 + unexplained) / 2
+    shape = (noise.count + len(values)) / 2
+    scales = (noise.count * noise.deviation**2 + unexplained) / 2
     diagonals = np.diagonal(lower, axis1=1, axis2=2)
     evidence = np.log(precisions).sum(axis=1) / 2 - np.log(diagonals).sum(axis=1)
     evidence -= shape * np.log(scales)

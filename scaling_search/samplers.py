@@ -45,8 +45,15 @@ def history_of(study: Study, grid: Grid, before: int | None = None) -> History:
         accuracy = trial.values[0] if complete else None
         running = trial.state == TrialState.RUNNING
         place, repeat = trial.params["point"], trial.params["repeat"]
-        trainings.append(Training(place, repeat, accuracy, running))
+        pictures = _pictures(trial) if complete else None
+        trainings.append(Training(place, repeat, accuracy, running, pictures))
     return History(grid, trainings)
+
+
+def _pictures(trial: FrozenTrial) -> int | None:
+    """How many pictures its accuracy was measured on; a user's own evaluation may not say."""
+    told = trial.user_attrs.get("evaluation", {}).get("details", {}).get("held_out_images")
+    return told if isinstance(told, int) and told > 0 else None
 
 
 class PlainGrid(GridSampler):

@@ -180,6 +180,7 @@ def _attempt(
         "micro_batch": run.micro_batch,
         "side": run.side,
         "held_out": held_out,
+        "held_out_images": len(split),
         "data": data.digest,
     }
     facts = {"accuracy": accuracy, "loss": loss, "curve": ladder.curve, "details": details}
