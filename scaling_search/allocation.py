@@ -17,9 +17,8 @@ from scaling_search.simplex import Array, basis, degrees, mesh
 from scaling_search.surface import Surface
 
 MAX_REPEATS = 64
-# Of networks trained before, with other seeds. With fewer, the noise is guessed from how badly a
-# smooth surface fits, and networks alike that are trained with one seed err alike: a quarter-width
-# ResNet-18 after 13 trainings seemed to be sure of what 15 more took back.
+# Of networks trained before, with other seeds. With fewer, noise is a guess (``NoisePrior``) and
+# how badly a smooth surface fits, and networks alike that are trained with one seed err alike.
 ENOUGH_REPEATS = 5
 
 _SPREAD = 15  # points trained once, far from each other, before the surface decides

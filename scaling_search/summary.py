@@ -34,12 +34,13 @@ def summary(found: Result, run_dir: Path) -> str:
 
 
 def doubt(found: Result) -> str:
-    """Why the intervals may be too narrow; empty where enough trainings were repeated."""
+    """Why the intervals may be wrong; empty where enough trainings were repeated."""
     if found.repeats >= ENOUGH_REPEATS:
         return ""
     return (f"{found.repeats or 'No'} trainings repeat a network with another seed. How noisy "
-            "trainings are is then guessed from the surface's misfit, and all intervals may be too "
-            "narrow: go on with --resume and more --trials.")  # fmt: skip
+            "trainings are is then guessed, from the number of validation pictures where it is "
+            "known, and all intervals are as rough as that guess: go on with --resume and more "
+            "--trials.")  # fmt: skip
 
 
 def product(multipliers: Multipliers) -> str:

@@ -6,11 +6,19 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_t
 
-from scaling_search.regression import Posterior, Trainings, _conjugate, fit, slope_to
+from scaling_search.regression import (
+    NoisePrior,
+    Posterior,
+    Trainings,
+    _conjugate,
+    fit,
+    slope_to,
+)
 from scaling_search.simplex import Array, basis, coefficients, mesh
 from scaling_search.surface import Surface
 
 OPTIMUM = np.array([0.3, 0.4, 0.3])
+EXACT = NoisePrior(0.5, 1e-4)  # trainings that are known to have next to no noise
 
 
 def bowl(at: Array) -> Array:
@@ -29,7 +37,7 @@ def test_conjugate_regression_against_the_textbook() -> None:
     rng = np.random.default_rng(3)
     design, values = rng.normal(size=(12, 4)), rng.normal(size=12)
     precisions = np.array([[0.5, 1.0, 2.0, 4.0], [3.0, 0.2, 0.1, 1.0]])
-    found = _conjugate(design, values, precisions)
+    found = _conjugate(design, values, precisions, EXACT)
     for row, precision in enumerate(precisions):
         matrix = design.T @ design + np.diag(precision)
         np.testing.assert_allclose(found.means[row], np.linalg.solve(matrix, design.T @ values))
@@ -57,7 +65,7 @@ def test_draws_have_the_posteriors_moments() -> None:
 
 
 def test_a_quadratic_without_noise_is_recovered() -> None:
-    surface = Surface(fit(trainings(0.0)))
+    surface = Surface(fit(trainings(0.0), noise=EXACT))
     np.testing.assert_allclose(surface.mean(mesh()), bowl(mesh()), atol=1e-4)
     np.testing.assert_allclose(surface.optimum, OPTIMUM, atol=0.021)
     assert surface.region.size < 0.01
@@ -120,7 +128,7 @@ def test_cost_beyond_the_target_is_taken_out_by_the_slope() -> None:
     data = trainings(0.0)
     excess = np.random.default_rng(1).uniform(-0.03, 0.03, len(data.at))
     dearer = Trainings(data.at, excess, data.seeds, data.accuracy + 0.2 * excess)
-    surface = Surface(fit(dearer, slope=0.2))
+    surface = Surface(fit(dearer, slope=0.2, noise=EXACT))
     np.testing.assert_allclose(surface.mean(mesh()), bowl(mesh()), atol=1e-4)
     assert slope_to(0.8, 0.7, 2.0) == pytest.approx(0.05 / np.log(2))
     assert slope_to(0.7, 0.8, 2.0) == 0
@@ -151,6 +159,17 @@ def test_one_training_is_enough_to_say_nothing() -> None:
     assert Surface(posterior).region.size > 0.3
     with pytest.raises(ValueError, match="nothing to fit"):
         fit(Trainings(OPTIMUM[None][:0], np.zeros(0), np.zeros(0), np.zeros(0)))
+
+
+def test_few_pictures_leave_more_doubt() -> None:
+    assert NoisePrior.of_pictures(0.8, 1000).deviation == pytest.approx((0.16 / 1000) ** 0.5, 1e-2)
+    assert NoisePrior.of_pictures(1.0, 100).deviation > 0  # all right says little about the next
+    data = trainings(0.0, seeds=1, count=7)
+    doubts = [fit(data, noise=NoisePrior.of_pictures(0.8, n)).noise for n in (10**6, 1000, 100)]
+    assert doubts == sorted(doubts)
+    repeated = trainings(0.002, seeds=8)
+    few = fit(repeated, noise=NoisePrior.of_pictures(0.8, 1000)).noise
+    assert few**0.5 == pytest.approx(0.002, rel=0.5)  # 240 trainings say more than the pictures
 
 
 def test_coefficients_of_shares_multiply_to_the_ratio() -> None:

@@ -49,6 +49,7 @@ def test_learns_and_repeats_itself(digits: Data) -> None:
     assert (one.accuracy, one.loss) == (again.accuracy, again.loss)
     assert one.loss != other.loss
     assert one.details["held_out"] == "validation"
+    assert one.details["held_out_images"] == len(digits.validation)
     assert one.details["losses"][-1] < one.details["losses"][0]
     assert one.recipe == QUICK.key
     assert one.device.startswith("cpu")
