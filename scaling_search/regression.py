@@ -53,7 +53,7 @@ class NoisePrior:
 
 
 # Where nothing is known of the pictures. Without any idea of the noise a surface that passes
-# through a handful of trainings seems certain: of the comparisons after 7, 5 in 100 held the truth.
+# through a handful of trainings seems certain: of the comparisons after 7, 6 in 100 held the truth.
 VAGUE = NoisePrior(1.0, 0.005)
 
 

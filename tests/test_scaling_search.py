@@ -53,6 +53,19 @@ def chosen(result: Result) -> list[tuple[int, int]]:
     return [(item.attrs["place"], item.attrs["repeat"]) for item in result.trials]
 
 
+def test_accuracies_of_few_pictures_are_believed_less() -> None:
+    def widest(told: object) -> float:
+        def on_pictures(spec: ArchSpec, seed: int) -> Evaluation:
+            details = {"held_out_images": told}
+            return Evaluation(evaluate(spec, seed), seed=seed, seconds=0.0, details=details)
+
+        return max(item.high - item.low for item in run(7, evaluate=on_pictures).comparisons)
+
+    unknown = widest(None)
+    assert unknown == widest("many") == widest(-1)  # a user's own details may mean anything
+    assert widest(100) > widest(1000) > unknown > widest(10**6)
+
+
 def test_an_adaptive_search_finds_the_optimum_and_says_so(tmp_path: Path) -> None:
     result = run(35, tmp_path / "run")
     assert result.ended == "complete"
