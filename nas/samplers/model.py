@@ -153,7 +153,8 @@ class Model:
     def _kernel(self, one: Data, other: Data) -> Floats:
         found = np.full((len(one.guess), len(other.guess)), CONSTANT)
         for term, variance in zip(self._terms, self._variances, strict=True):
-            found += variance * _kernel(term, one.groups, other.groups)
+            part = _kernel(term, one.groups, other.groups)
+            found += np.multiply(part, variance, out=part)
         return found
 
     def _diagonal(self, data: Data) -> Floats:
@@ -166,12 +167,13 @@ class Model:
 
 def _kernel(term: Term, one: Groups, other: Groups) -> Floats:
     a, b = one[term.group], other[term.group]
-    dot: Floats = a @ b.T / a.shape[1]
-    if not term.length:
-        return dot
-    distance = (a**2).mean(1)[:, None] + (b**2).mean(1) - 2 * dot
-    smooth: Floats = np.exp(distance / (-2 * term.length**2))
-    return smooth
+    a, b = (x / ((term.length or 1.0) * np.sqrt(x.shape[1])) for x in (a, b))
+    found: Floats = a @ b.T
+    if term.length:  # in place: of thousands of candidates these are the largest arrays there are
+        found -= (a**2).sum(1)[:, None] / 2
+        found -= (b**2).sum(1) / 2
+        np.exp(found, out=found)
+    return found
 
 
 def _thin(accuracy: Floats, most: int) -> NDArray[np.int64]:
