@@ -264,7 +264,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--shapes", default=",".join(SHAPES), help="surfaces (%(default)s)")
     parser.add_argument(
         "--budgets",
-        type=lambda text: tuple(map(int, text.split(","))),
+        type=int,
+        nargs="+",
         help="when to ask (default: a ninth, two ninths, a third of the plain way's trainings)",
     )
     parser.add_argument("--pictures", type=int, help="what accuracies are measured on, if said")
@@ -274,7 +275,7 @@ def main(arguments: list[str] | None = None) -> int:
     baseline = SpecBaseline(family("efficientnet-b0"))
     points = grid(baseline, RATIO * baseline.macs(baseline.spec))
     third = REPEATS * (len(points.points) - 1) // 3
-    budgets = options.budgets or (third // 3, 2 * third // 3, third)
+    budgets = tuple(options.budgets or (third // 3, 2 * third // 3, third))
     outcomes: list[Outcome] = []
     begun = time.monotonic()
     for name in options.shapes.split(","):

@@ -69,8 +69,9 @@ class Data(NamedTuple):
 class Model:
     """Fitted to ``data`` and its accuracies (N,), N ≥ 1, with their standard errors, at birth.
 
-    ``evidence`` is the logarithm of the greatest posterior density, to compare views of the same
-    networks by; ``noise`` is in units of ``scale``².
+    ``evidence`` is the logarithm of the greatest posterior density (its prior not normalised, so
+    that a further term costs nothing by itself), to compare views of the same networks by;
+    ``noise`` is in units of ``scale``².
     """
 
     def __init__(self, data: Data, accuracy: Floats, error: Floats | float = 0.0) -> None:
