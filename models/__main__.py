@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from common.command import Formatter, count, parser, run
+from common.units import format_size
 from models.choose import choose
-from models.command import Formatter, count, parser, run
 from models.cost import cost
 from models.describe import stages
 from models.export import FORMATS, export
 from models.families import family, names
-from models.sizes import format_size
 from models.spec import ArchSpec
 
 NAME = "a family such as efficientnet-b0, a spec file, or a run directory"

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from common.host_memory import free_host_bytes, gigabytes
 from models import plan as p
 from models.cost import cost
-from models.memory import free_host_bytes, gigabytes
 from models.spec import MAX_RESOLUTION, ArchSpec
 
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from models.spec import ArchSpec
 from trials.loop import run_trials
-from trials.pool import Executor
-from trials.run import Run
-from trials.study import open_run, read_run
-from trials.view import Proposal, Record
+from trials.store.run import Run
+from trials.store.study import open_run, read_run
+from trials.store.view import Proposal, Record
+from trials.workers.pool import Executor
 
 Floats = NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 Only ranks and differences count, never the level: accuracies are standardised. How far the table
 is believed is decided by the table (how well a model of it predicts rows that it has not seen) and
-by the search (how well what it trains agrees); see ``nas.samplers.knowledge``.
+by the search (how well what it trains agrees); see ``nas.belief.knowledge``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from models.spec import ArchSpec
 from nas.space import Batch, Choices, Space, Value
-from trials.study import read_run
+from trials.store.study import read_run
 
 ACCURACY = ("accuracy", "imagenet_top1_percent")
 FEWEST = 5

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from models.spec import ArchSpec
 from nas.objective import Objective
 from nas.pareto import front
-from trials.view import Record
+from trials.store.view import Record
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Result:
+class SearchResult:
     """A search's outcome.
 
     best     the recommended network: the best posterior mean reward where the sampler has a model
@@ -50,7 +50,7 @@ def candidates(records: Sequence[Record], objective: Objective) -> list[Candidat
 
 def result(
     records: Sequence[Record], objective: Objective, recommended: int | None = None
-) -> Result:
+) -> SearchResult:
     """The outcome of finished trials; ``recommended`` is the number of the network to name.
 
     Raises ValueError where none of them was trained.
@@ -63,4 +63,4 @@ def result(
         if one.number == recommended:
             best = one
     kept = front([c.accuracy for c in trained], [c.cost for c in trained])
-    return Result(best, tuple(trained[i] for i in kept), tuple(records))
+    return SearchResult(best, tuple(trained[i] for i in kept), tuple(records))

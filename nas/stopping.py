@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from nas.candidates import Floats
 from nas.objective import Objective
-from nas.samplers.candidates import Floats
 from trials.record import Rungs
 
 RUNGS = (0.5, 0.75)

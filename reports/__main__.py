@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.command import parser, run
+from common.command import parser, run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -24,8 +24,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _again(argv: Sequence[str]) -> None:
-    from reports import nas, scaling, study
-    from trials.header import read_header
+    from reports import nas, scaling
+    from reports.scaling import study
+    from trials.store.header import read_header
 
     made = parser(
         "reports",

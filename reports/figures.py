@@ -16,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.tri import Triangulation
 
-from models.sizes import format_size
+from common.units import format_size
 from nas.result import Candidate
-from scaling_search.result import Result
-from scaling_search.simplex import MESH, mesh, multiples
+from scaling_search.result import ScalingResult
+from scaling_search.surface.simplex import MESH, mesh, multiples
 
 CHOSEN, FRONT, PLAIN, SCALE = "#d1242f", "#1f6feb", "#8c959f", "#57606a"
 DPI = 130
@@ -90,7 +90,7 @@ def history(path: Path, trained: Sequence[Candidate]) -> None:
     save(figure, path)
 
 
-def surface(path: Path, found: Result, points: pd.DataFrame) -> None:
+def surface(path: Path, found: ScalingResult, points: pd.DataFrame) -> None:
     """Fitted accuracy over β and γ at the target's cost, the trained points, the 90 % region."""
     at = mesh()
     _, widths, resolutions = multiples(at, found.grid.flops_ratio(at)).T

@@ -8,21 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from common.units import format_size
 from models.cost import cost
 from models.families import family
-from models.sizes import format_size
 from models.spec import ArchSpec
 from nas.costing import COSTS, LATENCY, cost_text
 from nas.objective import Objective
-from nas.result import Result, candidates, result
-from reports import figures, latencies
-from reports.agreement import about_agreement
-from reports.failures import show_failures
-from reports.network import readable, stage_table
+from nas.result import SearchResult, candidates, result
+from reports import figures
 from reports.page import Page
+from reports.sections import latencies
+from reports.sections.agreement import about_agreement
+from reports.sections.failures import show_failures
+from reports.sections.network import readable, stage_table
 from reports.tables import stopped_table, trials_table
-from trials.study import read_run
-from trials.view import Record, RunView
+from trials.store.study import read_run
+from trials.store.view import Record, RunView
 
 UNITS = {"macs": "FLOPs (multiply-adds of convolution and linear layers, one image)",
          "params": "parameters", "activations": "activations", LATENCY: "latency"}  # fmt: skip
@@ -69,13 +70,13 @@ def _chosen(run_dir: Path, records: Sequence[Record]) -> int | None:
     return next((record.number for record in records if record.spec.key == key), None)
 
 
-def _pareto_csv(found: Result, run_dir: Path) -> None:
+def _pareto_csv(found: SearchResult, run_dir: Path) -> None:
     by_number = {record.number: record for record in found.trials}
     table = trials_table([by_number[candidate.number] for candidate in found.front])
     table.to_csv(run_dir / "pareto.csv", index=False)
 
 
-def _figures(run: RunView, found: Result, objective: Objective, run_dir: Path) -> None:
+def _figures(run: RunView, found: SearchResult, objective: Objective, run_dir: Path) -> None:
     trained = candidates(found.trials, objective)
     kind, unit = run.settings["cost"], UNITS.get(run.settings["cost"], run.settings["cost"])
     known = []
@@ -99,7 +100,9 @@ def _alike(name: str, spec: ArchSpec) -> ArchSpec:
     )
 
 
-def _answer(page: Page, found: Result, objective: Objective, settings: dict[str, Any]) -> None:
+def _answer(
+    page: Page, found: SearchResult, objective: Objective, settings: dict[str, Any]
+) -> None:
     best = found.best
     prices = cost(best.spec)
     data, kind = settings.get("data", {}), settings["cost"]
@@ -132,7 +135,7 @@ def _answer(page: Page, found: Result, objective: Objective, settings: dict[str,
     )
 
 
-def _front(page: Page, found: Result, kind: str) -> None:
+def _front(page: Page, found: SearchResult, kind: str) -> None:
     page.heading("The Pareto front")
     rows, chosen = [], None
     other = [] if kind in COSTS else [kind]  # what the other columns do not show

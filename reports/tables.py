@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from trials.view import Record
+from trials.store.view import Record
 
 
 def trials_table(records: Sequence[Record]) -> pd.DataFrame:

@@ -13,9 +13,9 @@ from typing import Any
 from models.memory import training_bytes
 from models.spec import ArchSpec
 from scaling_search.coefficients import Coefficients
-from scaling_search.point import TOLERANCE, Point, baseline_point
-from scaling_search.scalable import Scalable
-from scaling_search.solver import nearest
+from scaling_search.points.point import TOLERANCE, Point, baseline_point
+from scaling_search.points.scalable import Scalable
+from scaling_search.points.solver import nearest
 
 # B0 to B7 of arXiv:1905.11946; the released networks come from a table and not from these.
 PHIS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)

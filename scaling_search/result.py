@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scaling_search.allocation import History
 from scaling_search.coefficients import Coefficients
-from scaling_search.grid import Grid
-from scaling_search.point import SINGLES, Point
-from scaling_search.simplex import Array, coefficients, mesh, multiples
-from scaling_search.surface import LEVEL, Region, Surface
-from trials.view import Record
+from scaling_search.points.grid import Grid
+from scaling_search.points.point import SINGLES, Point
+from scaling_search.surface.allocation import Evidence
+from scaling_search.surface.simplex import Array, coefficients, mesh, multiples
+from scaling_search.surface.surface import LEVEL, Region, Surface
+from trials.store.view import Record
 
 Verdict = Literal["better", "tie", "worse", "same"]
 
@@ -41,7 +41,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Result:
+class ScalingResult:
     """The answer of a search.
 
     coefficients  α, β, γ in realised multipliers, with α·β²·γ² equal to the ratio of FLOPs at which
@@ -109,18 +109,20 @@ class Result:
         return path
 
 
-def conclude(history: History, seed: int, method: str, records: list[Record], ended: str) -> Result:
+def conclude(
+    evidence: Evidence, seed: int, method: str, records: list[Record], ended: str
+) -> ScalingResult:
     """The answer that these trainings give.
 
     Raises ValueError where none at the target's cost succeeded.
     """
-    grid = history.grid
-    surface = Surface(history.posterior(), seed)
-    place = _best_place(history, surface, method)
+    grid = evidence.grid
+    surface = Surface(evidence.posterior(), seed)
+    place = _best_place(evidence, surface, method)
     trained = grid.shares[place]
     at = surface.optimum if method == "adaptive" else np.clip(trained, 0, 1)
     at = at / at.sum()
-    return Result(
+    return ScalingResult(
         coefficients(at, float(grid.flops_ratio(at[None])[0])),
         confidence(surface, grid),
         grid.points[place],
@@ -128,7 +130,7 @@ def conclude(history: History, seed: int, method: str, records: list[Record], en
         grid,
         surface,
         surface.region,
-        history.repeats,
+        evidence.repeats,
         records,
         ended,
     )
@@ -151,15 +153,15 @@ def comparisons(surface: Surface, grid: Grid, at: Array) -> list[Comparison]:
     ]
 
 
-def _best_place(history: History, surface: Surface, method: str) -> int:
+def _best_place(evidence: Evidence, surface: Surface, method: str) -> int:
     """The trained point with the highest fitted accuracy, or in a plain grid the best mean."""
-    places = sorted({item.place for item in history.at_target})
+    places = sorted({item.place for item in evidence.at_target})
     if method == "grid":
-        return max(places, key=lambda place: _mean_of(history, place))
-    fitted = surface.mean(history.grid.shares[places])
+        return max(places, key=lambda place: _mean_of(evidence, place))
+    fitted = surface.mean(evidence.grid.shares[places])
     return places[int(np.argmax(fitted))]
 
 
-def _mean_of(history: History, place: int) -> float:
-    found = [item.accuracy for item in history.at_target if item.place == place]
+def _mean_of(evidence: Evidence, place: int) -> float:
+    found = [item.accuracy for item in evidence.at_target if item.place == place]
     return float(np.mean([accuracy for accuracy in found if accuracy is not None]))

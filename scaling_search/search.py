@@ -11,21 +11,21 @@ import optuna
 
 from models.spec import ArchSpec
 from scaling_search import family
-from scaling_search.allocation import ENOUGH_REPEATS, History
-from scaling_search.grid import Grid
-from scaling_search.point import Point
-from scaling_search.result import Result, conclude
-from scaling_search.samplers import METHODS, history_of, sampler, space
-from scaling_search.scalable import Scalable, SpecBaseline
-from scaling_search.surface import Surface
-from scaling_search.target import asked, points_of
+from scaling_search.points.grid import Grid
+from scaling_search.points.point import Point
+from scaling_search.points.scalable import Scalable, SpecBaseline
+from scaling_search.points.target import asked, points_of
+from scaling_search.result import ScalingResult, conclude
+from scaling_search.surface.allocation import ENOUGH_REPEATS, Evidence
+from scaling_search.surface.samplers import METHODS, evidence_of, sampler, space
+from scaling_search.surface.surface import Surface
+from trials.latencies import Measure
 from trials.loop import run_trials
-from trials.pool import Executor, InProcess, ProcessPool
-from trials.readings import Measure
 from trials.record import Evaluation, trial_seed
-from trials.run import Run
-from trials.study import open_run
-from trials.view import Proposal, Record, RunView
+from trials.store.run import Run
+from trials.store.study import open_run
+from trials.store.view import Proposal, Record, RunView
+from trials.workers.pool import Executor, InProcess, ProcessPool
 
 Evaluate = Callable[[Any, int], "Evaluation | float"]
 
@@ -57,7 +57,7 @@ def search(
     phis: Iterable[float] = family.PHIS,
     settings: dict[str, Any] | None = None,
     progress: Callable[[Run, int], AbstractContextManager[Callable[[Record], None]]] | None = None,
-) -> Result:
+) -> ScalingResult:
     """Train networks of one cost and say which split of the cost serves best.
 
     Args:
@@ -77,9 +77,9 @@ def search(
         storage, join: an Optuna URL for the study, and whether others work on it too.
         minutes: no new training begins after so long.
         region: stop when the joint 90 % region is at most this part of all ways to scale.
-        measure: network → what some passes of it take now, as a ``trials.readings.Measured``. All
+        measure: network → what some passes of it take now, as a ``trials.latencies.Reading``. All
             points then share a latency in place of FLOPs, measured in turn with the baseline
-            (``trials.paired``) before the first training, one at a time.
+            (``trials.latencies``) before the first training, one at a time.
         measured_on: what the latencies hold for, JSON: device, threads, batch.
         phis: the family's members, written to ``family/`` where there is a ``run_dir``, without
             those that would be no network.
@@ -130,14 +130,14 @@ def search(
         return _finish(run, baseline, points, method, ended.reason, phis)
 
 
-def conclusion(run: RunView, points: Grid, method: str, ended: str) -> Result:
+def conclusion(run: RunView, points: Grid, method: str, ended: str) -> ScalingResult:
     """The answer that a run's trainings give so far."""
-    return conclude(history_of(run.study, points), run.seed, method, run.finished(), ended)
+    return conclude(evidence_of(run.study, points), run.seed, method, run.finished(), ended)
 
 
 def _finish(
     run: Run, baseline: Scalable, points: Grid, method: str, ended: str, phis: Iterable[float]
-) -> Result:
+) -> ScalingResult:
     result = conclusion(run, points, method, ended)
     if run.dir is not None:
         result.write(run.dir)
@@ -176,10 +176,10 @@ def _stopper(points: Grid, seed: int, size: float) -> Callable[[Run], bool]:
     """Whether the region is small enough, once enough trainings have told how noisy they are."""
 
     def stop(run: Run) -> bool:
-        history: History = history_of(run.study, points)
-        if history.repeats < ENOUGH_REPEATS:
+        evidence: Evidence = evidence_of(run.study, points)
+        if evidence.repeats < ENOUGH_REPEATS:
             return False
-        return Surface(history.posterior(), seed).region.size <= size
+        return Surface(evidence.posterior(), seed).region.size <= size
 
     return stop
 

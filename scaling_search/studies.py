@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling_search.coefficients import PAPER, Coefficients, Multipliers
-from scaling_search.point import (
+from scaling_search.points.point import (
     SINGLES,
     TOLERANCE,
     Point,
@@ -21,8 +21,8 @@ from scaling_search.point import (
     check_ratio,
     multipliers,
 )
-from scaling_search.scalable import Scalable
-from scaling_search.solver import nearest, single
+from scaling_search.points.scalable import Scalable
+from scaling_search.points.solver import nearest, single
 
 # Figure 3: the factors on its three curves.
 LADDERS: dict[str, tuple[float, ...]] = {

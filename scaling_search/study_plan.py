@@ -9,7 +9,7 @@ from typing import Any
 
 from models.spec import ArchSpec
 from scaling_search.coefficients import PAPER, Coefficients
-from scaling_search.scalable import SpecBaseline
+from scaling_search.points.scalable import SpecBaseline
 from scaling_search.studies import (
     LADDERS,
     WIDTH_SETTINGS,
@@ -32,7 +32,7 @@ _MOST = 1000.0  # beyond any study, and small enough to be refused by models.sca
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What a study trains: (baseline, entry) pairs, and what no rounding brings to its target."""
 
     entries: list[tuple[str, Entry]]
@@ -59,12 +59,12 @@ def planned(
     coefficients: Coefficients = PAPER,
     splits: Mapping[str, tuple[float, float, float]] | None = None,
     depth_rounding: str = "ceil",
-) -> Plan:
+) -> StudyPlan:
     """The networks of a study for each baseline, ``ladders`` as ``parse_factors`` gives them.
 
     Raises ValueError where a baseline admits no such scaling.
     """
-    plan = Plan([], [])
+    plan = StudyPlan([], [])
     for name, spec in baselines.items():
         baseline = SpecBaseline(spec, depth_rounding)
         left_out: list[str] = []

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.sizes import format_duration, format_size
-from scaling_search.allocation import ENOUGH_REPEATS
+from common.units import format_duration, format_size
 from scaling_search.coefficients import Multipliers
-from scaling_search.grid import Grid
-from scaling_search.result import Comparison, Result
-from trials.readings import Reading
+from scaling_search.points.grid import Grid
+from scaling_search.result import Comparison, ScalingResult
+from scaling_search.surface.allocation import ENOUGH_REPEATS
+from trials.latencies import Reading
 
 
-def summary(found: Result, run_dir: Path) -> str:
+def summary(found: ScalingResult, run_dir: Path) -> str:
     """The answer, its intervals and comparisons, what the points cost, where the files are."""
     grid = found.grid
     lines = [f"{len(found.trials)} trainings of {len(grid.points)} points, {shared(grid)}; "
@@ -33,7 +33,7 @@ def summary(found: Result, run_dir: Path) -> str:
     return "\n".join(lines)
 
 
-def doubt(found: Result) -> str:
+def doubt(found: ScalingResult) -> str:
     """Why the intervals may be wrong; empty where enough trainings were repeated."""
     if found.repeats >= ENOUGH_REPEATS:
         return ""
@@ -67,7 +67,7 @@ def quartiles(reading: Reading) -> str:
     return f"{format_duration(reading.median)} [{low} to {high}]"
 
 
-def _measured(found: Result) -> list[str]:
+def _measured(found: ScalingResult) -> list[str]:
     """A line for each trained point: what it takes, its quartiles, its FLOPs."""
     grid = found.grid
     names = {place: f"{role}, " for role, place in grid.roles.items()}

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.cache import cache_folder, fingerprint
-from training.folders import folder
-from training.images import Pictures
-from training.sources import Source, cifar, digits, mnist
-from training.splits import Indices, divide
+from training.pictures.cache import cache_folder, fingerprint
+from training.pictures.folders import folder
+from training.pictures.images import Pictures
+from training.pictures.sources import Source, cifar, digits, mnist
+from training.pictures.splits import Indices, divide
 
 _MAX_SIZE = 1024
 _MAX_SKIPPED = 0.05

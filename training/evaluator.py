@@ -12,13 +12,14 @@ import torch
 
 from models.spec import ArchSpec
 from training.data import Data, Split, load
+from training.device import choose_device
+from training.loop.train import train, train_above
 from training.recipe import Recipe
-from training.train import choose_device, train, train_above
 from trials.record import Evaluation, Rungs, Stopped
 
 
 @dataclass(frozen=True)
-class Source:
+class ByName:
     """Which pictures, and how they are stored; picklable, where the pictures are not small.
 
     source     as ``training.data.load`` takes it
@@ -36,7 +37,7 @@ class Source:
 
 
 @functools.lru_cache(maxsize=2)
-def _loaded(source: Source) -> Data:
+def _loaded(source: ByName) -> Data:
     return load(source.source, size=source.size, seed=source.seed)
 
 
@@ -44,7 +45,7 @@ _SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Held:
+class ByValue:
     """Pictures that travel with the evaluator, to machines that do not see their source.
 
     Pickled as arrays, whose memory protocol 5 hands on without a copy: on a Ray cluster all workers
@@ -64,12 +65,12 @@ class Held:
         return _held, (arrays, facts)
 
 
-def _held(arrays: dict[str, tuple[Any, Any]], facts: dict[str, Any]) -> Held:
+def _held(arrays: dict[str, tuple[Any, Any]], facts: dict[str, Any]) -> ByValue:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         for name, pair in arrays.items():
             facts[name] = Split(*map(torch.from_numpy, pair))
-    return Held(Data(**facts))
+    return ByValue(Data(**facts))
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Evaluator:
     Given bars, it measures the training on its way and stops it below one.
     """
 
-    source: Source | Held
+    source: ByName | ByValue
     recipe: Recipe
     device: str = "auto"
 

@@ -11,15 +11,16 @@ from typing import Any
 
 import torch
 
-from models.command import count, file_name
+from common.command import count, file_name
 from training.data import Data, native_size
-from training.evaluator import Evaluator, Held, Source, proxy_recipe
+from training.device import choose_device
+from training.evaluator import ByName, ByValue, Evaluator, proxy_recipe
+from training.loop.train import first
 from training.recipe import Recipe
-from training.train import choose_device, first
-from trials.environment import cores
-from trials.pool import Executor, ProcessPool
-from trials.ray_cluster import check_ray
-from trials.ray_pool import RayPool
+from trials.workers.environment import cores
+from trials.workers.pool import Executor, ProcessPool
+from trials.workers.ray_cluster import check_ray
+from trials.workers.ray_pool import RayPool
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +91,7 @@ def prepare(args: argparse.Namespace, growth: float = 1.0) -> tuple[Evaluator, D
     recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
     side = recipe.resolution or native
     # No larger than it is used: a candidate's batches are then not resized at every step.
-    source = Source(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
+    source = ByName(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
     return Evaluator(source, recipe, device), source.data()
 
 
@@ -118,7 +119,7 @@ def _device(args: argparse.Namespace) -> str:
 def executor(args: argparse.Namespace, evaluator: Evaluator) -> Executor:
     """Worker processes: one a GPU, or one a core with a thread each; or a Ray cluster's nodes."""
     if args.executor == "ray":
-        held = replace(evaluator, source=Held(evaluator.source.data()))
+        held = replace(evaluator, source=ByValue(evaluator.source.data()))
         gpus = (args.gpus_per_trial or 1.0) if evaluator.device == "cuda" else 0.0
         address, timeout = args.ray_address, args.trial_timeout
         return RayPool(held, args.workers, address=address, gpus=gpus, timeout=timeout)

@@ -5,7 +5,7 @@
 More is better for each, and values of one proxy compare with that proxy's only. ``capacity``,
 ``params`` and ``macs`` are known from the spec; the zero-cost scores look at the untrained network
 (``training.zero_cost``); ``short`` is the proxy training that a search uses. How well each agrees
-with real accuracies: ``benchmarks/proxy_fidelity.py``.
+with real accuracies: ``benchmarks/truth/proxy_fidelity.py``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from models.cost import cost
 from models.spec import ArchSpec
 from training import zero_cost
 from training.data import Data
+from training.device import choose_device
 from training.evaluator import proxy_recipe
-from training.train import choose_device, train
+from training.loop.train import train
 
 
 class Score(NamedTuple):

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from models.build import build
 from models.spec import ArchSpec
-from training.augment import to_float
 from training.data import Data
-from training.train import first
+from training.loop.augment import to_float
+from training.loop.train import first
 
 PICTURES = 16  # that one look takes in
 LOOKS = 4  # of ZiCo, which needs the spread of gradients between them

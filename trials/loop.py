@@ -11,11 +11,11 @@ from typing import Literal
 import optuna
 from optuna.trial import FrozenTrial
 
-from trials.environment import Libraries
-from trials.pool import Executor
 from trials.record import Evaluation, Failure, Outcome
-from trials.run import Run
-from trials.view import Proposal, Record, has_outcome
+from trials.store.run import Run
+from trials.store.view import Proposal, Record, has_outcome
+from trials.workers.environment import Libraries
+from trials.workers.pool import Executor
 
 Propose = Callable[[optuna.Trial, Run], "Proposal | None"]
 Objective = Callable[[Record, Evaluation], Sequence[float]]

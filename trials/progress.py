@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from trials.record import Evaluation
-from trials.view import Record, RunView
+from trials.store.view import Record, RunView
 
 _LINE_SECONDS = 10.0
 

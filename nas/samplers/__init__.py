@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nas.candidates import Candidates, CostOf, SpaceExhausted
 from nas.objective import Objective
 from nas.samplers.auto import Auto, recommend
 from nas.samplers.base import Method, NetworkSampler
 from nas.samplers.borrowed import MAKERS, Borrowed
-from nas.samplers.candidates import Candidates, CostOf, SpaceExhausted
 from nas.samplers.evolution import Evolution
 from nas.space import Space
 

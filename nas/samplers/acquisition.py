@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr
 
+from nas.candidates import Floats
 from nas.pareto import front
-from nas.samplers.candidates import Floats
 
 
 def expected_improvement(mean: Floats, sd: Floats, best: Floats | float) -> Floats:

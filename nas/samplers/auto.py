@@ -21,15 +21,15 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
+from nas.belief.belief import Belief
+from nas.belief.features import Groups
+from nas.belief.knowledge import Knowledge
+from nas.belief.model import TERMS
+from nas.candidates import Candidates, CostOf, Floats, Taken
 from nas.objective import Objective
 from nas.pareto import front
 from nas.samplers.acquisition import expected_hypervolume_improvement, expected_improvement
-from nas.samplers.belief import Belief
-from nas.samplers.candidates import Candidates, CostOf, Floats, Taken
-from nas.samplers.features import Groups
 from nas.samplers.history import History
-from nas.samplers.knowledge import Knowledge
-from nas.samplers.model import TERMS
 from nas.space import Batch, Space
 
 if TYPE_CHECKING:

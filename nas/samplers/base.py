@@ -11,7 +11,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
-from nas.samplers.candidates import Candidates, SpaceExhausted
+from nas.candidates import Candidates, SpaceExhausted
 from nas.samplers.history import History, Ledger
 from nas.space import Batch
 

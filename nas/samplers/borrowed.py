@@ -15,8 +15,8 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
+from nas.candidates import Candidates
 from nas.samplers.base import distributions
-from nas.samplers.candidates import Candidates
 from nas.samplers.history import History
 from nas.space import Batch
 

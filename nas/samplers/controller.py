@@ -24,7 +24,7 @@ import torch
 from optuna.trial import FrozenTrial
 from torch import Tensor, nn
 
-from nas.samplers.candidates import Candidates, Floats
+from nas.candidates import Candidates, Floats
 from nas.samplers.history import History
 from nas.space import Batch
 

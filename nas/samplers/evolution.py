@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
-from nas.samplers.candidates import Candidates
+from nas.candidates import Candidates
 from nas.samplers.history import History
 from nas.space import Batch
 

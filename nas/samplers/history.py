@@ -11,7 +11,7 @@ import optuna
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.samplers.candidates import Candidates, Floats, Taken
+from nas.candidates import Candidates, Floats, Taken
 from nas.space import Batch
 from nas.stopping import Curves
 

@@ -1,0 +1,1 @@
+"""Answers against accuracies and optima that are known."""

@@ -1,0 +1,67 @@
+"""What every command line of the project does alike."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+
+from common.host_memory import is_out_of_memory
+from common.units import parse_size
+
+_CLEAR = (ValueError, OSError, FloatingPointError)  # their messages say what is amiss
+
+
+class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Defaults are shown where there are any, the description keeps its lines."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False:
+            return action.help
+        return super()._get_help_string(action)
+
+
+def parser(name: str, description: str) -> argparse.ArgumentParser:
+    """An argument parser whose help shows defaults."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {name}", description=description, formatter_class=Formatter
+    )
+
+
+def size(text: str) -> float:
+    """``parse_size`` as an argparse type."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1, as an argparse type."""
+    if text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r:.60} is not a whole number of at least 1")
+
+
+def file_name(text: str) -> str:
+    """``text`` as the name of one file: a network's name may hold slashes and anything else."""
+    return re.sub(r"[^\w.+-]+", "-", text).strip("-.")[:100] or "unnamed"
+
+
+def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
+    """``main``'s exit code: 0; 2 with one line for bad input; 130 for Ctrl-C.
+
+    Bad input is also a network that does not fit into memory or whose training diverges.
+    """
+    try:
+        main(argv)
+    except KeyboardInterrupt:
+        print("stopped; what has finished is kept: go on with --resume", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not isinstance(error, _CLEAR) and not is_out_of_memory(error):
+            raise
+        print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        return 2
+    return 0

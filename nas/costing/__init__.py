@@ -1,0 +1,93 @@
+"""What a search counts as cost: of many candidates at once, and of the one to be trained.
+
+A field of ``models.cost.Cost`` is known of every candidate in closed form. A measured cost
+(``nas.costing.latency``) is an estimate until a candidate is about to be proposed; then it is
+settled.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.units import format_duration, format_size, parse_duration, parse_size
+from models.spec import ArchSpec
+from nas.space import Batch, Space
+
+COSTS = ("macs", "params", "activations")
+LATENCY = "latency"
+Floats = NDArray[np.float64]
+
+
+def read_cost(kind: str, text: str) -> float:
+    """A budget of that kind: ``"12ms"`` where it is latency, else a size such as ``"400M"``.
+
+    Raises ValueError for anything else.
+    """
+    return parse_duration(text) if kind == LATENCY else parse_size(text)
+
+
+def cost_text(kind: str, value: float) -> str:
+    """A cost of that kind as people read it: 0.012 → ``"12.0 ms"``, 4e8 → ``"400M"``."""
+    return format_duration(value) if kind == LATENCY else format_size(value)
+
+
+class Costing(ABC):
+    """A kind of cost over a space; ``name`` is what a run records of it."""
+
+    def __init__(self, space: Space, name: str) -> None:
+        self.space, self.name = space, name
+
+    @abstractmethod
+    def costs(self, rows: Batch) -> Floats:
+        """Of candidates (N, D), (N,): exact, or the best estimate so far."""
+
+    def settle(self, row: Batch) -> float:
+        """What the candidate (D,) costs, by the best means there is; ``costs`` then says the
+        same."""
+        return float(self.costs(row[None])[0])
+
+    def learn(  # noqa: B027  (a closed form knows all)
+        self, settled: Callable[[], tuple[Batch, Floats]]
+    ) -> None:
+        """Take in a study's candidates (N, D) whose costs (N,) are settled, in place of those that
+        were taken in or settled before."""
+
+    def details(self, row: Batch) -> dict[str, Any]:
+        """What the trial of a settled candidate records beside its cost, JSON."""
+        return {}
+
+    def text(self, value: float) -> str:
+        """A cost as people read it, with its unit."""
+        return f"{cost_text(self.name, value)} {self.name}"
+
+
+class ClosedForm(Costing):
+    """A field of ``models.cost.Cost``. Raises ValueError for an unknown one."""
+
+    def __init__(self, space: Space, name: str) -> None:
+        if name not in COSTS:
+            raise ValueError(
+                f"cost {name!r:.60} is unknown: choose one of {', '.join(COSTS)}, or give a "
+                "function of the spec, or a nas.costing.latency.Latency"
+            )
+        super().__init__(space, name)
+
+    def costs(self, rows: Batch) -> Floats:
+        found: Floats = getattr(self.space.costs(rows), self.name).astype(float)
+        return found
+
+
+class OfSpec(Costing):
+    """A function of the spec, which is asked one network at a time."""
+
+    def __init__(self, space: Space, function: Callable[[ArchSpec], float]) -> None:
+        super().__init__(space, getattr(function, "__name__", "function"))
+        self._function = function
+
+    def costs(self, rows: Batch) -> Floats:
+        return np.array([float(self._function(self.space.spec_of(row))) for row in rows])

@@ -1,0 +1,210 @@
+"""Step 1: search a space for the baseline network with the best ACC·(FLOPS/T)^w.
+
+    from nas.search import search
+    from nas.space import space
+    result = search(space("mnasnet"), evaluate, budget=400e6, trials=100)
+
+``evaluate(spec, seed)`` is any way to score a network, a short training as a rule; the search
+itself knows nothing of torch. From the command line: ``python -m nas.search --budget 400M``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from models.cost import cost as price
+from models.spec import ArchSpec
+from nas import samplers
+from nas.candidates import Candidates
+from nas.costing import LATENCY, Costing
+from nas.costing.latency import Latency
+from nas.objective import Objective
+from nas.result import SearchResult, result
+from nas.samplers import SpaceExhausted
+from nas.samplers.auto import recommend
+from nas.space import Space
+from nas.stopping import Curves
+from trials.loop import run_trials
+from trials.record import Evaluation, Stopped
+from trials.store.run import Run
+from trials.store.study import open_run
+from trials.store.view import Proposal, Record
+from trials.workers.pool import Executor, InProcess, ProcessPool
+
+if TYPE_CHECKING:
+    from nas.prior import Prior
+
+# (spec, seed), and with stop_early the bars
+Evaluate = Callable[..., Evaluation | Stopped | float]
+CostOf = str | Callable[[ArchSpec], float] | Latency
+# (run, trials, score of a record) → a context manager that sees each finished record
+Progress = Callable[
+    [Run, int, Callable[[Record], float]], AbstractContextManager[Callable[[Record], None]]
+]
+
+
+def search(
+    space: Space,
+    evaluate: Evaluate,
+    budget: float = 400e6,
+    trials: int = 300,
+    sampler: str = "auto",
+    aim: str = "reward",
+    cost: CostOf = "macs",
+    seed: int = 0,
+    run_dir: str | Path | None = None,
+    resume: bool = False,
+    *,
+    w: float = -0.07,
+    over: float | None = None,
+    low: float = 0.5,
+    high: float = 1.0,
+    prior: Prior | None = None,
+    trust: float = 1.0,
+    stop_early: bool = False,
+    workers: int = 1,
+    executor: Callable[[], Executor] | None = None,
+    storage: str | None = None,
+    join: bool = False,
+    minutes: float | None = None,
+    settings: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> SearchResult:
+    """Train up to ``trials`` networks of ``space`` and name the best.
+
+    evaluate    (spec, seed) → ``Evaluation`` or accuracy in [0, 1]; raising fails that trial only
+    budget      T, in the unit of ``cost``: no T changes which network has the greatest reward, so
+                T acts through the window, ``low``·T to ``high``·T, of costs that may be trained
+    aim, w, over    as ``nas.objective.Objective``
+    sampler     a name of ``nas.samplers.NAMES``
+    cost        "macs", "params", "activations", a function of the spec, or a
+                ``nas.costing.latency.Latency``, of which the budget is then seconds
+    trust       in (0, 1], how far sampler auto trusts ``evaluate`` against what parameters alone
+                say: 1 where accuracies are real, less for short trainings (``docs/proxy.md``)
+    stop_early  stop trainings that will lose (``nas.stopping``): ``evaluate(spec, seed, bars)`` is
+                then given pairs of a share of the training and the least accuracy to go on with.
+                It returns an Evaluation whose ``curve`` has its accuracies at these shares, or
+                ends below a bar and returns that as ``trials.record.Stopped``
+    run_dir     where the study is kept, so that ``resume`` can go on with it; None: in memory
+    workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
+                ``executor`` makes another kind of runner, once the arguments have been checked
+    settings    further facts to record with the run, which must agree on resuming
+    progress    makes a context manager that sees each finished record (``trials.progress``)
+
+    Raises ValueError for bad arguments, and where nothing could be trained; ``SearchFailed`` where
+    the first candidates all fail.
+    """
+    objective = Objective(budget, aim, w, over, low, high)
+    if stop_early:
+        _check_stopping(evaluate, sampler, trust)
+    facts = {
+        "kind": "nas",
+        "space": space.name,
+        "template": space.template.key,
+        "objective": asdict(objective),
+        "sampler": sampler,
+        **_cost_facts(cost),
+        "prior": prior.label if prior else None,
+        "trust": trust,
+        "stop_early": stop_early or None,  # as in runs of before it could be asked for
+        "seed": seed,
+        **(settings or {}),
+    }
+    with ExitStack() as stack:
+        directory = None if run_dir is None else Path(run_dir)
+        run = stack.enter_context(
+            open_run(
+                directory, {**facts, "trials": trials}, objective.directions,
+                from_json=ArchSpec.from_json, resume=resume, storage=storage, join=join,
+                identity=tuple(facts),
+            )
+        )  # fmt: skip
+        counted = _latencies(cost, space, objective, run) if isinstance(cost, Latency) else cost
+        made = samplers.sampler(
+            sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust
+        )
+        run.study.sampler = made
+        pool = executor() if executor else _executor(evaluate, workers)
+        stack.callback(pool.close)
+        shown = progress(run, trials, partial(_reward, objective)) if progress else None
+        run_trials(
+            run,
+            _propose(made.candidates, stop_early),
+            pool,
+            lambda record, found: objective.values(found.accuracy, record.cost["cost"]),
+            trials,
+            on_result=stack.enter_context(shown) if shown else None,
+            max_seconds=None if minutes is None else 60 * minutes,
+        )
+        chosen = None
+        if sampler == "auto" and any(record.evaluation for record in run.finished()):
+            chosen = recommend(run.study, space, objective, counted, prior, trust)
+        return result(run.finished(), objective, chosen)
+
+
+def _cost_facts(cost: CostOf) -> dict[str, Any]:
+    if isinstance(cost, Latency):
+        return {"cost": LATENCY, "latency": cost.facts}
+    name = cost if isinstance(cost, str) else getattr(cost, "__name__", "function")
+    return {"cost": name, "latency": None}
+
+
+def _latencies(how: Latency, space: Space, objective: Objective, run: Run) -> Costing:
+    if run.shared:  # several drivers would measure the sample at once, and disturb each other
+        replace(how, measure=None).costing(space, objective, run.study, run.seed)
+    return how.costing(space, objective, run.study, run.seed)
+
+
+def _check_stopping(evaluate: Evaluate, sampler: str, trust: float) -> None:
+    if sampler == "auto" and trust < 1:
+        raise ValueError(
+            f"trust {trust:g} may name a network whose training loses, which stopping early would "
+            "rule out: set trust to 1, or do not stop early"
+        )
+    try:
+        inspect.signature(evaluate).bind(None, 0, ())
+    except TypeError:
+        raise ValueError(
+            f"{evaluate!r:.200} cannot be stopped early: it must take (spec, seed, bars)"
+        ) from None
+
+
+def _propose(
+    candidates: Candidates, stop_early: bool
+) -> Callable[[optuna.Trial, Run], Proposal | None]:
+    space, costing = candidates.space, candidates.costing
+
+    def propose(trial: optuna.Trial, run: Run) -> Proposal | None:
+        try:
+            for name, values in space.choices.items():
+                trial.suggest_categorical(name, values)
+        except SpaceExhausted:
+            return None
+        row = space.indices([trial.params])[0]
+        spec = space.spec_of(row)
+        paid = {"cost": costing.settle(row), **price(spec)._asdict(), **costing.details(row)}
+        attrs = {"refused": candidates.refused} if candidates.refused else {}
+        if not stop_early:
+            return Proposal(spec, paid, attrs)
+        curves = Curves(run.study.get_trials(deepcopy=False), candidates.objective)
+        return Proposal(spec, paid, attrs, bars=curves.bars(paid["cost"]))
+
+    return propose
+
+
+def _executor(evaluate: Evaluate, workers: int) -> Executor:
+    return InProcess(evaluate) if workers == 1 else ProcessPool(evaluate, workers)
+
+
+def _reward(objective: Objective, record: Record) -> float:
+    if record.evaluation is None:
+        return 0.0
+    return objective.reward(record.evaluation.accuracy, float(record.cost["cost"]))

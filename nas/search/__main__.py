@@ -1,0 +1,167 @@
+"""``python -m nas.search``: options, the run, what is written and said at its end."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from common.command import count, parser, run
+from common.units import format_size
+from models.cost import cost
+from nas.calibrate import AGAIN, LONGER, spread_out, train_again
+from nas.costing import COSTS, LATENCY, cost_text, read_cost
+from nas.costing.latency import SAMPLE, Latency
+from nas.objective import AIMS
+from nas.prior import load_prior
+from nas.result import SearchResult
+from nas.samplers import NAMES
+from nas.search import search
+from nas.space import SPACES, space
+from trials.progress import Progress
+
+if TYPE_CHECKING:
+    from training.evaluator import Evaluator
+
+DESCRIPTION = """\
+Step 1: find a baseline network for your pictures.
+
+Networks of a MnasNet-like space are trained shortly and ranked by ACC*(FLOPS/T)^w. FLOPs are
+multiply-adds of convolution and linear layers for one image at --resolution. T (--budget) is only
+a constant factor in that reward and changes no ranking; it acts through the window of costs,
+--low*T to --high*T, outside of which nothing is trained.
+
+With --cost latency the budget is a time, such as 12ms, for one batch on --latency-device. Some
+dozen networks are measured before the first training, and from then on each network before it is
+trained: none is, whose measured latency lies outside the window."""
+
+# Of trainings of seconds, which rank ImageNet's networks badly: docs/results.md.
+TRUST = 0.2
+
+
+def options() -> argparse.ArgumentParser:
+    """The command's options."""
+    from training.options import add_options
+
+    made = parser("nas.search", DESCRIPTION)
+    goal = made.add_argument_group("what is searched")
+    goal.add_argument("--budget", default="400M", help="T, such as 400M or 1.5G; with --cost "
+                      "latency a time, such as 12ms")  # fmt: skip
+    goal.add_argument("--space", default="mnasnet", choices=SPACES)
+    goal.add_argument("--aim", default="reward", choices=AIMS, help="reward: ACC*(COST/T)^w; "
+                      "hard: ACC*min(1, T/COST); front: the Pareto front itself")  # fmt: skip
+    goal.add_argument("--cost", default="macs", choices=(*COSTS, LATENCY))
+    goal.add_argument("--w", type=float, default=-0.07, help="the reward's exponent")
+    goal.add_argument("--over", type=float, help="another exponent above T (default: the same)")
+    goal.add_argument("--low", type=float, default=0.5, help="least cost trained, as a share of T")
+    goal.add_argument("--high", type=float, default=1.0, help="greatest cost, as a share of T")
+    goal.add_argument("--sampler", default="auto", choices=NAMES)
+    goal.add_argument("--trust", type=float, default=TRUST, help="in (0, 1], how far auto "
+                      "trusts trainings against what parameters alone say; 1: fully")  # fmt: skip
+    goal.add_argument("--stop-early", action="store_true", help="stop trainings on whose way it "
+                      "shows that they will lose; needs --trust 1")  # fmt: skip
+    goal.add_argument("--trials", type=count, default=30, help="networks to train")
+    goal.add_argument("--resolution", type=count, default=224, help="pixels FLOPs are counted at")
+    goal.add_argument("--prior", type=Path, metavar="RUN|CSV",
+                      help="an earlier run, or a table of known accuracies")  # fmt: skip
+    goal.add_argument("--calibrate", type=count, metavar="K", help="afterwards train K of the "
+                      "networks again, and longer, and report how the rankings agree")  # fmt: skip
+    goal.add_argument("--longer", type=count, default=4, help="times the epochs, with --calibrate")
+    clock = made.add_argument_group("latency", "with --cost latency")
+    clock.add_argument("--latency-device", default="cpu", help="cpu, cuda, cuda:1, mps; best one "
+                       "on which nothing is trained")  # fmt: skip
+    clock.add_argument("--latency-batch", type=count, default=1, help="images at once")
+    clock.add_argument("--latency-threads", type=count, default=1, help="on a CPU")
+    clock.add_argument("--latency-sample", type=count, default=SAMPLE, help="networks that are "
+                       "measured before the first training")  # fmt: skip
+    add_options(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Search, write the run directory's files, print what was found and where."""
+    from training.options import executor, facts, prepare, run_directory
+
+    args = options().parse_args(argv)
+    budget, counted = read_cost(args.cost, args.budget), _cost(args)
+    evaluator, data = prepare(args)
+    searched = space(args.space).with_template(
+        resolution=args.resolution, classes=len(data.classes), in_channels=data.channels
+    )
+    asked = cost_text(args.cost, budget).replace(" ", "")
+    run_dir = run_directory(args, f"nas-{asked}-{data.name}")
+    print(f"run directory: {run_dir}", file=sys.stderr)
+    found = search(
+        searched, evaluator, budget, args.trials, args.sampler, args.aim, counted,
+        args.seed, run_dir, args.resume, w=args.w, over=args.over, low=args.low,
+        high=args.high, executor=lambda: executor(args, evaluator),
+        storage=args.storage, join=args.join, minutes=args.minutes,
+        settings=facts(data, evaluator.recipe),
+        progress=lambda run, trials, best: Progress(run, trials, best=best),
+        prior=load_prior(args.prior, searched) if args.prior else None, trust=args.trust,
+        stop_early=args.stop_early,
+    )  # fmt: skip
+    if args.calibrate:
+        _calibrate(found, args, evaluator, run_dir)
+    write(found, run_dir, args.storage)
+    print(summary(found, run_dir, args.cost))
+
+
+def _calibrate(
+    found: SearchResult, args: argparse.Namespace, evaluator: Evaluator, run_dir: Path
+) -> None:
+    from training.options import executor
+
+    chosen = spread_out(found.trials, args.calibrate)
+    longer = replace(evaluator.recipe, epochs=args.longer * evaluator.recipe.epochs)
+    for name, recipe in ((AGAIN, evaluator.recipe), (LONGER, longer)):
+        trainer = replace(evaluator, recipe=recipe)
+        train_again(chosen, run_dir / name, args.seed, functools.partial(executor, args, trainer))
+
+
+def _cost(args: argparse.Namespace) -> str | Latency:
+    if args.cost != LATENCY:
+        return str(args.cost)
+    from training.stopwatch import Stopwatch
+
+    clock = Stopwatch(args.latency_device, args.latency_batch, args.latency_threads)
+    print(f"{args.latency_sample} networks are measured before the first training", file=sys.stderr)
+    watch = functools.partial(tqdm, desc="latencies", unit="network", disable=None, leave=False)
+    return Latency(clock, clock.measured_on, args.latency_sample, watch=watch)
+
+
+def write(found: SearchResult, run_dir: Path, storage: str | None = None) -> None:
+    """baseline.json, trials.csv, pareto.csv and the report."""
+    from reports.nas import report
+
+    (run_dir / "baseline.json").write_text(found.best.spec.to_json() + "\n")
+    report(run_dir, storage)
+
+
+def summary(found: SearchResult, run_dir: Path, kind: str) -> str:
+    """What a person wants to read at the end."""
+    best = found.best
+    states = Counter(record.state for record in found.trials)
+    stopped = f", {states['stopped']} stopped early" if states["stopped"] else ""
+    counts = f"{states['failed']} failed{stopped}"
+    paid = f"{kind} {cost_text(kind, best.cost)}, " if kind != "macs" else ""
+    lines = [
+        f"best of {len(found.trials)} trials ({counts}): {best.spec.name}",
+        f"  proxy accuracy {best.accuracy:.4f} (validation split), "
+        f"{paid}{format_size(cost(best.spec).macs)} multiply-adds, reward {best.reward:.4f}",
+        f"baseline: {run_dir / 'baseline.json'}",
+        f"report:   {run_dir / 'report.html'}",
+        f"next:     python -m scaling_search --target-flops 2x --baseline {run_dir}",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,181 @@
+"""The page of a scaling search."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from common.units import format_size
+from models.spec import ArchSpec
+from reports import figures
+from reports.nas import about_pictures
+from reports.page import Page
+from reports.scaling.points import add_left_out, add_points, add_rounding, points_table
+from reports.sections.failures import show_failures
+from reports.tables import trials_table
+from scaling_search.coefficients import Multipliers
+from scaling_search.points.grid import Grid
+from scaling_search.points.scalable import SpecBaseline
+from scaling_search.points.target import points_of
+from scaling_search.result import ScalingResult
+from scaling_search.search import conclusion
+from scaling_search.summary import doubt, product
+from trials.store.study import read_run
+from trials.store.view import RunView
+
+SYMBOLS = {"alpha": "α (depth)", "beta": "β (width)", "gamma": "γ (resolution)"}
+
+
+def report(run_dir: Path, storage: str | None = None) -> Path:
+    """Write trials.csv, points.csv, surface.png, points.png and report.html into ``run_dir``.
+
+    Everything is computed again from the study. Raises ValueError where nothing was trained at
+    the target's cost yet, or latencies are lacking.
+    """
+    run = read_run(run_dir, from_json=ArchSpec.from_json, storage=storage)
+    settings = run.settings
+    baseline = SpecBaseline(ArchSpec.from_json(settings["baseline"]), settings["depth_rounding"])
+    tried = points_of(run, baseline)
+    found = conclusion(run, tried, settings["method"], "read again")
+    trials_table(run.finished()).to_csv(run_dir / "trials.csv", index=False)
+    points = points_table(run, tried, found)
+    points.to_csv(run_dir / "points.csv", index=False)
+    figures.surface(run_dir / "surface.png", found, points)
+    figures.points(run_dir / "points.png", points, tried.cost.text(tried.target))
+    page = Page(f"How {baseline.spec.name} should scale")
+    _answer(page, found)
+    page.figure(
+        run_dir / "surface.png",
+        "Fitted accuracy over width and resolution at the target's cost; depth takes the rest. "
+        "What is faded lies outside the 90 % region of the optimum; the star is the answer.",
+    )
+    _comparisons(page, found)
+    add_points(page, points, tried)
+    page.figure(run_dir / "points.png", "Mean proxy accuracy of the trained points, with the "
+                "standard error of each mean where there is more than one training.")  # fmt: skip
+    add_left_out(page, tried)
+    add_rounding(page, found, settings)
+    _family(page, run_dir)
+    _circumstances(page, run, tried)
+    page.write(run_dir / "report.html")
+    return run_dir / "report.html"
+
+
+def _answer(page: Page, found: ScalingResult) -> None:
+    values = ", ".join(
+        f"{SYMBOLS[name]} = {getattr(found.coefficients, name):.2f}" for name in SYMBOLS
+    )
+    page.lead(
+        f"At {found.grid.ratio:.2f} times the baseline's {found.grid.cost.name}: {values}. "
+        f"{_verdict(found)} The 90 % region covers {_part(found.region.size)} of all ways to scale."
+    )
+    if said := doubt(found):
+        page.text(said)
+    page.table(
+        ["coefficient", "value", "90 % interval", "nominal, of the network that stands for it",
+         "realised by it"],
+        [
+            [SYMBOLS[name], f"{getattr(found.coefficients, name):.3f}",
+             "{:.3f} to {:.3f}".format(*found.confidence[name]),
+             f"{nominal:.3f}", f"{realised:.3f}"]
+            for name, nominal, realised in
+            zip(SYMBOLS, found.point.nominal, found.point.realised, strict=True)
+        ],
+    )  # fmt: skip
+    page.note(
+        "FLOPs are multiply-adds of convolution and linear layers for one image at the network's "
+        "own resolution. Coefficients are realised multipliers; α·β²·γ² is the ratio of FLOPs at "
+        f"the target, here {found.coefficients.product:.2f}. Nominal multipliers are those asked "
+        "for, before rounding and the adjusting of the cost. The proxy's accuracies rank scalings "
+        "at a small resolution and a short training."
+    )
+
+
+def _part(size: float) -> str:
+    return f"{100 * size:.0f} %" if size >= 0.01 else "less than 1 %"
+
+
+def _verdict(found: ScalingResult) -> str:
+    verbs = {"same": "is", "better": "beats", "tie": "ties with", "worse": "loses to"}
+    parts = [
+        f"it {verb} {_listed(names)}"
+        for verdict, verb in verbs.items()
+        if (names := [c.against for c in found.comparisons if c.verdict == verdict])
+    ]
+    sentence = ", ".join(parts)
+    return sentence[:1].upper() + sentence[1:] + "." if sentence else ""
+
+
+def _listed(names: list[str]) -> str:
+    words = [f"{n} alone" if n != "paper" else "the paper's 1.2/1.1/1.15" for n in names]
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _comparisons(page: Page, found: ScalingResult) -> None:
+    page.heading(f"Against other ways to spend the same {found.grid.cost.name}")
+    rows = []
+    for item in found.comparisons:
+        same = item.verdict == "same"
+        rows.append([
+            _listed([item.against]), "the answer itself" if same else item.verdict,
+            "" if same else f"{100 * item.difference:+.2f}",
+            "" if same else f"{100 * item.low:+.2f} to {100 * item.high:+.2f}",
+        ])  # fmt: skip
+    page.table(["against", "verdict", "difference (points)", "90 % interval"], rows)
+    page.note(
+        "Differences are of fitted accuracies. Trainings of one repeat share their seed, so the "
+        "intervals are paired; a tie is an interval that holds 0."
+    )
+
+
+def _family(page: Page, run_dir: Path) -> None:
+    paths = list((run_dir / "family").glob("phi-*.json"))
+    if not paths:
+        return
+    members = sorted((json.loads(path.read_text()) for path in paths), key=lambda m: m["phi"])
+    page.heading("The family")
+    rows = []
+    for member in members:
+        memory = member["memory"]
+        rows.append([
+            f"{member['phi']:g}", format_size(member["cost"]["macs"]),
+            f"{100 * member['error']:+.1f} %",
+            *(format_size(member["cost"][name]) for name in ("params", "activations")),
+            product(Multipliers(**member["realised"])), member["spec"]["resolution"],
+            f"{member['dropout']:g}, {member['drop_path']:g}",
+            f"{memory['bytes'] / 2**30:.1f} GiB" if memory else "",
+        ])  # fmt: skip
+    page.table(
+        ["φ", "FLOPs", "off target", "parameters", "activations", "realised d × w × r", "pixels",
+         "dropout, stochastic depth", "training memory, batch 32"],
+        rows,
+    )  # fmt: skip
+
+
+def _circumstances(page: Page, run: RunView, tried: Grid) -> None:
+    records, settings = run.finished(), run.settings
+    trained = [record.evaluation for record in records if record.evaluation is not None]
+    page.heading("How it was measured")
+    page.text(
+        f"{len(records)} trainings ({len(records) - len(trained)} failed), method "
+        f"{settings['method']}, depth rounding {settings['depth_rounding']}, seed "
+        f"{settings['seed']}; {sum(e.seconds for e in trained) / 60:.1f} training minutes on "
+        f"{trained[0].device}. Trainings of one repeat share their seed, so differences are paired."
+    )
+    if said := tried.cost.described():
+        page.text(said)
+    about_pictures(page, settings)
+    _enlarged(page, records, settings)
+    show_failures(page, records)
+
+
+def _enlarged(page: Page, records: Any, settings: dict[str, Any]) -> None:
+    """Which trainings saw pictures larger than they are: there resolution carries nothing new."""
+    native = settings.get("data", {}).get("native_size")
+    sides = [r.evaluation.details.get("side", 0) for r in records if r.evaluation is not None]
+    if native and (over := [side for side in sides if side > native]):
+        page.text(
+            f"{len(over)} trainings used up to {max(over)} pixels, more than the pictures' own "
+            f"{native}: there, more resolution carried no more information."
+        )

@@ -1,0 +1,1 @@
+"""What the pages of several kinds of run have in common."""

@@ -1,0 +1,64 @@
+"""The report's answer to: how far can this proxy be believed?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.capacity import capacity
+from models.cost import cost
+from nas.calibrate import AGAIN, FEWEST, LONGER, agreement, read_again
+from reports.page import Page
+from trials.store.view import Record
+
+Row = tuple[str, list[float], list[float]]
+
+
+def about_agreement(page: Page, run_dir: Path, records: Sequence[Record]) -> None:
+    """How the proxy ranks this run's networks, beside sizes, another seed and longer training."""
+    rows = [
+        [name, str(found), str(found.n)]
+        for name, one, other in _pairs(run_dir, records)
+        if len(one) >= FEWEST and (found := agreement(one, other))
+    ]
+    if not rows:
+        return
+    page.heading("How far the proxy can be believed")
+    page.text(
+        "Kendall's τ between two rankings of the same networks: 1 is the same order, 0 none in "
+        "common; in brackets the 90 % bootstrap interval. The proxy under another seed is its own "
+        "noise ceiling: it can agree with nothing better than with itself. The networks of a "
+        "search are alike by design, which lowers every τ."
+    )
+    page.table(["rankings", "τ", "networks"], rows)
+    if not read_again(run_dir, LONGER):
+        page.text(
+            "No network was trained longer, so nothing here says whether the ranking lasts: "
+            "--calibrate 8 does that for eight of them."
+        )
+
+
+def _pairs(run_dir: Path, records: Sequence[Record]) -> list[Row]:
+    trained = {r.number: r for r in records if r.evaluation is not None}
+    accuracy = {number: _accuracy(record) for number, record in trained.items()}
+    sizes = {
+        "parameters": {n: float(cost(r.spec).params) for n, r in trained.items()},
+        "capacity": {n: capacity(r.spec) for n, r in trained.items()},
+    }
+    again, longer = (
+        {n: _accuracy(r) for n, r in read_again(run_dir, name).items()} for name in (AGAIN, LONGER)
+    )
+    found = [_row(f"proxy and {name}", accuracy, size) for name, size in sizes.items()]
+    found.append(_row("proxy and itself under another seed", accuracy, again))
+    found.append(_row("proxy and longer training", accuracy, longer))
+    return found + [_row(f"{name} and longer training", size, longer)
+                    for name, size in sizes.items()]  # fmt: skip
+
+
+def _row(name: str, one: dict[int, float], other: dict[int, float]) -> Row:
+    shared = sorted(one.keys() & other.keys())
+    return name, [one[n] for n in shared], [other[n] for n in shared]
+
+
+def _accuracy(record: Record) -> float:
+    return 0.0 if record.evaluation is None else record.evaluation.accuracy

@@ -1,0 +1,87 @@
+"""``python -m scaling_search family``: a family's members, without any training."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.command import count, parser
+from common.units import format_size, parse_target
+from models.choose import choose
+from models.cost import cost
+from models.spec import ArchSpec
+from scaling_search import family
+from scaling_search.coefficients import PAPER, read_coefficients
+from scaling_search.commands.options import add_baseline
+from scaling_search.points.scalable import SpecBaseline
+from scaling_search.summary import product
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write every member at its realised cost, and print a line on each."""
+    made = parser("scaling_search family", "Write a family's members, each at its realised cost.")
+    made.add_argument("--coefficients", default=f"{PAPER.alpha},{PAPER.beta},{PAPER.gamma}",
+                      help="coefficients.json of a run, or three numbers")  # fmt: skip
+    add_baseline(made)
+    made.add_argument("--phi", default=",".join(f"{phi:g}" for phi in family.PHIS),
+                      help="steps, separated by commas; negative ones shrink")  # fmt: skip
+    made.add_argument("--targets", help="FLOPs in place of --phi: 1x,2x,4x or 400M,800M")
+    made.add_argument("--batch", type=count, default=family.BATCH, help="for the memory estimate")
+    made.add_argument("--onnx", action="store_true", help="also write each member as ONNX, with "
+                      "fresh weights; needs the extra onnx")  # fmt: skip
+    made.add_argument("--out", type=Path, default=Path("family"))
+    args = made.parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    spec = choose(args.baseline)
+    baseline = SpecBaseline(spec, args.depth_rounding)
+    chosen = read_coefficients(args.coefficients)
+    phis = _numbers(args.phi)
+    if args.targets:
+        targets = [parse_target(text, cost(spec).macs) for text in args.targets.split(",")]
+        phis = family.phis_of(baseline, chosen, targets)
+    members = family.members(baseline, chosen, phis, batch=args.batch)
+    for path, member in zip(family.write(args.out, members), members, strict=True):
+        print(f"{path}  {_line(member)}")
+        if args.onnx:
+            _write_onnx(member.spec, path.with_suffix(".onnx"))
+
+
+def _line(member: family.Member) -> str:
+    """What a member costs, how it is scaled and regularised."""
+    counted = ", ".join(
+        f"{format_size(member.cost[count])} {name}"
+        for count, name in (("macs", "FLOPs"), ("params", "parameters"),
+                            ("activations", "activations"))
+    )  # fmt: skip
+    memory = "" if member.memory is None else (
+        f"; training takes about {member.memory / 2**30:.1f} GiB at batch {member.batch}"
+    )  # fmt: skip
+    rates = f"dropout {member.spec.dropout:g}, stochastic depth {member.spec.drop_path:g}"
+    return (
+        f"{counted}; depth × width × resolution {product(member.point.realised)}; {rates}{memory}"
+    )
+
+
+def _write_onnx(spec: ArchSpec, path: Path) -> None:
+    from models.export import export
+
+    export(spec, path, "onnx")
+    print(path)
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """argparse takes "-1,0" for an option: "--phi -1,0" becomes "--phi=-1,0"."""
+    found: list[str] = []
+    for word in argv:
+        if found and found[-1] == "--phi":
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{text!r:.80} is no list of numbers such as 0,0.5,1,2") from None

@@ -1,0 +1,151 @@
+"""``python -m scaling_search``: options, the run, what it says at its end."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.command import count, parser
+from common.units import parse_duration, parse_target
+from models.choose import choose
+from models.cost import cost
+from models.spec import ArchSpec
+from scaling_search.commands.options import add_baseline
+from scaling_search.points.point import check_ratio
+from scaling_search.points.target import latency_ratio
+from scaling_search.search import search
+from scaling_search.summary import summary
+from scaling_search.surface.samplers import METHODS
+from trials.progress import Progress
+from trials.store.header import FILE_NAME, read_header
+
+if TYPE_CHECKING:
+    from training.stopwatch import Stopwatch
+    from trials.latencies import Reading
+
+DESCRIPTION = """\
+Steps 2 and 3: find how a network should scale on your pictures, and make the family.
+
+Networks of equal realised cost, from the baseline in every direction, are trained shortly; a
+smooth surface through all trainings gives alpha (depth), beta (width) and gamma (resolution) with
+a 90 % confidence interval. The cost is FLOPs (multiply-adds of convolution and linear layers for
+one image), or with --target-latency the time that a network takes on --device, measured before
+the first training.
+
+Also: python -m scaling_search family --help, python -m scaling_search study --help"""
+
+_QUIET_SECONDS = 10.0
+
+
+def options() -> argparse.ArgumentParser:
+    """The search's options."""
+    from training.options import add_options
+
+    made = parser("scaling_search", DESCRIPTION)
+    goal = made.add_argument_group("what is searched")
+    target = goal.add_mutually_exclusive_group()
+    target.add_argument("--target-flops", help="a multiple (2x, 0.5x) or size (800M); default: 2x")
+    target.add_argument("--target-latency", help="in place of FLOPs, for one batch on --device: "
+                        "12ms, 0.5s, or a multiple of the baseline's own (2x)")  # fmt: skip
+    goal.add_argument("--latency-batch", type=count, default=1, help="images at once")
+    goal.add_argument("--latency-threads", type=count, default=1, help="on a CPU")
+    add_baseline(goal)
+    goal.add_argument("--trials", type=count, default=40, help="trainings in all")
+    goal.add_argument("--method", default="adaptive", choices=METHODS, help="adaptive: train where "
+                      "it tells most; grid: Optuna's GridSampler, equal repeats")  # fmt: skip
+    goal.add_argument("--step", type=float, default=0.1, help="of the grid, in shares of the cost")
+    goal.add_argument("--region", type=float, help="stop when the 90 %% region is at most this "
+                      "part of all ways to scale")  # fmt: skip
+    add_options(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Search, write the run directory's files, print what was found and where."""
+    from reports.scaling import report
+    from training.options import executor, facts, prepare, run_directory
+
+    args = options().parse_args(argv)
+    baseline = choose(args.baseline)
+    clock = _clock(args)
+    run_dir = run_directory(args, _name(args, baseline))
+    growth = _growth(args, baseline, clock, run_dir)
+    evaluator, data = prepare(args, growth=growth)
+    baseline = replace(baseline, classes=len(data.classes), in_channels=data.channels)
+    print(f"run directory: {run_dir}", file=sys.stderr)
+    found = search(
+        baseline, evaluator, args.target_latency or _flops(args), args.trials, args.seed,
+        run_dir, args.resume, method=args.method, depth_rounding=args.depth_rounding,
+        step=args.step, executor=lambda: executor(args, evaluator), minutes=args.minutes,
+        region=args.region, measure=None if clock is None else _Shown(clock),
+        measured_on=None if clock is None else clock.measured_on,
+        settings={**facts(data, evaluator.recipe), "growth": growth}, storage=args.storage,
+        join=args.join, progress=Progress,
+    )  # fmt: skip
+    report(run_dir, args.storage)
+    print(summary(found, run_dir))
+
+
+class _Shown:
+    """A clock that says on stderr, now and then, how far the measuring is."""
+
+    def __init__(self, clock: Stopwatch) -> None:
+        self._clock = clock
+        self._timings, self._begun, self._said = 0, time.monotonic(), 0.0
+
+    def __call__(self, spec: ArchSpec) -> Reading:
+        found = self._clock(spec)
+        self._timings += 1
+        elapsed = time.monotonic() - self._begun
+        if elapsed - self._said >= _QUIET_SECONDS:
+            self._said = elapsed
+            print(f"latencies: {self._timings} timings, {elapsed:.0f} s", file=sys.stderr)
+        return found
+
+
+def _clock(args: argparse.Namespace) -> Stopwatch | None:
+    if args.target_latency is None:
+        return None
+    from training.stopwatch import Stopwatch
+
+    return Stopwatch(args.device, args.latency_batch, args.latency_threads)
+
+
+def _flops(args: argparse.Namespace) -> str:
+    return args.target_flops or "2x"
+
+
+def _name(args: argparse.Namespace, baseline: ArchSpec) -> str:
+    """Of a run directory."""
+    target = f"latency-{args.target_latency}" if args.target_latency else _flops(args)
+    pictures = Path(os.path.expanduser(args.data)).resolve().name
+    return f"scaling-{target}-{baseline.name}-{pictures}"
+
+
+def _growth(
+    args: argparse.Namespace, baseline: ArchSpec, clock: Stopwatch | None, run_dir: Path
+) -> float:
+    """How many times the baseline's resolution the proxy makes room for: that at which resolution
+    alone would cost the target, if cost grew with its square.
+
+    A run that goes on keeps the room that it began with: a latency measured again would differ.
+    """
+    if args.resume and (run_dir / FILE_NAME).exists():
+        stored = read_header(run_dir).settings.get("growth")
+        if stored is not None:
+            return float(stored)
+    ratio = None
+    if clock is None:
+        base = cost(baseline).macs
+        ratio = parse_target(_flops(args), base) / base
+    elif (ratio := latency_ratio(args.target_latency)) is None:
+        ratio = parse_duration(args.target_latency) / clock(baseline).median
+        check_ratio(ratio)
+    return math.sqrt(max(1.0, ratio))

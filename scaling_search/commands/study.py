@@ -1,0 +1,159 @@
+"""``python -m scaling_search study``: train the networks of one of the paper's studies."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from common.command import count, parser
+from common.units import format_size
+from models.choose import choose
+from models.spec import ArchSpec
+from scaling_search.coefficients import PAPER, read_coefficients
+from scaling_search.commands.options import add_depth_rounding
+from scaling_search.studies import parse_shares
+from scaling_search.study_plan import STUDIES, StudyPlan, growth, parse_factors, planned
+from trials.loop import Propose, run_trials
+from trials.progress import Progress
+from trials.record import Evaluation, trial_seed
+from trials.store.run import Run
+from trials.store.study import open_run
+from trials.store.view import Proposal, Record
+
+if TYPE_CHECKING:
+    from trials.workers.pool import Executor
+
+KIND = "study"
+# What must agree on resuming; "networks", the keys, is last: the others say more where they differ.
+IDENTITY = ("study", "baselines", "factors", "shares", "coefficients", "depth_rounding", "recipe",
+            "networks")  # fmt: skip
+
+DESCRIPTION = """\
+Train the networks of one of EfficientNet's studies (arXiv:1905.11946) on your pictures.
+
+single   depth, width and resolution, each alone over a ladder of factors (its Figure 3)
+width    width ladders under several depths and resolutions (its Figure 4)
+compare  single dimensions, compound scaling, the fast compound rule (arXiv:2103.06877) and any
+         other split at one realised cost (its Figure 8 and Table 3)
+
+Every network is trained with the same seeds. The run directory gets study.csv, study.png,
+study.md, which is also printed, and report.html."""
+
+
+def options() -> argparse.ArgumentParser:
+    """The studies' options."""
+    from training.options import add_options
+
+    made = parser("scaling_search study", DESCRIPTION)
+    made.add_argument("study", choices=STUDIES)
+    goal = made.add_argument_group("what is compared")
+    goal.add_argument("--baselines", default="efficientnet-b0", metavar="NAME,NAME",
+                      help="runs of nas.search, spec files or families' names")  # fmt: skip
+    goal.add_argument("--factors", help="single: of every dimension, 1,1.5,2, or of some, "
+                      "'d=1,2;w=1,1.4'; width: of the width; compare: of the cost, 2,4. Default: "
+                      "the paper's, and 4 for compare")  # fmt: skip
+    goal.add_argument("--shares", action="append", default=[], metavar="d=0.1,w=0.8,r=0.1",
+                      help="compare: one more split of the extra cost; repeatable")  # fmt: skip
+    goal.add_argument("--coefficients", default=f"{PAPER.alpha},{PAPER.beta},{PAPER.gamma}",
+                      help="compare: of compound scaling; coefficients.json of a run, or three "
+                      "numbers")  # fmt: skip
+    add_depth_rounding(goal)
+    goal.add_argument("--repeats", type=count, default=3, help="trainings of each network")
+    add_options(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train, write the run directory's files, print the table and where they are."""
+    from reports.scaling.study import report
+    from training.options import executor, facts, prepare, run_directory
+
+    args = options().parse_args(argv)
+    ladders = parse_factors(args.study, args.factors)
+    specs = _chosen(args.baselines)
+    coefficients = read_coefficients(args.coefficients)
+    splits = _splits(args.study, args.shares)
+    evaluator, data = prepare(args, growth=growth(args.study, ladders))
+    specs = {
+        name: replace(spec, classes=len(data.classes), in_channels=data.channels)
+        for name, spec in specs.items()
+    }
+    plan = planned(args.study, specs, ladders, coefficients, splits, args.depth_rounding)
+    run_dir = run_directory(args, f"study-{args.study}-{data.name}")
+    print(f"run directory: {run_dir}\n{_announced(plan, args.repeats)}", file=sys.stderr)
+    settings = {
+        **facts(data, evaluator.recipe), "kind": KIND, "seed": args.seed, "study": args.study,
+        "baselines": {name: spec.key for name, spec in specs.items()}, "factors": ladders,
+        "shares": splits, "coefficients": asdict(coefficients), "repeats": args.repeats,
+        "depth_rounding": args.depth_rounding, "minutes": args.minutes,
+        "networks": list(plan.networks), "entries": plan.to_dicts(), "left_out": plan.left_out,
+    }  # fmt: skip
+    _train(plan, args, settings, run_dir, lambda: executor(args, evaluator))
+    page = report(run_dir, args.storage)
+    print(f"{(run_dir / 'study.md').read_text('utf-8')}\nreport: {page}")
+
+
+def _chosen(text: str) -> dict[str, ArchSpec]:
+    names = [name.strip() for name in text.split(",")]
+    if len(set(names)) < len(names):
+        raise ValueError(f"--baselines {text!r:.80} names one baseline twice: name each once")
+    return {name: choose(name) for name in names}
+
+
+def _splits(study: str, given: Sequence[str]) -> dict[str, tuple[float, float, float]]:
+    if given and study != "compare":
+        raise ValueError(f"--shares {given[0]!r:.80} is for the study compare, not {study}")
+    return {text.replace(" ", ""): parse_shares(text) for text in given}
+
+
+def _announced(plan: StudyPlan, repeats: int) -> str:
+    networks, costs = len(plan.networks), [entry.point.macs for _, entry in plan.entries]
+    return (f"{networks} networks of {format_size(min(costs))} to {format_size(max(costs))} FLOPs, "
+            f"{repeats * networks} trainings")  # fmt: skip
+
+
+def _train(
+    plan: StudyPlan,
+    args: argparse.Namespace,
+    settings: dict[str, Any],
+    run_dir: Path,
+    executor: Callable[[], Executor],
+) -> None:
+    trials = args.repeats * len(plan.networks)
+    with (
+        open_run(
+            run_dir, settings, ["maximize"], from_json=ArchSpec.from_json, resume=args.resume,
+            storage=args.storage, join=args.join, identity=IDENTITY,
+        ) as run,
+        closing(executor()) as runner,
+        Progress(run, trials) as progress,
+    ):  # fmt: skip
+        seconds = None if args.minutes is None else 60 * args.minutes
+        run_trials(run, _proposer(plan), runner, _accuracy, trials, on_result=progress,
+                   max_seconds=seconds)  # fmt: skip
+
+
+def _accuracy(_: Record, evaluation: Evaluation) -> list[float]:
+    return [evaluation.accuracy]
+
+
+def _proposer(plan: StudyPlan) -> Propose:
+    """Every network once, then every one again: cut short, repeats differ by one at most."""
+    networks = list(plan.networks.values())
+    costs = {entry.point.spec.key: entry.cost for _, entry in plan.entries}
+
+    def propose(trial: optuna.Trial, run: Run) -> Proposal:
+        repeat, place = divmod(trial.number, len(networks))
+        spec = networks[place]
+        # Every network's n-th training has the same seed: differences of networks are paired.
+        seed = trial_seed(run.seed, repeat)
+        return Proposal(spec, costs[spec.key], {"place": place, "repeat": repeat}, seed)
+
+    return propose

@@ -1,0 +1,115 @@
+"""Two ways to walk the grid, each an Optuna sampler of "point" and "repeat".
+
+``PlainGrid`` is Optuna's own ``GridSampler``: every point, equal repeats. ``AdaptiveGrid`` asks
+``allocation.choose``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from optuna import Study
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.samplers import BaseSampler, GridSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from scaling_search.points.grid import Grid
+from scaling_search.surface.allocation import MAX_REPEATS, Evidence, Training, choose
+
+METHODS = ("adaptive", "grid")
+
+
+def space(grid: Grid) -> dict[str, IntDistribution]:
+    """A point's place and the repeat that stands for the seed."""
+    return {
+        "point": IntDistribution(0, len(grid.points) - 1),
+        "repeat": IntDistribution(0, MAX_REPEATS - 1),
+    }
+
+
+def sampler(method: str, grid: Grid, seed: int) -> BaseSampler:
+    """The sampler of that name; ValueError for any other."""
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
+    return PlainGrid(grid, seed) if method == "grid" else AdaptiveGrid(grid, seed)
+
+
+def evidence_of(study: Study, grid: Grid, before: int | None = None) -> Evidence:
+    """What the study's trials say, but for trial ``before`` and later ones."""
+    trainings = []
+    for trial in study.get_trials(deepcopy=False):
+        if "point" not in trial.params or (before is not None and trial.number >= before):
+            continue
+        complete = trial.state == TrialState.COMPLETE
+        accuracy = trial.values[0] if complete else None
+        running = trial.state == TrialState.RUNNING
+        place, repeat = trial.params["point"], trial.params["repeat"]
+        pictures = _pictures(trial) if complete else None
+        trainings.append(Training(place, repeat, accuracy, running, pictures))
+    return Evidence(grid, trainings)
+
+
+def _pictures(trial: FrozenTrial) -> int | None:
+    """How many pictures its accuracy was measured on; a user's own evaluation may not say."""
+    told = trial.user_attrs.get("evaluation", {}).get("details", {}).get("held_out_images")
+    return told if isinstance(told, int) and told > 0 else None
+
+
+class PlainGrid(GridSampler):
+    """Every point once, then every point with the next seed, and so on.
+
+    Within a repeat the baseline and the single-dimension points come first, the others in a random
+    order that the seed determines.
+    """
+
+    def __init__(self, grid: Grid, seed: int) -> None:
+        points = list(range(len(grid.points)))
+        super().__init__({"point": points, "repeat": list(range(MAX_REPEATS))}, seed)
+        # The parent shuffles all pairs, which would give some points every repeat before others
+        # have one. ``point`` comes before ``repeat`` in a pair: the names are sorted.
+        self._all_grids.sort(key=lambda pair: (pair[1], pair[0] not in grid.reserved))
+
+    def after_trial(self, *_: Any, **__: Any) -> None:
+        """The loop that asks decides when to stop: the parent's way works in ``optimize`` only."""
+
+
+class AdaptiveGrid(BaseSampler):
+    """The trainings that ``allocation.choose`` picks."""
+
+    def __init__(self, grid: Grid, seed: int) -> None:
+        self._grid = grid
+        self._seed = seed
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Both parameters are drawn together."""
+        return dict(space(self._grid))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The next training; the last one again where every possible one is made."""
+        evidence = evidence_of(study, self._grid, before=trial.number)
+        place, repeat = choose(evidence, self._seed, trial.number) or (0, MAX_REPEATS - 1)
+        return {"point": place, "repeat": repeat}
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Never needed: both parameters are drawn together."""
+        raise ValueError(f"{param_name!r} is no parameter of a scaling search")
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Nothing to keep: every decision is drawn from the study."""

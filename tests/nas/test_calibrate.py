@@ -1,0 +1,107 @@
+"""How far a proxy can be believed: rank agreement, which networks, and their trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import kendalltau
+
+from models.spec import ArchSpec
+from nas.calibrate import (
+    AGAIN,
+    FEWEST,
+    LONGER,
+    agreement,
+    read_again,
+    spread_out,
+    train_again,
+)
+from nas.search import search
+from tests.nas.test_samplers import tiny
+from tests.support.command import command
+from trials.store.view import Record
+from trials.workers.pool import InProcess
+
+
+def accuracy(spec: ArchSpec, seed: int) -> float:
+    return 0.2 + (int(spec.key[:6], 16) % 500) / 1000
+
+
+def other(spec: ArchSpec, seed: int) -> float:
+    return 0.3 + (seed % 400) / 1000
+
+
+def refused(spec: ArchSpec, seed: int) -> float:
+    raise AssertionError("trained again")
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> tuple[Path, list[Record]]:
+    found = search(tiny(), accuracy, 1e12, 9, "random", run_dir=tmp_path / "run", low=0)
+    return tmp_path / "run", list(found.trials)
+
+
+@given(st.integers(FEWEST, 30), st.integers(0, 2**32 - 1))
+def test_tau_lies_in_its_interval_and_is_scipys(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    one, two = rng.integers(0, 9, n), rng.normal(size=n)
+    found = agreement(list(one), list(two))
+    expected = np.nan_to_num(kendalltau(one, two).statistic)
+    assert found.tau == pytest.approx(expected, abs=1e-9)
+    assert -1 - 1e-9 <= found.low <= found.high <= 1 + 1e-9
+    assert found.n == n
+
+
+def test_tau_of_the_same_order_is_one_and_of_no_order_is_zero() -> None:
+    assert agreement([1, 2, 3, 4, 5], [10, 20, 30, 40, 50]).tau == pytest.approx(1)
+    assert agreement([1, 2, 3, 4], [7, 7, 7, 7]).tau == 0
+    with pytest.raises(ValueError, match=f"at least {FEWEST}"):
+        agreement([1, 2, 3], [1, 2, 3])
+
+
+def test_networks_are_spread_from_the_worst_to_the_best(
+    trained: tuple[Path, list[Record]],
+) -> None:
+    _, records = trained
+    every = sorted(r.evaluation.accuracy for r in records if r.evaluation)
+    some = [r.evaluation.accuracy for r in spread_out(records, 5) if r.evaluation]
+    assert some == [every[i] for i in (0, 2, 4, 6, 8)]
+    assert len(spread_out(records, 100)) == 9
+
+
+def test_trained_again_under_other_seeds_and_only_once(trained: tuple[Path, list[Record]]) -> None:
+    run_dir, records = trained
+    chosen = spread_out(records, 4)
+    again = train_again(chosen, run_dir / AGAIN, 0, lambda: InProcess(other))
+    assert [r.spec for r in again] == [r.spec for r in chosen]
+    assert not {r.seed for r in again} & {r.seed for r in records}
+    assert train_again(chosen, run_dir / AGAIN, 0, lambda: InProcess(refused)) == again
+    assert read_again(run_dir, AGAIN).keys() == {r.number for r in chosen}
+    with pytest.raises(ValueError, match="networks"):
+        train_again(chosen[:3], run_dir / AGAIN, 0, lambda: InProcess(other))
+    assert read_again(run_dir, "longer") == {}
+
+
+@pytest.mark.slow
+def test_command_line_reports_how_rankings_agree(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    quick = ("--data", "digits", "--proxy-images", 64, "--proxy-epochs", 1, "--device", "cpu",
+             "--resolution", 64, "--budget", "40M", "--trials", 5, "--out", out)  # fmt: skip
+    done = command("nas.search", *quick, "--calibrate", 4, "--longer", 2)
+    assert done.returncode == 0, done.stderr
+    assert {len(read_again(out, name)) for name in (AGAIN, LONGER)} == {4}
+    recipes = {
+        record.evaluation.recipe
+        for name in (AGAIN, LONGER)
+        for record in read_again(out, name).values()
+        if record.evaluation
+    }
+    assert len(recipes) == 2
+    page = (out / "report.html").read_text()
+    for text in ("How far the proxy can be believed", "itself under another seed", "0.2 parts",
+                 "proxy and longer training", "capacity and longer training"):  # fmt: skip
+        assert text in page

@@ -1,0 +1,191 @@
+"""Earlier results: read, checked, trusted as far as they deserve."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+
+from models.families import family
+from nas.belief.belief import Belief
+from nas.belief.knowledge import Knowledge
+from nas.candidates import Candidates
+from nas.objective import Objective
+from nas.prior import Prior, load_prior, prior_of, read_prior
+from nas.result import SearchResult
+from nas.samplers import sampler
+from nas.samplers.auto import OPENING
+from nas.search import search
+from nas.space import space
+from tests.nas.test_nas_search import stub
+from tests.nas.test_samplers import accuracy, step
+
+MBCONV = space("mbconv")
+ROWS = MBCONV.random(120, np.random.default_rng(0))
+TRUTH = np.array([accuracy(MBCONV.values(row), MBCONV) for row in ROWS])
+
+
+def text_of(row: np.ndarray) -> str:
+    values = MBCONV.values(row)
+    return "-".join(
+        "".join(f"{kind}{values[f'block{i}_{kind}']}" for kind in ("e", "k", "l", "se"))
+        for i in range(7)
+    )
+
+
+def write(path: Path, header: str, lines: list[str]) -> Path:
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def test_three_forms_of_a_table(tmp_path: Path) -> None:
+    rows, accuracies = ROWS[:6], TRUTH[:6]
+    specs = ['"' + MBCONV.spec_of(row).to_json().replace('"', '""') + '"' for row in rows]
+    forms = {
+        "architecture,accuracy": [text_of(row) for row in rows],
+        "spec,accuracy": specs,
+        ",".join([*MBCONV.names, "accuracy"]): [
+            ",".join(str(float(v)) for v in MBCONV.values(row).values()) for row in rows
+        ],
+    }
+    for i, (header, lines) in enumerate(forms.items()):
+        pairs = zip(lines, accuracies, strict=True)
+        path = write(tmp_path / f"{i}.csv", header, [f"{line},{a}" for line, a in pairs])
+        found = read_prior(path, MBCONV)
+        assert (found.rows == rows).all()
+        assert found.accuracy == pytest.approx(accuracies)
+        zipped = tmp_path / f"{i}.csv.gz"
+        zipped.write_bytes(gzip.compress(path.read_bytes()))
+        assert (read_prior(zipped, MBCONV).rows == rows).all()
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "message"),
+    [
+        ("architecture,top1", "x,0.5", "needs accuracy"),
+        ("layers,accuracy", "3,0.5", "architecture, spec or all of"),
+        ("architecture,accuracy", "e6k3l1,0.5", "line 2.*e6k3l1se0"),
+        ("architecture,accuracy", "e6k3l1se0,0.5", "line 2.*choices of space"),
+        ("architecture,accuracy", text_of(ROWS[0]) + ",good", "line 2.*good"),
+        ("architecture,accuracy", text_of(ROWS[0]) + ",0.5", "at least 5"),
+        ("spec,accuracy", "{},0.5", "line 2"),
+    ],
+)
+def test_clear_errors(tmp_path: Path, header: str, line: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_prior(write(tmp_path / "bad.csv", header, [line]), MBCONV)
+
+
+def test_no_file_and_no_table(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_prior(tmp_path / "none.csv", MBCONV)
+    (tmp_path / "torn.csv").write_bytes(b"\x1f\x8b torn")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_prior(tmp_path / "torn.csv", MBCONV)
+
+
+def test_bad_priors() -> None:
+    with pytest.raises(ValueError, match="none is better"):
+        Prior(ROWS[:9], np.full(9, 0.5))
+    with pytest.raises(ValueError, match="finite"):
+        Prior(ROWS[:9], np.full(9, np.nan))
+
+
+def test_a_run_on_other_pictures_counts() -> None:
+    """Another resolution and number of classes; a network of another space is left out."""
+    specs = [replace(MBCONV.spec_of(row), resolution=32, classes=10) for row in ROWS[:8]]
+    trained = [*zip(specs, TRUTH[:8], strict=True), (family("resnet-50"), 0.9)]
+    found = prior_of(trained, MBCONV)
+    assert (found.rows == ROWS[:8]).all()
+
+
+def test_trust_is_earned() -> None:
+    candidates = Candidates(MBCONV, Objective(400e6))
+    good = Knowledge(candidates, Prior(ROWS, 100 * TRUTH - 7))  # in any unit, at any level
+    assert good.trust > 0.8
+    shuffled = np.random.default_rng(0).permutation(TRUTH)
+    assert Knowledge(candidates, Prior(ROWS, shuffled)).trust < 0.15
+
+
+def test_a_good_prior_starts_near_the_best() -> None:
+    objective = Objective(400e6)
+    first = {}
+    for name, prior in (("without", None), ("with", Prior(ROWS, -TRUTH))):
+        study = optuna.create_study(direction="maximize")
+        study.sampler = sampler("auto", MBCONV, objective, seed=0, prior=prior)
+        first[name] = -accuracy(step(study, MBCONV, objective), MBCONV)
+    assert first["with"] > first["without"]  # where smaller networks are better, a guess is not
+
+
+def test_every_second_network_of_the_opening_disregards_the_prior() -> None:
+    objective, found = Objective(400e6), []
+    for prior in (None, Prior(ROWS, -TRUTH)):
+        study = optuna.create_study(direction="maximize")
+        study.sampler = sampler("auto", MBCONV, objective, seed=0, prior=prior)
+        found.append([step(study, MBCONV, objective) for _ in range(OPENING)])
+    assert [one == other for one, other in zip(*found, strict=True)] == [False, True] * 2
+
+
+def test_a_prior_is_heeded_while_it_explains_the_trainings() -> None:
+    candidates = Candidates(MBCONV, Objective(400e6))
+    rows = candidates.draw(60, np.random.default_rng(1))
+    truth = np.array([accuracy(MBCONV.values(row), MBCONV) for row in rows])
+    few = -np.log(MBCONV.costs(ROWS).params.astype(float))
+    expected = {}
+    for name, table in {"none": None, "good": TRUTH, "misleading": few}.items():
+        prior = None if table is None else Prior(ROWS, table)
+        belief = Belief(Knowledge(candidates, prior), rows[:10], truth[:10])
+        expected[name] = belief.mean(rows[10:])
+    assert (expected["misleading"] == expected["none"]).all()
+    agreement = {name: np.corrcoef(mean, truth[10:])[0, 1] for name, mean in expected.items()}
+    assert agreement["good"] > max(0.9, agreement["none"])
+
+
+def test_only_auto_takes_a_prior() -> None:
+    with pytest.raises(ValueError, match="choose auto"):
+        sampler("tpe", MBCONV, Objective(4e8), seed=0, prior=Prior(ROWS, TRUTH))
+
+
+def test_a_label_tells_tables_apart() -> None:
+    """By what a search learns from them, and by name."""
+    one = Prior(ROWS, TRUTH, "a.csv")
+    assert one.label == Prior(ROWS.copy(), TRUTH.copy(), "a.csv").label
+    changed = TRUTH.copy()
+    changed[3] += 1e-9
+    others = [Prior(ROWS, changed, "a.csv"), Prior(ROWS[::-1], TRUTH, "a.csv"),
+              Prior(ROWS[1:], TRUTH[1:], "a.csv"), Prior(ROWS, TRUTH, "b.csv")]  # fmt: skip
+    assert len({one.label, *(other.label for other in others)}) == 5
+    assert one.label.startswith("a.csv (120 networks, ")
+
+
+def test_a_run_goes_on_with_its_own_prior_only(tmp_path: Path) -> None:
+    def go(
+        prior: Prior | None, *, resume: bool, trials: int = 5, name: str = "with"
+    ) -> SearchResult:
+        return search(MBCONV, stub, trials=trials, prior=prior, run_dir=tmp_path / name,
+                      resume=resume)  # fmt: skip
+
+    own, other = Prior(ROWS[:40], TRUTH[:40], "a.csv"), Prior(ROWS[:41], TRUTH[:41], "a.csv")
+    go(own, resume=False)
+    for wrong in (None, other):
+        with pytest.raises(ValueError, match=r"its prior is 'a.csv \(40 networks, .*repeat"):
+            go(wrong, resume=True)
+    assert len(go(own, resume=True, trials=6).trials) == 6
+    go(None, resume=False, name="without")
+    with pytest.raises(ValueError, match=r"its prior is None, not 'a.csv"):
+        go(own, resume=True, name="without")
+
+
+def test_a_run_directory_is_a_prior(tmp_path: Path) -> None:
+    found = search(MBCONV, stub, trials=6, sampler="random", run_dir=tmp_path / "earlier")
+    prior = load_prior(tmp_path / "earlier", MBCONV.with_template(classes=7))
+    assert prior.name == "earlier"
+    assert [MBCONV.spec_of(row).key for row in prior.rows] == [r.spec.key for r in found.trials]
+    accuracies = [r.evaluation.accuracy for r in found.trials if r.evaluation]
+    assert prior.accuracy.tolist() == accuracies
+    with pytest.raises(ValueError, match="holds no run"):
+        load_prior(tmp_path, MBCONV)

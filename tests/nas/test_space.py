@@ -1,0 +1,162 @@
+"""Search spaces: members, batches, costs equal to the closed form one by one."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.build import build
+from models.cost import cost
+from models.families import family
+from models.spec import ArchSpec, StageSpec
+from nas.space import Space, StageChoices, space
+from tests.support.paths import ACCEL_NASBENCH, needs_shared
+
+NAMES = ("mnasnet", "mbconv")
+
+
+def own_space() -> Space:
+    """A user's space, with strides among its choices and widths that differ by layer."""
+
+    def stage(k: int, s: int, c: int) -> StageSpec:
+        return StageSpec("rexnet", 2, (c, c + 3), k, s, 6, se=1 / 12, skip="partial")
+
+    menus = {"k": (3, 5), "s": (1, 2)}
+    first = StageChoices({**menus, "c": (16, 20)}, stage)
+    others = (StageChoices(menus, partial(stage, c=c)) for c in (24, 33))
+    return Space("own", replace(family("rexnet-1.0"), resolution=65), (first, *others))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_costs_equal_the_closed_form(name: str) -> None:
+    searched = space(name)
+    check_costs(searched, searched.random(200, np.random.default_rng(0)))
+
+
+def test_costs_of_a_users_own_space() -> None:
+    searched = own_space()
+    everything = np.array(list(np.ndindex(*searched.sizes)))
+    assert len(everything) == searched.size == 128
+    check_costs(searched, everything)
+
+
+def check_costs(searched: Space, batch: np.ndarray) -> None:
+    found = searched.costs(batch)
+    for n, row in enumerate(batch):
+        expected = cost(searched.spec_of(row))
+        assert tuple(int(column[n]) for column in found) == tuple(expected)
+
+
+def test_mnasnet_holds_efficientnet_b0() -> None:
+    b0 = family("efficientnet-b0")
+    searched = space("mnasnet")
+    choices = searched.choices_of(b0)
+    assert choices is not None
+    assert searched.spec(choices).key == b0.key
+    assert not searched.contains(family("efficientnet-b1"))
+    assert not searched.contains(family("mobilenet-v2"))
+
+
+def test_mnasnet_holds_the_stages_of_mnasnet_a1_and_b1() -> None:
+    """Under the space's own activation; everything else of A1 and B1 is in the menus."""
+    searched = space("mnasnet")
+    for name in ("mnasnet-a1", "mnasnet-b1"):
+        assert searched.contains(replace(searched.template, stages=family(name).stages))
+
+
+def test_sizes() -> None:
+    assert space("mbconv").size == 36**6 * 48  # 1.04e11, as published
+    per_stage = 4 * 2 * 2 * 3
+    widths, layers = (2, 2, 3, 3, 3, 3, 3), (2, 3, 3, 3, 3, 3, 2)
+    assert space("mnasnet").size == per_stage**7 * np.prod(widths) * np.prod(layers)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_every_candidate_is_a_member(name: str, seed: int) -> None:
+    searched, rng = space(name), np.random.default_rng(seed)
+    choices = searched.sample(rng)
+    spec = searched.spec(choices)
+    assert isinstance(spec, ArchSpec)
+    assert searched.choices_of(spec) == choices
+    moved = searched.mutate(choices, rng)
+    assert sum(moved[key] != choices[key] for key in choices) == 1
+    assert searched.contains(searched.spec(moved))
+    row = searched.indices([choices])[0]
+    assert searched.values(row) == choices
+    near = searched.neighbours(row)
+    assert len(near) == sum(searched.sizes - 1) == len(np.unique(near, axis=0))
+    assert ((near != row).sum(1) == 1).all()
+
+
+def test_encoding_is_ordinal() -> None:
+    searched = space("mbconv")
+    code = searched.encode(
+        searched.indices(
+            [
+                dict.fromkeys(searched.names, 1)
+                | {name: values[-1] for name, values in searched.choices.items()}
+            ]
+        )
+    )
+    assert (code == 1).all()
+
+
+def test_clear_errors() -> None:
+    searched = space("mbconv")
+    good = searched.sample(np.random.default_rng(0))
+    with pytest.raises(ValueError, match="block0_e=5"):
+        searched.spec({**good, "block0_e": 5})
+    with pytest.raises(ValueError, match="block9_e"):
+        searched.spec({**good, "block9_e": 6})
+    with pytest.raises(ValueError, match="mnasnet, mbconv"):
+        space("nasnet")
+
+
+@needs_shared(ACCEL_NASBENCH)
+def test_accel_nasbench_rows_are_members() -> None:
+    """Its macs are ours, 4 a batch-norm element, and the pools' inputs and outputs."""
+    searched = space("mbconv")
+    with gzip.open(ACCEL_NASBENCH, "rt") as file:
+        rows = list(csv.DictReader(file))[::100]
+    for row in rows:
+        choices = {}
+        for i, block in enumerate(row["architecture"].split("-")):
+            e, k, layers, se = re.fullmatch(r"e(\d)k(\d)l(\d)se(\d)", block).groups()  # type: ignore[union-attr]
+            own = {"e": int(e), "k": int(k), "l": int(layers), "se": int(se)}
+            choices |= {f"block{i}_{name}": value for name, value in own.items()}
+        spec = searched.spec(choices)
+        found = cost(spec)
+        assert found.params == round(float(row["params_million"]) * 1e6)
+        pools, pooled, norms = pool_and_norm_elements(spec)
+        assert found.fvcore == found.macs + 2 * norms + pools
+        assert found.macs + 4 * norms + pools + pooled == round(float(row["macs_million"]) * 1e6)
+
+
+def pool_and_norm_elements(spec: ArchSpec) -> tuple[int, int, int]:
+    """Elements that enter and leave the adaptive pools, and that enter the batch norms."""
+    entered = {torch.nn.AdaptiveAvgPool2d: 0, torch.nn.BatchNorm2d: 0}
+    left = dict(entered)
+
+    def count(module: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        entered[type(module)] += inputs[0].numel()  # type: ignore[index]
+        left[type(module)] += output.numel()  # type: ignore[index]
+
+    with torch.device("meta"):
+        network = build(spec).eval()
+        for module in network.modules():
+            if type(module) in entered:
+                module.register_forward_hook(count)
+        network(torch.zeros(1, 3, spec.resolution, spec.resolution))
+    pool = torch.nn.AdaptiveAvgPool2d
+    return entered[pool], left[pool], entered[torch.nn.BatchNorm2d]

@@ -1,0 +1,298 @@
+"""Trainings that are stopped early: the rule, the search around it, the report."""
+
+from __future__ import annotations
+
+import csv
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.trial import FrozenTrial, TrialState
+
+from models.spec import ArchSpec
+from nas.candidates import Candidates
+from nas.objective import Objective
+from nas.prior import load_prior
+from nas.samplers.base import History
+from nas.search import search
+from nas.search.__main__ import write
+from nas.space import space
+from nas.stopping import FEWEST, HOPE, RUNGS, Curves
+from training.evaluator import ByName, Evaluator
+from training.recipe import Recipe
+from trials.record import Evaluation, Rungs, Stopped
+from trials.workers.pool import InProcess
+
+MBCONV = space("mbconv")
+AIM = Objective(400e6)
+
+
+def finished(accuracy: float, at: float, cost: float = 300e6) -> FrozenTrial:
+    """A training that came to ``accuracy`` and had ``at`` at every rung."""
+    curve = [[share, at] for share in RUNGS]
+    found = Evaluation(accuracy, seed=0, seconds=1.0, curve=curve)  # type: ignore[arg-type]
+    attrs = {"evaluation": found.to_dict(), "cost": {"cost": cost}}
+    return optuna.trial.create_trial(value=accuracy, user_attrs=attrs)
+
+
+def stopped(at: float) -> FrozenTrial:
+    found = Evaluation(at, seed=0, seconds=0.5, curve=((RUNGS[0], at),))
+    attrs = {"stopped": Stopped(found).to_dict(), "cost": {"cost": 300e6}}
+    return optuna.trial.create_trial(state=TrialState.PRUNED, user_attrs=attrs)
+
+
+shares = st.floats(0.01, 0.99)
+costs = st.floats(200e6, 400e6)
+studies = st.lists(st.builds(finished, shares, shares, costs), min_size=FEWEST, max_size=20)
+aims = st.sampled_from([AIM, Objective(400e6, "hard"), Objective(400e6, "front")])
+
+
+@given(st.lists(st.builds(finished, shares, shares, costs), max_size=FEWEST - 1), aims, costs)
+def test_nothing_is_stopped_before_enough_is_known(
+    trials: list[FrozenTrial], aim: Objective, cost: float
+) -> None:
+    assert Curves(trials, aim).bars(cost) == tuple((share, 0.0) for share in RUNGS)
+
+
+@given(studies, aims, st.data())
+def test_what_stands_as_the_best_did_is_never_stopped(
+    trials: list[FrozenTrial], aim: Objective, data: st.DataObject
+) -> None:
+    """At the best one's own cost, and for a reward at a cost whose factor makes up for less."""
+    last = [trial.user_attrs["evaluation"]["accuracy"] for trial in trials]
+    paid = [trial.user_attrs["cost"]["cost"] for trial in trials]
+    worth = (
+        last if aim.aim == "front" else [aim.reward(a, c) for a, c in zip(last, paid, strict=True)]
+    )
+    best = int(np.argmax(worth))
+    at = dict(trials[best].user_attrs["evaluation"]["curve"])
+    for share, bar in Curves(trials, aim).bars(paid[best]):
+        assert bar <= at[share] + 1e-12
+    cost = data.draw(costs)
+    if aim.aim != "front":
+        for share, bar in Curves(trials, aim).bars(cost):
+            assert aim.reward(bar, cost) <= aim.reward(at[share], paid[best]) + 1e-12
+
+
+@given(studies, costs, costs)
+def test_a_dearer_candidate_has_to_be_better(
+    trials: list[FrozenTrial], one: float, other: float
+) -> None:
+    curves = Curves(trials, AIM)
+    cheap, dear = curves.bars(min(one, other)), curves.bars(max(one, other))
+    assert all(a[1] <= b[1] for a, b in zip(cheap, dear, strict=True))
+
+
+def clear(slope: float = 0.5) -> list[FrozenTrial]:
+    """Rungs that foretell the end nearly without error."""
+    wiggles = (0.001, -0.001) * 4
+    return [
+        finished(0.1 + slope * at / 10 + w, at / 10)
+        for at, w in zip(range(1, 9), wiggles, strict=True)
+    ]
+
+
+def test_the_bar_is_where_the_hope_ends() -> None:
+    trials = clear()
+    (_, bar), _ = Curves(trials, AIM).bars(300e6)
+    at, last = np.arange(1, 9) / 10, np.array([t.value for t in trials])
+    slope, start = np.polyfit(at, last, 1)
+    error = np.sqrt(((last - start - slope * at) ** 2).sum() / 6)
+    assert bar == pytest.approx((last.max() - HOPE * error - start) / slope)
+    assert 0.7 < bar < 0.8
+    assert Curves(trials, AIM).bars(300e6) == Curves(trials, AIM).bars(300e6)
+
+
+def test_rungs_that_foretell_nothing_stop_nothing() -> None:
+    level = [finished(0.5, at / 10) for at in range(1, 9)]
+    for trials in (clear(-0.1), level, [finished(0.1 * i, 0.5) for i in range(1, 9)]):
+        assert all(bar == 0 for _, bar in Curves(trials, AIM).bars(300e6))
+
+
+def test_on_the_way_to_a_front_only_cheaper_ones_are_rivals() -> None:
+    curves = Curves(clear(), Objective(400e6, "front"))
+    assert all(bar == 0 for _, bar in curves.bars(299e6))
+    assert all(bar > 0.7 for _, bar in curves.bars(301e6))
+
+
+def test_what_a_stopped_training_would_have_come_to() -> None:
+    trials = clear()
+    expected, error = Curves(trials, AIM).expected(stopped(0.3))
+    assert expected == pytest.approx(0.25, abs=0.002)
+    assert 0 < error < 0.002
+    assert np.isnan(Curves(trials[:3], AIM).expected(stopped(0.3))).all()
+
+
+def true_accuracy(spec: ArchSpec) -> float:
+    return 0.3 + 0.01 * sum(stage.layers + 2 * bool(stage.se) for stage in spec.stages)
+
+
+class Racer:
+    """Curves that end where ``true_accuracy`` says; notes every training."""
+
+    def __init__(self, interrupt_at: int | None = None) -> None:
+        self.interrupt_at, self.calls = interrupt_at, 0
+
+    def __call__(self, spec: ArchSpec, seed: int, bars: Rungs) -> Evaluation | Stopped:
+        self.calls += 1
+        if self.calls == self.interrupt_at:
+            raise KeyboardInterrupt
+        noise = np.random.default_rng(seed).normal(0, 0.002, len(bars) + 1)
+        last, curve = true_accuracy(spec), []
+        for (share, bar), wrong in zip(bars, noise, strict=False):
+            curve.append((share, share * last + wrong))
+            if curve[-1][1] < bar:
+                return Stopped(Evaluation(curve[-1][1], seed, share, curve=tuple(curve)))
+        return Evaluation(last + noise[-1], seed, 1.0, curve=tuple(curve))
+
+
+def to_the_end(spec: ArchSpec, seed: int) -> float:
+    return true_accuracy(spec)
+
+
+def test_a_search_stops_some_and_names_none_of_them(tmp_path: Path) -> None:
+    found = search(MBCONV, Racer(), trials=20, sampler="random", stop_early=True,
+                   run_dir=tmp_path / "run")  # fmt: skip
+    out = [record for record in found.trials if record.stopped is not None]
+    assert 3 < len(out) < 15
+    assert len(found.trials) == 20
+    assert all(r.state == "stopped" and r.evaluation is None and r.values is None for r in out)
+    assert all(
+        r.stopped and r.stopped.evaluation.accuracy < dict(r.bars)[r.stopped.share] for r in out
+    )
+    numbers = {record.number for record in out}
+    assert found.best.number not in numbers
+    assert not numbers & {one.number for one in found.front}
+    assert min(numbers) >= FEWEST
+    everything = search(
+        MBCONV, lambda spec, seed: Racer()(spec, seed, ()), trials=20, sampler="random"
+    )
+    assert [r.spec.key for r in everything.trials] == [r.spec.key for r in found.trials]
+    assert everything.best.spec == found.best.spec
+
+    write(found, tmp_path / "run")
+    with (tmp_path / "run" / "trials.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["state"] == "stopped"]
+    assert {int(row["number"]) for row in rows} == numbers
+    assert all(float(row["stopped_at"]) in RUNGS and row["accuracy"] == "" for row in rows)
+    assert all(float(row["seconds"]) == float(row["stopped_at"]) for row in rows)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert f"(0 failed, {len(out)} stopped early)" in page
+    assert "Trainings stopped early" in page
+    with (tmp_path / "run" / "pareto.csv").open() as file:
+        assert all(row["state"] == "complete" for row in csv.DictReader(file))
+    assert len(load_prior(tmp_path / "run", MBCONV).rows) == 20 - len(out)
+
+
+@pytest.mark.parametrize("sampler", ["auto", "tpe"])
+@pytest.mark.parametrize("aim", ["reward", "front"])
+def test_interrupted_and_resumed_it_decides_as_an_undisturbed_one(
+    sampler: str, aim: str, tmp_path: Path
+) -> None:
+    asked = {"trials": 16, "sampler": sampler, "aim": aim, "seed": 0, "stop_early": True}
+    whole = search(MBCONV, Racer(), **asked)  # type: ignore[arg-type]
+    first = next(r.number for r in whole.trials if r.stopped is not None)
+    kept = {**asked, "run_dir": tmp_path / "run"}
+    for interrupted in (first + 1, 1):  # while the one after a stopped trial runs, and at once
+        with pytest.raises(KeyboardInterrupt):
+            search(MBCONV, Racer(interrupted + 1 if interrupted > 1 else 1), **kept,  # type: ignore[arg-type]
+                   resume=(tmp_path / "run").exists())  # fmt: skip
+    resumed = search(MBCONV, Racer(), **kept, resume=True)  # type: ignore[arg-type]
+    for a, b in zip(resumed.trials, whole.trials, strict=True):
+        assert (a.state, a.bars, a.spec.key, a.values) == (b.state, b.bars, b.spec.key, b.values)
+    assert resumed.best == whole.best
+    with pytest.raises(ValueError, match="stop_early"):
+        search(MBCONV, Racer(), **{**kept, "stop_early": False}, resume=True)  # type: ignore[arg-type]
+
+
+def test_optuna_is_told_how_far_a_stopped_trial_came() -> None:
+    runs = []
+
+    class Seen:
+        def __enter__(self) -> Callable[..., None]:
+            return lambda record: None
+
+        def __exit__(self, *_: object) -> None: ...
+
+    def progress(run: object, *_: object) -> Seen:
+        runs.append(run)
+        return Seen()
+
+    search(MBCONV, Racer(), trials=16, sampler="tpe", stop_early=True, progress=progress)  # type: ignore[arg-type]
+    study = runs[0].study  # type: ignore[attr-defined]
+    pruned = study.get_trials(states=[TrialState.PRUNED])
+    assert pruned
+    for trial in pruned:
+        share, accuracy = trial.user_attrs["stopped"]["curve"][-1]
+        reward = AIM.reward(accuracy, trial.user_attrs["cost"]["cost"])
+        assert trial.intermediate_values == {round(100 * share): reward}
+    history = History(Candidates(MBCONV, AIM), study)
+    at = [list(history.numbers).index(trial.number) for trial in pruned]
+    assert np.isnan(history.accuracy[at]).all()
+    assert (history.error[at] > 0).all()
+    assert (history.estimate[at] < np.nanmax(history.accuracy)).all()
+    assert (history.error[history.finished] == 0).all()
+
+
+def test_what_cannot_be_stopped_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"trust 0\.2"):
+        search(MBCONV, Racer(), trials=3, stop_early=True, trust=0.2)
+    with pytest.raises(ValueError, match="must take"):
+        search(MBCONV, lambda spec, seed: 0.5, trials=3, stop_early=True)
+    with pytest.raises(ValueError, match="curve"):
+        Stopped(Evaluation(0.5, 0, 1.0))
+
+
+@pytest.mark.slow
+def test_real_trainings_are_stopped_and_resumed(tmp_path: Path) -> None:
+    recipe = Recipe(resolution=8, drop_strides=3, width=0.25, images=160, held_out=160, epochs=4,
+                    batch=32, lr=0.8, regularise=False)  # fmt: skip
+    evaluator = Evaluator(ByName("digits"), recipe, "cpu")
+    digits = MBCONV.with_template(resolution=224, classes=10, in_channels=1)
+    asked = {"sampler": "random", "stop_early": True, "run_dir": tmp_path / "run"}
+    search(digits, evaluator, trials=7, **asked)  # type: ignore[arg-type]
+    found = search(digits, evaluator, trials=12, **asked, resume=True)  # type: ignore[arg-type]
+    out = [record for record in found.trials if record.stopped is not None]
+    assert 0 < len(out) <= 12 - FEWEST
+    for record in out:
+        assert record.stopped is not None
+        assert record.stopped.evaluation.details["steps"] == record.stopped.share * 20
+    whole = evaluator(out[0].spec, out[0].seed, tuple((share, 0.0) for share in RUNGS))
+    assert isinstance(whole, Evaluation)
+    assert out[0].stopped is not None
+    at = len(out[0].stopped.evaluation.curve)
+    assert out[0].stopped.evaluation.curve == whole.curve[:at]
+    write(found, tmp_path / "run")
+    assert f"{len(out)} stopped early" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_without_it_evaluate_sees_no_bars() -> None:
+    asked = {"trials": 8, "sampler": "random", "executor": lambda: InProcess(to_the_end)}
+    found = search(MBCONV, to_the_end, **asked)  # type: ignore[arg-type]
+    assert all(record.bars == () and record.state == "complete" for record in found.trials)
+
+
+def test_outcomes_survive_json_and_pickle() -> None:
+    whole = Evaluation(0.5, 0, 1.0, curve=((0.25, 0.1), (0.5, 0.2)))
+    halted = Stopped(replace(whole, accuracy=0.2))
+    assert halted.share == 0.5
+    assert Stopped.from_dict(halted.to_dict()) == halted
+    assert pickle.loads(pickle.dumps(halted)) == halted
+    old = whole.to_dict()
+    del old["curve"]
+    assert Evaluation.from_dict(old).curve == ()
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [((0.5, 0.1), (0.5, 0.2)), ((0.0, 0.1),), ((1.0, 0.1),), ((0.5, 1.1),), ((0.5,),), "no", (3,)],
+)
+def test_bad_curves_are_refused(curve: Rungs) -> None:
+    with pytest.raises(ValueError, match=r"rungs|shares|accuracies"):
+        Evaluation(0.5, 0, 1.0, curve=curve)

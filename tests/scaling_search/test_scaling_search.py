@@ -1,0 +1,277 @@
+"""The whole search with a stub in place of training: answers, failures, resuming, workers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.families import family
+from models.spec import ArchSpec
+from scaling_search.coefficients import parse_coefficients
+from scaling_search.points.scalable import SpecBaseline
+from scaling_search.points.target import target_macs
+from scaling_search.result import Comparison, ScalingResult
+from scaling_search.search import search
+from scaling_search.surface.allocation import ENOUGH_REPEATS
+from scaling_search.surface.simplex import shares
+from trials.loop import SearchFailed
+from trials.record import Evaluation, Failure
+from trials.workers.worker import attempt
+
+NAME = "resnet-18"
+
+
+@cache
+def baseline() -> SpecBaseline:
+    return SpecBaseline(family(NAME), "nearest")
+
+
+def evaluate(spec: ArchSpec, seed: int) -> float:
+    """Best at shares (0.2, 0.5, 0.3); noise of 0.1 points and an effect of the seed of 0.3."""
+    if spec.key == baseline().spec.key:
+        return 0.7
+    off = ((shares(baseline().realised(spec)) - np.array([0.2, 0.5, 0.3])) ** 2).sum()
+    own = np.random.default_rng([seed, int(spec.key, 16) % 2**32]).normal(0, 0.001)
+    return float(0.8 - 0.1 * off + own + np.random.default_rng(seed).normal(0, 0.003))
+
+
+def run(trials: int, run_dir: Path | None = None, **options: Any) -> ScalingResult:
+    options = {"target": 4.0, "phis": (0.0, 1.0), **options}
+    score = options.pop("evaluate", evaluate)
+    return search(baseline(), score, trials=trials, run_dir=run_dir, **options)
+
+
+def chosen(result: ScalingResult) -> list[tuple[int, int]]:
+    return [(item.attrs["place"], item.attrs["repeat"]) for item in result.trials]
+
+
+def test_accuracies_of_few_pictures_are_believed_less() -> None:
+    def widest(told: object) -> float:
+        def on_pictures(spec: ArchSpec, seed: int) -> Evaluation:
+            details = {"held_out_images": told}
+            return Evaluation(evaluate(spec, seed), seed=seed, seconds=0.0, details=details)
+
+        return max(item.high - item.low for item in run(7, evaluate=on_pictures).comparisons)
+
+    unknown = widest(None)
+    assert unknown == widest("many") == widest(-1)  # a user's own details may mean anything
+    assert widest(100) > widest(1000) > unknown > widest(10**6)
+
+
+def test_an_adaptive_search_finds_the_optimum_and_says_so(tmp_path: Path) -> None:
+    result = run(35, tmp_path / "run")
+    assert result.ended == "complete"
+    assert len(result.trials) == 35
+    assert result.coefficients.product == pytest.approx(4.0)
+    truth = {"alpha": 4**0.2, "beta": 4**0.25, "gamma": 4**0.15}
+    for name, value in truth.items():
+        assert getattr(result.coefficients, name) == pytest.approx(value, rel=0.08)
+        low, high = result.confidence[name]
+        assert low <= getattr(result.coefficients, name) <= high
+        assert low - 0.05 < value < high + 0.05
+    assert {item.against: item.verdict for item in result.comparisons}["depth"] == "better"
+    data = json.loads((tmp_path / "run" / "coefficients.json").read_text("utf-8"))
+    assert parse_coefficients(json.dumps(data)) == result.coefficients
+    assert ArchSpec.from_json(json.dumps(data["point"]["spec"])).key == result.point.spec.key
+    assert sorted(path.name for path in (tmp_path / "run" / "family").iterdir()) == [
+        "phi-0.json", "phi-1.json"
+    ]  # fmt: skip
+
+
+def test_trainings_of_one_repeat_share_their_seed() -> None:
+    result = run(30)
+    seeds: dict[int, set[int]] = {}
+    for record in result.trials:
+        seeds.setdefault(record.attrs["repeat"], set()).add(record.seed)
+    assert all(len(found) == 1 for found in seeds.values())
+    assert len(set().union(*seeds.values())) == len(seeds)
+
+
+@pytest.mark.parametrize("method", ["adaptive", "grid"])
+def test_a_resumed_search_goes_on_as_if_uninterrupted(tmp_path: Path, method: str) -> None:
+    whole = run(26, method=method)
+    run(14, tmp_path / "run", method=method)
+    resumed = run(26, tmp_path / "run", method=method, resume=True)
+    assert chosen(resumed) == chosen(whole)
+    assert resumed.to_dict() == whole.to_dict()
+
+
+def test_another_search_is_not_resumed(tmp_path: Path) -> None:
+    run(6, tmp_path / "run")
+    with pytest.raises(ValueError, match="already holds a run"):
+        run(6, tmp_path / "run")
+    with pytest.raises(ValueError, match="target"):
+        run(6, tmp_path / "run", target=2.0, resume=True)
+
+
+def test_the_plain_grid_gives_every_point_equal_repeats() -> None:
+    count = len(run(6, method="grid").grid.points)
+    result = run(2 * count, method="grid")
+    assert sorted(chosen(result)) == sorted((p, r) for p in range(count) for r in range(2))
+    assert sorted(place for place, _ in chosen(result)[:5]) == [0, 1, 2, 3, 4]
+    found: dict[int, list[float]] = {place: [] for place in range(1, count)}
+    for record in result.trials:
+        if record.values and record.attrs["place"]:
+            found[record.attrs["place"]].append(record.values[0])
+    best = max(found, key=lambda place: np.mean(found[place]))
+    assert result.point == result.grid.points[best]
+    assert result.coefficients.product == pytest.approx(4.0)
+
+
+def test_failures_are_recorded_and_the_search_goes_on() -> None:
+    def fragile(spec: ArchSpec, seed: int) -> float:
+        if sum(stage.layers for stage in spec.stages) > 20:
+            raise RuntimeError("too deep")
+        return evaluate(spec, seed)
+
+    result = run(30, evaluate=fragile)
+    failed = [record for record in result.trials if record.state == "failed"]
+    assert failed
+    assert all(record.failure and "too deep" in record.failure.reason for record in failed)
+    assert result.to_dict()["failed"] == len(failed)
+    assert "depth" in {item.against for item in result.comparisons}
+
+
+def test_a_search_in_which_nothing_succeeds_stops() -> None:
+    def broken(spec: ArchSpec, seed: int) -> float:
+        raise RuntimeError("no data")
+
+    with pytest.raises(SearchFailed, match="no data"):
+        run(30, evaluate=broken)
+
+
+class Reversed:
+    """Three at a time, the last submitted finishes first."""
+
+    workers = 3
+
+    def __init__(self, evaluate: Callable[[ArchSpec, int], float]) -> None:
+        self._evaluate = evaluate
+        self._tasks: deque[tuple[int, ArchSpec, int]] = deque()
+
+    def submit(self, number: int, spec: ArchSpec, seed: int) -> None:
+        self._tasks.append((number, spec, seed))
+
+    def next(self) -> tuple[int, Evaluation | Failure]:
+        number, spec, seed = self._tasks.pop()
+        return number, attempt(self._evaluate, spec, seed)
+
+    def close(self) -> None:
+        self._tasks.clear()
+
+
+def test_trainings_side_by_side_differ() -> None:
+    result = run(30, executor=lambda: Reversed(evaluate))
+    assert len(set(chosen(result))) == 30
+    again = run(30, executor=lambda: Reversed(evaluate))
+    assert chosen(again) == chosen(result)
+
+
+def test_a_small_region_ends_the_search_early() -> None:
+    result = run(60, region=0.05)
+    assert result.ended == "stopped"
+    assert len(result.trials) < 60
+    assert result.region.size <= 0.05
+    assert result.repeats >= ENOUGH_REPEATS
+
+
+def test_a_small_region_without_repeats_ends_nothing() -> None:
+    """On a surface without noise the region is tiny after a dozen trainings of one seed."""
+
+    def smooth(spec: ArchSpec, _: int) -> float:
+        off = ((shares(baseline().realised(spec)) - np.array([0.2, 0.5, 0.3])) ** 2).sum()
+        return 0.7 if spec.key == baseline().spec.key else float(0.8 - 0.1 * off)
+
+    result = run(14, region=0.05, evaluate=smooth)
+    assert result.region.size < 0.05
+    assert (result.ended, result.repeats) == ("complete", 0)
+
+
+def test_below_the_baseline_the_coefficients_shrink() -> None:
+    result = run(12, target=0.5)
+    assert result.coefficients.product == pytest.approx(0.5)
+    for name in ("alpha", "beta", "gamma"):
+        low, high = result.confidence[name]
+        assert low <= getattr(result.coefficients, name) <= high <= 1
+
+
+def test_a_family_that_outgrows_all_bounds_ends_before(tmp_path: Path) -> None:
+    """Twenty steps of 16 times the cost are no network, one is; the answer is not lost for it."""
+    run(8, tmp_path / "run", target=16.0, phis=(0.0, 1.0, 20.0))
+    names = sorted(path.name for path in (tmp_path / "run" / "family").iterdir())
+    assert names == ["phi-0.json", "phi-1.json"]
+    assert (tmp_path / "run" / "coefficients.json").is_file()
+
+
+def test_no_minutes_left() -> None:
+    result = run(60, minutes=1e-9 + 0.002)
+    assert result.ended == "out of time"
+
+
+def test_targets_in_every_spelling() -> None:
+    base = baseline().macs(baseline().spec)
+    assert target_macs(2.0, baseline()) == 2 * base
+    assert target_macs("2x", baseline()) == 2 * base
+    assert target_macs(8e8, baseline()) == target_macs("800M", baseline()) == 8e8
+    for bad in (0.0, -1.0, math.nan, "400Q", True):
+        with pytest.raises(ValueError, match=r"positive|target|size"):
+            target_macs(bad, baseline())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"target": 1.0}, {"trials": 0}, {"method": "random"}, {"region": 2.0}, {"minutes": -1.0},
+     {"step": 3.0}],
+)  # fmt: skip
+def test_bad_arguments_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"choose|target|trials|region|minutes|step"):
+        run(**{"trials": 5, **options})
+
+
+def test_the_rounding_of_a_spec_is_checked_and_kept(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="depth rounding"):
+        search(family(NAME), evaluate, depth_rounding="floor")
+    run(6, tmp_path / "run")
+    settings = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))["settings"]
+    assert settings["depth_rounding"] == "nearest"
+
+
+def test_verdicts() -> None:
+    assert Comparison("depth", 1.0, 0.5, 1.5).verdict == "better"
+    assert Comparison("depth", 0.1, -0.5, 0.7).verdict == "tie"
+    assert Comparison("depth", -1.0, -1.5, -0.5).verdict == "worse"
+    assert Comparison("depth", 0.0, 0.0, 0.0).verdict == "same"
+
+
+def test_a_factory_of_modules() -> None:
+    torch = pytest.importorskip("torch")
+    from scaling_search.points.modules import ModuleBaseline, Scaled
+
+    def factory(depth: float, width: float, resolution: float) -> Any:
+        channels, layers, parts = round(16 * width), round(4 * depth), []
+        for index in range(layers):
+            parts += [torch.nn.Conv2d(channels if index else 3, channels, 3, padding=1)]
+        pool = torch.nn.AdaptiveAvgPool2d(1)
+        return torch.nn.Sequential(*parts, pool, torch.nn.Flatten(), torch.nn.Linear(channels, 10))
+
+    modules = ModuleBaseline(factory, side=24)
+    weights = 9 * (3 * 16 + 3 * 16 * 16)
+    assert modules.macs(modules.spec) == 24 * 24 * weights + 160
+    assert Scaled.from_json(modules.spec.to_json()) == modules.spec
+
+    def score(candidate: Scaled, seed: int) -> float:
+        assert isinstance(modules.build(candidate), torch.nn.Module)
+        return 0.5 + 0.1 * candidate.width
+
+    result = search(modules, score, "2x", trials=8, step=0.5, phis=())
+    assert len(result.trials) == 8
+    for point in result.grid.points[1:]:
+        assert abs(point.error) <= 0.03

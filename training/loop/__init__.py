@@ -1,0 +1,1 @@
+"""One training: batches, steps, memory, what is measured on the way."""

@@ -1,0 +1,83 @@
+"""Decoded pictures on disk: safetensors files that may be deleted at any time.
+
+A file is written beside its place and moved there, so that neither a killed process nor two at once
+leave half a file; its checksum is verified on reading; and a disk that cannot be written loses the
+cache but not the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from training.pictures.images import Pictures
+
+_log = logging.getLogger(__name__)
+
+
+def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
+    """`cache`, else the environment's EVENSCALE_CACHE, else ~/.cache/evenscale."""
+    chosen = cache or os.environ.get("EVENSCALE_CACHE") or "~/.cache/evenscale"
+    return Path(os.path.expanduser(chosen))
+
+
+def fingerprint(*parts: torch.Tensor | str) -> str:
+    """SHA-256 in hexadecimal of texts and of CPU tensors, their shapes and types included."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            data = part.encode("utf-8", "surrogatepass")
+            digest.update(f"text {len(data)} ".encode() + data)
+        else:
+            digest.update(f"tensor {part.dtype} {tuple(part.shape)} ".encode())
+            digest.update(part.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def load(path: Path) -> Pictures | None:
+    """The pictures stored at `path`; None where there are none, or only damaged ones."""
+    if not path.exists():
+        return None
+    try:
+        # Mapped, not read: the pages belong to the file and are shared between processes.
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+            images, sides = file.get_tensor("images"), file.get_tensor("sides")
+        if metadata["checksum"] != fingerprint(images, sides, metadata["skipped"]):
+            raise ValueError("its checksum is wrong")
+        skipped = tuple((name, reason) for name, reason in json.loads(metadata["skipped"]))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        _log.warning("cache file %s is damaged (%s): reading the pictures again", path, error)
+        return None
+    return Pictures(images, sides, skipped)
+
+
+def save(path: Path, pictures: Pictures) -> None:
+    """Store `pictures` at `path`, at once or not at all; a failure is only logged."""
+    skipped = json.dumps(pictures.skipped)
+    tensors = {"images": pictures.images, "sides": pictures.sides}
+    metadata = {"skipped": skipped, "checksum": fingerprint(*tensors.values(), skipped)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, tensors, metadata)
+    except (OSError, SafetensorError) as error:
+        _log.warning("cannot keep the decoded pictures in %s (%s)", path.parent, error)
+
+
+def _replace(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+    os.close(handle)
+    try:
+        save_file(tensors, partial, metadata)
+        os.replace(partial, path)
+    except BaseException:  # an interrupt too must not leave gigabytes behind
+        os.unlink(partial)
+        raise

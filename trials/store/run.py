@@ -1,0 +1,175 @@
+"""A run as its driver writes it, trial by trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from trials.record import Failure, Outcome, trial_seed
+from trials.store.drivers import Driver
+from trials.store.header import Header
+from trials.store.queue import Counted, Listed, Queue
+from trials.store.redraw import redraw
+from trials.store.view import OUTCOMES, RESERVED, Proposal, Record, RunView
+
+if TYPE_CHECKING:
+    from models.spec import ArchSpec
+
+
+class Run(RunView):
+    """A run to drive. Set `study.sampler` before asking; use as a context manager."""
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        header: Header,
+        run_dir: Path | None,
+        from_json: Callable[[str], ArchSpec],
+        *,
+        release: Callable[[], None],
+        driver: Driver | None,
+    ) -> None:
+        super().__init__(study, header, run_dir, from_json)
+        self._release = release
+        self._driver = driver
+        self._queue: Queue = Counted(study) if driver is None else Listed(study)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the directory go; harmless when repeated."""
+        if self._driver is not None:
+            self._driver.close()
+        self._release()
+
+    @property
+    def shared(self) -> bool:
+        """Whether other drivers may work on the same study."""
+        return self._driver is not None
+
+    def started(self) -> int:
+        """How many trials were ever begun: the next one's number."""
+        return self._queue.started()
+
+    def ask(self) -> optuna.Trial:
+        """A new trial, or one that was put back."""
+        trial = self._queue.ask()
+        if self._driver is not None:
+            trial.set_user_attr("driver", self._driver.name)
+        return redraw(self.study, self._stored(trial.number)) if trial.params else trial
+
+    def ask_again(self, number: int) -> optuna.Trial:
+        """An interrupted trial without a spec, to be proposed anew under its own number."""
+        return redraw(self.study, self._stored(number))
+
+    def put_back(self, trial: optuna.Trial) -> None:
+        """Return a trial for which there is no proposal; the next `ask` hands its number out."""
+        self._queue.put_back(trial)
+
+    def begin(self, trial: optuna.Trial, proposal: Proposal) -> Record:
+        """Store a proposal. Raises ValueError for attributes named like the run's own."""
+        clash = sorted(set(proposal.attrs) & set(RESERVED))
+        if clash:
+            raise ValueError(f"attributes {clash} are the run's own: choose other names")
+        seed = proposal.seed
+        seed = trial_seed(self.seed, trial.number) if seed is None else seed
+        # The spec last: with it, a trial is ready to be trained by whoever resumes the run.
+        for key, value in {
+            **proposal.attrs,
+            "seed": seed,
+            "cost": proposal.cost,
+            **({"bars": proposal.bars} if proposal.bars else {}),
+            "spec": proposal.spec.to_json(),
+        }.items():
+            trial.set_user_attr(key, value)
+        return self.record(self._stored(trial.number))
+
+    def note_retry(self, number: int, failure: Failure) -> Record:
+        """Store that this failure gets its second chance."""
+        return self._note(number, "retried", failure)
+
+    def note_outcome(self, number: int, outcome: Outcome) -> Record:
+        """Store what a trial came to, before it is told: what is stored is never trained again."""
+        return self._note(number, OUTCOMES[type(outcome)], outcome)
+
+    def tell(self, number: int, values: Sequence[float] | None) -> Record:
+        """Finish a trial: COMPLETE with `values` (one per direction), FAIL with None.
+
+        Raises ValueError for NaN or a wrong number of values; the trial then stays unfinished.
+        """
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+        told = None if values is None else [float(value) for value in values]
+        return self._tell(number, state, told)
+
+    def tell_stopped(self, number: int, share: float, values: Sequence[float]) -> Record:
+        """Finish a trial whose training was stopped at that share: PRUNED, with the values then.
+
+        Optuna's own samplers learn from it; in a study of several values they do not, because
+        Optuna keeps no intermediate ones there.
+        """
+        if len(values) == 1:
+            step, trial_id = round(100 * share), self._trial_id(number)
+            with self.unless_finished(number):
+                self._storage.set_trial_intermediate_value(trial_id, step, float(values[0]))
+        return self._tell(number, TrialState.PRUNED)
+
+    def interrupted(self) -> list[FrozenTrial]:
+        """Trials that were begun and not finished, by number, now this driver's to finish.
+
+        Alone on a study, a driver takes all of them; in a shared one, only those whose driver
+        is gone.
+        """
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if self._driver is None:
+            return running
+        taken = []
+        for trial in running:
+            if not self._driver.is_gone(trial, self.study.user_attrs):
+                continue
+            with self.unless_finished(trial.number):
+                self._storage.set_trial_user_attr(trial._trial_id, "driver", self._driver.name)
+                taken.append(trial)
+        return taken
+
+    @contextmanager
+    def unless_finished(self, number: int) -> Iterator[None]:
+        """Ends the block where it meets a trial that another driver finished: that one counts.
+
+        Two drivers of a shared study may take over the same trial; Optuna tells the later one by
+        an error at any write, because a look at the trial before the write may come too early.
+        """
+        try:
+            yield
+        except RuntimeError:  # Optuna's word for a trial that is finished already
+            if not self.shared or not self._stored(number).state.is_finished():
+                raise
+
+    def _note(self, number: int, key: str, what: Outcome) -> Record:
+        with self.unless_finished(number):
+            self._storage.set_trial_user_attr(self._trial_id(number), key, what.to_dict())
+        return self.record(self._stored(number))
+
+    def _tell(self, number: int, state: TrialState, told: list[float] | None = None) -> Record:
+        with self.unless_finished(number):
+            self.study.tell(number, told, state=state, skip_if_finished=self.shared)
+        return self._keep(self._stored(number))
+
+    def _stored(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(self._trial_id(number))
+
+    def _trial_id(self, number: int) -> int:
+        study_id = self.study._study_id
+        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+
+    @property
+    def _storage(self) -> optuna.storages.BaseStorage:
+        return self.study._storage

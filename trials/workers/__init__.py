@@ -1,0 +1,1 @@
+"""Where evaluations run: processes of this machine, nodes of a Ray cluster."""
