@@ -17,7 +17,7 @@ from models.spec import ArchSpec
 from models.work import KINDS, work
 from nas.candidates import Candidates
 from nas.costing.latency import Latency
-from nas.costing.latency_model import LatencyModel, parts
+from nas.costing.latency_model import LatencyModel, columns
 from nas.objective import Objective
 from nas.rerank import expected
 from nas.samplers import NAMES, sampler
@@ -77,7 +77,7 @@ def test_the_model_finds_rates_that_are_there() -> None:
 def test_the_parts_of_rows_are_those_of_their_networks() -> None:
     searched = space("mnasnet")
     rows = searched.random(20, np.random.default_rng(2))
-    for row, found in zip(rows, parts(searched, rows), strict=True):
+    for row, found in zip(rows, columns(searched, rows), strict=True):
         spec = searched.spec_of(row)
         counted = np.array(work(spec)).sum(0)
         assert found[5:].tolist() == counted.tolist()
