@@ -17,7 +17,7 @@ from models.export import FORMATS, export
 from models.families import family, names
 from models.spec import ArchSpec
 
-NAME = "a family such as efficientnet-b0, a spec file, or a run directory"
+NAME = "a family such as efficientnet-b0, a spec file, a family's member or a run directory"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -21,13 +21,17 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from models.plan import (
+    Act,
     Conv,
+    Dropout,
     Excite,
+    Flatten,
     GlobalPool,
     Layer,
     LayerScale,
     Linear,
     Norm,
+    Permute,
     Pool,
     Repeat,
     Residual,
@@ -98,15 +102,19 @@ def out_side(side: int, kernel: int, stride: int, padding: int) -> int:
 
 
 def fold(layers: Iterable[Layer], shape: Shape) -> tuple[Cost, Shape]:
-    """What layers that follow each other cost, and the shape that they put out."""
+    """What layers that follow each other cost, and the shape that they put out.
+
+    Raises TypeError for a kind of layer whose cost is not known.
+    """
     macs = params = activations = fvcore = 0
     for layer in layers:
-        if counter := _COUNTERS.get(type(layer)):
-            part, shape = counter(layer, shape)
-            macs += part[0]
-            params += part[1]
-            activations += part[2]
-            fvcore += part[3]
+        if isinstance(layer, _FREE):
+            continue
+        part, shape = _counter(layer)(layer, shape)
+        macs += part[0]
+        params += part[1]
+        activations += part[2]
+        fvcore += part[3]
     return Cost(macs, params, activations, fvcore), shape
 
 
@@ -156,6 +164,16 @@ def _repeat(layer: Repeat, shape: Shape) -> tuple[Cost, Shape]:
     # Copies are planned as one only where they map a shape to itself, the single copy excepted.
     once, out = fold(layer.body, shape)
     return once.times(len(layer.drops)), out
+
+
+_FREE = (Act, Flatten, Permute, Dropout)  # neither counted nor of any consequence for the shape
+
+
+def _counter(layer: Layer) -> Callable[[Any, Shape], tuple[Cost, Shape]]:
+    try:
+        return _COUNTERS[type(layer)]
+    except KeyError:
+        raise TypeError(f"the cost of a layer {layer!r:.80} is not known: add it here") from None
 
 
 _COUNTERS: dict[type[Any], Callable[[Any, Shape], tuple[Cost, Shape]]] = {

@@ -16,7 +16,7 @@ import optuna
 from numpy.typing import NDArray
 
 from models.spec import ArchSpec
-from trials.loop import run_trials
+from trials.conduct import Means, accuracy, conduct
 from trials.store.run import Run
 from trials.store.study import open_run, read_run
 from trials.store.view import Proposal, Record
@@ -75,32 +75,44 @@ def spread_out(records: Sequence[Record], count: int) -> list[Record]:
 
 
 def train_again(
-    records: Sequence[Record], directory: Path, seed: int, executor: Callable[[], Executor]
+    records: Sequence[Record],
+    directory: Path,
+    seed: int,
+    recipe: str,
+    executor: Callable[[], Executor],
 ) -> list[Record]:
     """Train the networks of ``records`` once more, each under a seed of its own.
 
-    ``directory`` keeps the run: what is finished there is not trained again. Raises ValueError
-    where it holds the trainings of other networks.
+    ``directory`` keeps the run: a network that was trained there is not trained again, whatever
+    others have joined it since. ``recipe`` names what they are trained by. Raises ValueError where
+    the directory holds trainings of another seed or recipe.
     """
-    keys = [record.spec.key for record in records]
-    settings = {"kind": "calibration", "seed": seed, "networks": keys}
+    settings = {"kind": "calibration", "seed": seed, "recipe": recipe}
+    wanted = {record.spec.key: record for record in records}
 
-    def propose(trial: optuna.Trial, _: Run) -> Proposal:
-        record = records[trial.number]
-        attrs = {"trial": record.number}
-        return Proposal(record.spec, record.cost, attrs, (record.seed + SEED_STEP) % 2**31)
+    def propose(trial: optuna.Trial, run: Run) -> Proposal | None:
+        begun = _begun(run)
+        for key, record in wanted.items():
+            if key not in begun:
+                seed = (record.seed + SEED_STEP) % 2**31
+                return Proposal(record.spec, record.cost, {"trial": record.number}, seed)
+        return None
 
     resume = (directory / "run.json").exists()
     with open_run(
         directory, settings, ["maximize"], from_json=ArchSpec.from_json, resume=resume
     ) as run:
-        if len(run.finished()) < len(records):
-            pool = executor()
-            try:
-                run_trials(run, propose, pool, lambda _, found: [found.accuracy], len(records))
-            finally:
-                pool.close()
+        missing = wanted.keys() - {record.spec.key for record in run.finished()}
+        if missing:
+            trials = run.started() + len(missing)
+            conduct(run, propose, accuracy, trials, Means(executor))
         return run.finished()
+
+
+def _begun(run: Run) -> set[str]:
+    """Keys of the networks of all trials, running ones too."""
+    texts = (trial.user_attrs.get("spec") for trial in run.study.get_trials(deepcopy=False))
+    return {ArchSpec.from_json(text).key for text in texts if text is not None}
 
 
 def read_again(run_dir: Path, name: str) -> dict[int, Record]:

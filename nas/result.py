@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.spec import ArchSpec
 from nas.objective import Objective
@@ -35,6 +36,12 @@ class SearchResult:
     best: Candidate
     front: tuple[Candidate, ...]
     trials: tuple[Record, ...]
+
+    def write(self, run_dir: Path) -> Path:
+        """Write ``baseline.json``, the named network's spec, and return its path."""
+        path = run_dir / "baseline.json"
+        path.write_text(self.best.spec.to_json() + "\n", "utf-8")
+        return path
 
 
 def candidates(records: Sequence[Record], objective: Objective) -> list[Candidate]:

@@ -39,7 +39,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     settings, records = run.settings, run.finished()
     objective = Objective(**settings["objective"])
     trials_table(records).to_csv(run_dir / "trials.csv", index=False)
-    found = result(records, objective, _chosen(run_dir, records))
+    found = result(records, objective, (run.answer or {}).get("trial"))
     _pareto_csv(found, run_dir)
     _figures(run, found, objective, run_dir)
     page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")
@@ -59,15 +59,6 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         page.text(latencies.account(run))
     page.write(run_dir / "report.html")
     return run_dir / "report.html"
-
-
-def _chosen(run_dir: Path, records: Sequence[Record]) -> int | None:
-    """The trial whose network the search named; None before it has named one."""
-    path = run_dir / "baseline.json"
-    if not path.exists():
-        return None
-    key = ArchSpec.from_json(path.read_text()).key
-    return next((record.number for record in records if record.spec.key == key), None)
 
 
 def _pareto_csv(found: SearchResult, run_dir: Path) -> None:

@@ -146,9 +146,15 @@ def memory(cost: dict[str, int], batch: int) -> int | None:
     return training_bytes(cost["params"], cost["activations"], batch)
 
 
-def write(directory: Path, family: Iterable[Member]) -> list[Path]:
-    """One ``phi-….json`` for each member, replacing those of the same name; the paths."""
+def write(directory: Path, family: Iterable[Member], *, instead: bool = False) -> list[Path]:
+    """One ``phi-….json`` for each member, replacing those of the same name; the paths.
+
+    ``instead`` of all that are there: an earlier answer's members must not stand beside it.
+    """
     directory.mkdir(parents=True, exist_ok=True)
+    if instead:
+        for stale in directory.glob("phi-*.json"):
+            stale.unlink()
     paths = []
     for item in family:
         path = directory / f"phi-{item.phi:.4g}.json"

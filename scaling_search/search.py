@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,26 @@ from scaling_search.points.scalable import Scalable, SpecBaseline
 from scaling_search.points.target import asked, points_of
 from scaling_search.result import ScalingResult, conclude
 from scaling_search.surface.allocation import ENOUGH_REPEATS, Evidence
-from scaling_search.surface.samplers import METHODS, evidence_of, sampler, space
+from scaling_search.surface.samplers import (
+    METHODS,
+    GridExhausted,
+    evidence_of,
+    sampler,
+    space,
+)
 from scaling_search.surface.surface import Surface
+from trials.conduct import Means, Watch, accuracy, conduct, processes
 from trials.latencies import Measure
-from trials.loop import run_trials
+from trials.loop import Propose
 from trials.record import Evaluation, trial_seed
 from trials.store.run import Run
 from trials.store.study import open_run
-from trials.store.view import Proposal, Record, RunView
-from trials.workers.pool import Executor, InProcess, ProcessPool
+from trials.store.view import Proposal, RunView
+from trials.workers.pool import Executor
 
 Evaluate = Callable[[Any, int], "Evaluation | float"]
 
 KIND = "scaling"
-# What must agree on resuming; the number of trials, the minutes and the region may change.
-IDENTITY = ("baseline", "cost", "target", "method", "depth_rounding", "step", "recipe")
 
 
 def search(
@@ -56,7 +60,7 @@ def search(
     measured_on: dict[str, Any] | None = None,
     phis: Iterable[float] = family.PHIS,
     settings: dict[str, Any] | None = None,
-    progress: Callable[[Run, int], AbstractContextManager[Callable[[Record], None]]] | None = None,
+    progress: Watch | None = None,
 ) -> ScalingResult:
     """Train networks of one cost and say which split of the cost serves best.
 
@@ -84,7 +88,7 @@ def search(
         phis: the family's members, written to ``family/`` where there is a ``run_dir``, without
             those that would be no network.
         progress: makes a context manager that sees each finished record (``trials.progress``).
-        settings: more facts about the run, JSON; "recipe" among them must agree on resuming.
+        settings: more facts about the run, JSON, which must agree on resuming.
 
     Raises ValueError for bad input or a run directory of another search, and where no network
     reaches the target; ``trials.SearchFailed`` where the first trainings all fail.
@@ -92,7 +96,8 @@ def search(
     if isinstance(baseline, ArchSpec):
         baseline = SpecBaseline(baseline, depth_rounding)
     depth_rounding = getattr(baseline, "depth_rounding", depth_rounding)
-    _check(trials, minutes, region, step, method)
+    means = Means(executor or processes(evaluate, workers), minutes, progress)
+    _check(trials, region, step, method)
     facts = {
         **(settings or {}),
         **asked(target, baseline, measured=measure is not None),
@@ -100,34 +105,25 @@ def search(
         **{"depth_rounding": depth_rounding, "kind": KIND, "seed": seed},
         **{"trials": trials, "minutes": minutes, "region": region},
     }
-    run = open_run(
-        None if run_dir is None else Path(run_dir),
-        facts,
-        ["maximize"],
-        from_json=baseline.from_json,
-        resume=resume,
-        storage=storage,
-        join=join,
-        identity=IDENTITY,
-    )
-    with ExitStack() as stack:
-        stack.enter_context(run)
+    with open_run(
+        None if run_dir is None else Path(run_dir), facts, ["maximize"],
+        from_json=baseline.from_json, resume=resume, storage=storage, join=join,
+    ) as run:  # fmt: skip
         # Of several drivers, each would find points of its own: one has measured them before.
         points = points_of(run, baseline, None if join else measure, measured_on)
         run.study.sampler = sampler(method, points, seed)
-        runner = executor() if executor else _executor(evaluate, workers)
-        stack.callback(runner.close)
-        ended = run_trials(
-            run,
-            _proposer(baseline, points),
-            runner,
-            _accuracy,
-            trials,
-            on_result=stack.enter_context(progress(run, trials)) if progress else None,
-            stop=None if region is None else _stopper(points, seed, region),
-            max_seconds=None if minutes is None else 60 * minutes,
-        )
-        return _finish(run, baseline, points, method, ended.reason, phis)
+        stop = None if region is None else _stopper(points, seed, region)
+        ended = conduct(run, _proposer(baseline, points), accuracy, trials, means, stop=stop)
+        found = conclusion(run, points, method, ended.reason)
+        run.name_answer(
+            {"key": found.point.spec.key, "coefficients": found.coefficients.to_dict(),
+             "ended": found.ended}
+        )  # fmt: skip
+        if run.dir is not None:
+            found.write(run.dir)
+            reached = family.reachable(baseline, found.coefficients, phis)
+            family.write(run.dir / "family", reached, instead=True)
+        return found
 
 
 def conclusion(run: RunView, points: Grid, method: str, ended: str) -> ScalingResult:
@@ -135,41 +131,26 @@ def conclusion(run: RunView, points: Grid, method: str, ended: str) -> ScalingRe
     return conclude(evidence_of(run.study, points), run.seed, method, run.finished(), ended)
 
 
-def _finish(
-    run: Run, baseline: Scalable, points: Grid, method: str, ended: str, phis: Iterable[float]
-) -> ScalingResult:
-    result = conclusion(run, points, method, ended)
-    if run.dir is not None:
-        result.write(run.dir)
-        family.write(run.dir / "family", family.reachable(baseline, result.coefficients, phis))
-    return result
-
-
-def _executor(evaluate: Evaluate, workers: int) -> Executor:
-    return InProcess(evaluate) if workers == 1 else ProcessPool(evaluate, workers)
-
-
-def _proposer(baseline: Scalable, points: Grid) -> Callable[[optuna.Trial, Run], Proposal]:
+def _proposer(baseline: Scalable, points: Grid) -> Propose:
     """Turns what the sampler says into a network, its cost and the seed of its repeat."""
     most = {name: item.high for name, item in space(points).items()}
     roles: dict[int, list[str]] = {}
     for role, place in points.roles.items():
         roles.setdefault(place, []).append(role)
 
-    def propose(trial: optuna.Trial, run: Run) -> Proposal:
-        place = trial.suggest_int("point", 0, most["point"])
-        repeat = trial.suggest_int("repeat", 0, most["repeat"])
+    def propose(trial: optuna.Trial, run: Run) -> Proposal | None:
+        try:
+            place = trial.suggest_int("point", 0, most["point"])
+            repeat = trial.suggest_int("repeat", 0, most["repeat"])
+        except GridExhausted:
+            return None
         point: Point = points.points[place]
-        attrs = {**point.to_dict(), "place": place, "repeat": repeat, "roles": roles.get(place, [])}
+        attrs = {**point.to_dict(), "repeat": repeat, "roles": roles.get(place, [])}
         cost = baseline.cost(point.spec)
         # Every point's n-th training has the same seed: differences of points are paired.
         return Proposal(point.spec, cost, attrs, trial_seed(run.seed, repeat))
 
     return propose
-
-
-def _accuracy(_: Record, evaluation: Evaluation) -> list[float]:
-    return [evaluation.accuracy]
 
 
 def _stopper(points: Grid, seed: int, size: float) -> Callable[[Run], bool]:
@@ -184,16 +165,12 @@ def _stopper(points: Grid, seed: int, size: float) -> Callable[[Run], bool]:
     return stop
 
 
-def _check(
-    trials: int, minutes: float | None, region: float | None, step: float, method: str
-) -> None:
+def _check(trials: int, region: float | None, step: float, method: str) -> None:
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
     if not 0 < step <= 0.5:
         raise ValueError(f"grid step {step} is not a share in (0, 0.5]: 0.1 is usual")
     if trials < 2:
         raise ValueError(f"trials must be at least 2, the baseline's and one more, got {trials}")
-    if minutes is not None and not minutes > 0:
-        raise ValueError(f"minutes must be positive, got {minutes}")
     if region is not None and not 0 < region < 1:
         raise ValueError(f"region {region} is not a part of all ways to scale: try 0.05")

@@ -71,7 +71,7 @@ def _measured(found: ScalingResult) -> list[str]:
     """A line for each trained point: what it takes, its quartiles, its FLOPs."""
     grid = found.grid
     names = {place: f"{role}, " for role, place in grid.roles.items()}
-    trained = {record.attrs["place"] for record in found.trials if record.state == "complete"}
+    trained = {grid.place_of(r.spec.to_json()) for r in found.trials if r.state == "complete"}
     lines = []
     for place in sorted(trained):
         point = grid.points[place]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -32,12 +31,12 @@ from nas.samplers import SpaceExhausted
 from nas.samplers.auto import recommend
 from nas.space import Space
 from nas.stopping import Curves
-from trials.loop import run_trials
+from trials.conduct import Means, Watch, conduct, processes
 from trials.record import Evaluation, Stopped
 from trials.store.run import Run
 from trials.store.study import open_run
 from trials.store.view import Proposal, Record
-from trials.workers.pool import Executor, InProcess, ProcessPool
+from trials.workers.pool import Executor
 
 if TYPE_CHECKING:
     from nas.prior import Prior
@@ -45,10 +44,8 @@ if TYPE_CHECKING:
 # (spec, seed), and with stop_early the bars
 Evaluate = Callable[..., Evaluation | Stopped | float]
 CostOf = str | Callable[[ArchSpec], float] | Latency
-# (run, trials, score of a record) → a context manager that sees each finished record
-Progress = Callable[
-    [Run, int, Callable[[Record], float]], AbstractContextManager[Callable[[Record], None]]
-]
+
+KIND = "nas"
 
 
 def search(
@@ -76,7 +73,7 @@ def search(
     join: bool = False,
     minutes: float | None = None,
     settings: dict[str, Any] | None = None,
-    progress: Progress | None = None,
+    progress: Watch | None = None,
 ) -> SearchResult:
     """Train up to ``trials`` networks of ``space`` and name the best.
 
@@ -93,20 +90,24 @@ def search(
                 then given pairs of a share of the training and the least accuracy to go on with.
                 It returns an Evaluation whose ``curve`` has its accuracies at these shares, or
                 ends below a bar and returns that as ``trials.record.Stopped``
-    run_dir     where the study is kept, so that ``resume`` can go on with it; None: in memory
+    run_dir     where the study and ``baseline.json`` are kept, so that ``resume`` can go on with
+                it; None: in memory
     workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
                 ``executor`` makes another kind of runner, once the arguments have been checked
-    settings    further facts to record with the run, which must agree on resuming
+    settings    further facts to record with the run, JSON, which must agree on resuming
     progress    makes a context manager that sees each finished record (``trials.progress``)
 
     Raises ValueError for bad arguments, and where nothing could be trained; ``SearchFailed`` where
     the first candidates all fail.
     """
     objective = Objective(budget, aim, w, over, low, high)
+    runner = executor or processes(evaluate, workers)
+    means = Means(runner, minutes, _scored(progress, objective))
     if stop_early:
         _check_stopping(evaluate, sampler, trust)
     facts = {
-        "kind": "nas",
+        **(settings or {}),
+        "kind": KIND,
         "space": space.name,
         "template": space.template.key,
         "objective": asdict(objective),
@@ -116,38 +117,36 @@ def search(
         "trust": trust,
         "stop_early": stop_early or None,  # as in runs of before it could be asked for
         "seed": seed,
-        **(settings or {}),
+        "trials": trials,
+        "minutes": minutes,
     }
-    with ExitStack() as stack:
-        directory = None if run_dir is None else Path(run_dir)
-        run = stack.enter_context(
-            open_run(
-                directory, {**facts, "trials": trials}, objective.directions,
-                from_json=ArchSpec.from_json, resume=resume, storage=storage, join=join,
-                identity=tuple(facts),
-            )
-        )  # fmt: skip
+    with open_run(
+        None if run_dir is None else Path(run_dir), facts, objective.directions,
+        from_json=ArchSpec.from_json, resume=resume, storage=storage, join=join,
+    ) as run:  # fmt: skip
         counted = _latencies(cost, space, objective, run) if isinstance(cost, Latency) else cost
         made = samplers.sampler(
             sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust
         )
         run.study.sampler = made
-        pool = executor() if executor else _executor(evaluate, workers)
-        stack.callback(pool.close)
-        shown = progress(run, trials, partial(_reward, objective)) if progress else None
-        run_trials(
-            run,
-            _propose(made.candidates, stop_early),
-            pool,
-            lambda record, found: objective.values(found.accuracy, record.cost["cost"]),
-            trials,
-            on_result=stack.enter_context(shown) if shown else None,
-            max_seconds=None if minutes is None else 60 * minutes,
-        )
+        conduct(run, _propose(made.candidates, stop_early), _values(objective), trials, means)
         chosen = None
         if sampler == "auto" and any(record.evaluation for record in run.finished()):
             chosen = recommend(run.study, space, objective, counted, prior, trust)
-        return result(run.finished(), objective, chosen)
+        found = result(run.finished(), objective, chosen)
+        run.name_answer({"trial": found.best.number, "key": found.best.spec.key})
+        if run.dir is not None:
+            found.write(run.dir)
+        return found
+
+
+def _scored(progress: Watch | None, objective: Objective) -> Watch | None:
+    """``progress`` told what the best trial is the best by."""
+    return progress and partial(progress, best=partial(_reward, objective))
+
+
+def _values(objective: Objective) -> Callable[[Record, Evaluation], list[float]]:
+    return lambda record, found: objective.values(found.accuracy, record.cost["cost"])
 
 
 def _cost_facts(cost: CostOf) -> dict[str, Any]:
@@ -198,10 +197,6 @@ def _propose(
         return Proposal(spec, paid, attrs, bars=curves.bars(paid["cost"]))
 
     return propose
-
-
-def _executor(evaluate: Evaluate, workers: int) -> Executor:
-    return InProcess(evaluate) if workers == 1 else ProcessPool(evaluate, workers)
 
 
 def _reward(objective: Objective, record: Record) -> float:

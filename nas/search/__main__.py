@@ -86,7 +86,8 @@ def options() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Search, write the run directory's files, print what was found and where."""
+    """Search, draw the report, print what was found and where; then calibrate, where asked to."""
+    from reports.nas import report
     from training.options import executor, facts, prepare, run_directory
 
     args = options().parse_args(argv)
@@ -103,15 +104,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.seed, run_dir, args.resume, w=args.w, over=args.over, low=args.low,
         high=args.high, executor=lambda: executor(args, evaluator),
         storage=args.storage, join=args.join, minutes=args.minutes,
-        settings=facts(data, evaluator.recipe),
-        progress=lambda run, trials, best: Progress(run, trials, best=best),
+        settings=facts(data, evaluator.recipe), progress=Progress,
         prior=load_prior(args.prior, searched) if args.prior else None, trust=args.trust,
         stop_early=args.stop_early,
     )  # fmt: skip
+    report(run_dir, args.storage)
+    print(summary(found, run_dir, args.cost))
     if args.calibrate:
         _calibrate(found, args, evaluator, run_dir)
-    write(found, run_dir, args.storage)
-    print(summary(found, run_dir, args.cost))
+        report(run_dir, args.storage)
 
 
 def _calibrate(
@@ -123,7 +124,8 @@ def _calibrate(
     longer = replace(evaluator.recipe, epochs=args.longer * evaluator.recipe.epochs)
     for name, recipe in ((AGAIN, evaluator.recipe), (LONGER, longer)):
         trainer = replace(evaluator, recipe=recipe)
-        train_again(chosen, run_dir / name, args.seed, functools.partial(executor, args, trainer))
+        runner = functools.partial(executor, args, trainer)
+        train_again(chosen, run_dir / name, args.seed, recipe.key, runner)
 
 
 def _cost(args: argparse.Namespace) -> str | Latency:
@@ -135,14 +137,6 @@ def _cost(args: argparse.Namespace) -> str | Latency:
     print(f"{args.latency_sample} networks are measured before the first training", file=sys.stderr)
     watch = functools.partial(tqdm, desc="latencies", unit="network", disable=None, leave=False)
     return Latency(clock, clock.measured_on, args.latency_sample, watch=watch)
-
-
-def write(found: SearchResult, run_dir: Path, storage: str | None = None) -> None:
-    """baseline.json, trials.csv, pareto.csv and the report."""
-    from reports.nas import report
-
-    (run_dir / "baseline.json").write_text(found.best.spec.to_json() + "\n")
-    report(run_dir, storage)
 
 
 def summary(found: SearchResult, run_dir: Path, kind: str) -> str:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from models.choose import read
 from models.cost import cost
 from models.reference import Missing, measure
 from models.reference.published import HISTORY, PUBLISHED, RESULTS_TABLE, Published, TableRow
-from models.spec import MAX_JSON, ArchSpec
+from models.spec import MAX_JSON
 
 GROUPS = {
     "table": "the results table of the EfficientNet paper",
@@ -89,11 +90,10 @@ def _member(path: Path) -> Row:
     try:
         if path.stat().st_size > MAX_JSON:
             raise ValueError(f"it has over {MAX_JSON} bytes")
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        stored = facts.get("cost", {})
+        stored = json.loads(path.read_text(encoding="utf-8")).get("cost", {})
         # A user's own module has no spec to be costed: its cost was counted by the run.
         if not {"macs", "params", "fvcore"} <= stored.keys():
-            stored = cost(ArchSpec.from_json(json.dumps(facts.get("spec", facts))))._asdict()
+            stored = cost(read(path).spec)._asdict()
         params, macs, fvcore = (int(stored[key]) for key in ("params", "macs", "fvcore"))
         if min(params, macs, fvcore) < 1:
             raise ValueError("its cost is not positive")

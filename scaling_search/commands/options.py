@@ -8,7 +8,7 @@ import argparse
 def add_baseline(group: argparse._ActionsContainer) -> None:
     """What is scaled, and how layers are rounded."""
     group.add_argument("--baseline", default="efficientnet-b0",
-                       help="a run of nas.search, a spec file or a family's name")  # fmt: skip
+                       help="a run, a spec file, a family's member or name")  # fmt: skip
     add_depth_rounding(group)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,21 +19,18 @@ from scaling_search.coefficients import PAPER, read_coefficients
 from scaling_search.commands.options import add_depth_rounding
 from scaling_search.studies import parse_shares
 from scaling_search.study_plan import STUDIES, StudyPlan, growth, parse_factors, planned
-from trials.loop import Propose, run_trials
+from trials.conduct import Means, accuracy, conduct
+from trials.loop import Propose
 from trials.progress import Progress
-from trials.record import Evaluation, trial_seed
+from trials.record import trial_seed
 from trials.store.run import Run
 from trials.store.study import open_run
-from trials.store.view import Proposal, Record
+from trials.store.view import Proposal
 
 if TYPE_CHECKING:
     from trials.workers.pool import Executor
 
 KIND = "study"
-# What must agree on resuming; "networks", the keys, is last: the others say more where they differ.
-IDENTITY = ("study", "baselines", "factors", "shares", "coefficients", "depth_rounding", "recipe",
-            "networks")  # fmt: skip
-
 DESCRIPTION = """\
 Train the networks of one of EfficientNet's studies (arXiv:1905.11946) on your pictures.
 
@@ -126,22 +122,12 @@ def _train(
     run_dir: Path,
     executor: Callable[[], Executor],
 ) -> None:
-    trials = args.repeats * len(plan.networks)
-    with (
-        open_run(
-            run_dir, settings, ["maximize"], from_json=ArchSpec.from_json, resume=args.resume,
-            storage=args.storage, join=args.join, identity=IDENTITY,
-        ) as run,
-        closing(executor()) as runner,
-        Progress(run, trials) as progress,
-    ):  # fmt: skip
-        seconds = None if args.minutes is None else 60 * args.minutes
-        run_trials(run, _proposer(plan), runner, _accuracy, trials, on_result=progress,
-                   max_seconds=seconds)  # fmt: skip
-
-
-def _accuracy(_: Record, evaluation: Evaluation) -> list[float]:
-    return [evaluation.accuracy]
+    means = Means(executor, args.minutes, Progress)
+    with open_run(
+        run_dir, settings, ["maximize"], from_json=ArchSpec.from_json, resume=args.resume,
+        storage=args.storage, join=args.join,
+    ) as run:  # fmt: skip
+        conduct(run, _proposer(plan), accuracy, args.repeats * len(plan.networks), means)
 
 
 def _proposer(plan: StudyPlan) -> Propose:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
@@ -60,6 +60,29 @@ class Grid:
     def shares(self) -> Array:
         """Realised shares of every point, NaN for the baseline; shape (points, 3)."""
         return np.array([[np.nan] * 3, *(shares(point.realised) for point in self.points[1:])])
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {point.spec.key: place for place, point in enumerate(self.points)}
+
+    @cached_property
+    def _read(self) -> Callable[[str], int]:
+        from_json = type(self.points[0].spec).from_json
+        return lru_cache(None)(lambda text: self._places.get(from_json(text).key, -1))
+
+    def place_of(self, text: str) -> int:
+        """The place of the network that ``to_json`` wrote.
+
+        Raises ValueError where it is none of these points.
+        """
+        place = self._read(text)
+        if place < 0:
+            raise ValueError(
+                f"a network that was trained, {text[:80]}…, is none of the points that this "
+                "version solves for: go on with the version that the run was made by "
+                "(run.json has it), or begin a new run"
+            )
+        return place
 
     @property
     def reserved(self) -> tuple[int, ...]:

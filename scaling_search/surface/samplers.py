@@ -20,6 +20,13 @@ from scaling_search.surface.allocation import MAX_REPEATS, Evidence, Training, c
 METHODS = ("adaptive", "grid")
 
 
+_EXHAUSTED = "every point of the grid was trained as often as it may be"
+
+
+class GridExhausted(ValueError):
+    """Every training that the grid allows was made."""
+
+
 def space(grid: Grid) -> dict[str, IntDistribution]:
     """A point's place and the repeat that stands for the seed."""
     return {
@@ -36,7 +43,10 @@ def sampler(method: str, grid: Grid, seed: int) -> BaseSampler:
 
 
 def evidence_of(study: Study, grid: Grid, before: int | None = None) -> Evidence:
-    """What the study's trials say, but for trial ``before`` and later ones."""
+    """What the study's trials say, but for trial ``before`` and later ones.
+
+    Raises ValueError where one trained a network that is no point of the grid.
+    """
     trainings = []
     for trial in study.get_trials(deepcopy=False):
         if "point" not in trial.params or (before is not None and trial.number >= before):
@@ -44,7 +54,10 @@ def evidence_of(study: Study, grid: Grid, before: int | None = None) -> Evidence
         complete = trial.state == TrialState.COMPLETE
         accuracy = trial.values[0] if complete else None
         running = trial.state == TrialState.RUNNING
-        place, repeat = trial.params["point"], trial.params["repeat"]
+        # The network itself tells which point it is; a trial that is just beginning has none yet.
+        spec, place = trial.user_attrs.get("spec"), trial.params["point"]
+        place = place if spec is None else grid.place_of(spec)
+        repeat = trial.params["repeat"]
         pictures = _pictures(trial) if complete else None
         trainings.append(Training(place, repeat, accuracy, running, pictures))
     return Evidence(grid, trainings)
@@ -66,9 +79,27 @@ class PlainGrid(GridSampler):
     def __init__(self, grid: Grid, seed: int) -> None:
         points = list(range(len(grid.points)))
         super().__init__({"point": points, "repeat": list(range(MAX_REPEATS))}, seed)
+        self._trainings = len(points) * MAX_REPEATS
         # The parent shuffles all pairs, which would give some points every repeat before others
         # have one. ``point`` comes before ``repeat`` in a pair: the names are sorted.
         self._all_grids.sort(key=lambda pair: (pair[1], pair[0] not in grid.reserved))
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """The parent would begin again where every training was made."""
+        if trial.number < self._trainings:
+            super().before_trial(study, trial)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The trial's cell of the grid: each trial has one of its own."""
+        if trial.number >= self._trainings:
+            raise GridExhausted(_EXHAUSTED)
+        return super().sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, *_: Any, **__: Any) -> None:
         """The loop that asks decides when to stop: the parent's way works in ``optimize`` only."""
@@ -90,10 +121,10 @@ class AdaptiveGrid(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The next training; the last one again where every possible one is made."""
+        """The next training; nothing where every possible one is made."""
         evidence = evidence_of(study, self._grid, before=trial.number)
-        place, repeat = choose(evidence, self._seed, trial.number) or (0, MAX_REPEATS - 1)
-        return {"point": place, "repeat": repeat}
+        chosen = choose(evidence, self._seed, trial.number)
+        return {} if chosen is None else dict(zip(("point", "repeat"), chosen, strict=True))
 
     def sample_independent(
         self,
@@ -102,8 +133,8 @@ class AdaptiveGrid(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Never needed: both parameters are drawn together."""
-        raise ValueError(f"{param_name!r} is no parameter of a scaling search")
+        """Asked for where ``sample_relative`` has nothing left: both parameters come together."""
+        raise GridExhausted(_EXHAUSTED)
 
     def after_trial(
         self,

@@ -76,13 +76,16 @@ def test_networks_are_spread_from_the_worst_to_the_best(
 def test_trained_again_under_other_seeds_and_only_once(trained: tuple[Path, list[Record]]) -> None:
     run_dir, records = trained
     chosen = spread_out(records, 4)
-    again = train_again(chosen, run_dir / AGAIN, 0, lambda: InProcess(other))
+    again = train_again(chosen, run_dir / AGAIN, 0, "r", lambda: InProcess(other))
     assert [r.spec for r in again] == [r.spec for r in chosen]
     assert not {r.seed for r in again} & {r.seed for r in records}
-    assert train_again(chosen, run_dir / AGAIN, 0, lambda: InProcess(refused)) == again
+    assert train_again(chosen, run_dir / AGAIN, 0, "r", lambda: InProcess(refused)) == again
     assert read_again(run_dir, AGAIN).keys() == {r.number for r in chosen}
-    with pytest.raises(ValueError, match="networks"):
-        train_again(chosen[:3], run_dir / AGAIN, 0, lambda: InProcess(other))
+    every = train_again(spread_out(records, 9), run_dir / AGAIN, 0, "r", lambda: InProcess(other))
+    assert every[:4] == again  # of more networks, only the further ones are trained
+    assert {r.attrs["trial"] for r in every} == {r.number for r in records if r.evaluation}
+    with pytest.raises(ValueError, match="recipe is 'r', not 'longer'"):
+        train_again(chosen, run_dir / AGAIN, 0, "longer", lambda: InProcess(other))
     assert read_again(run_dir, "longer") == {}
 
 

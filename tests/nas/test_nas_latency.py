@@ -23,8 +23,8 @@ from nas.rerank import expected
 from nas.samplers import NAMES, sampler
 from nas.samplers.history import History
 from nas.search import search
-from nas.search.__main__ import write
 from nas.space import space
+from reports.nas import report
 from tests.nas.test_nas_search import stub
 from trials.latencies import Reading, reference_alone
 from trials.store.study import read_run
@@ -145,7 +145,7 @@ def test_what_turns_out_too_slow_is_refused_and_recorded(tmp_path: Path) -> None
         assert not 0.85 * BUDGET <= one["cost"] <= BUDGET
         assert 0.85 * BUDGET <= one["latency_expected"] <= BUDGET
     assert len({str(one["row"]) for one in refused}) == len(refused)
-    write(found, tmp_path / "run")
+    report(tmp_path / "run")
     page = (tmp_path / "run" / "report.html").read_text()
     assert f"{len(refused)} were refused" in page
     assert "ms latency" in page

@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.choose import choose
 from models.cost import cost
 from models.plan import plan
 from models.spec import ArchSpec
 from nas.search import search
-from nas.search.__main__ import main, write
+from nas.search.__main__ import main
 from nas.space import space
+from reports.nas import report
 from tests.support.command import assert_refused, command, in_process
 from trials.loop import SearchFailed
+from trials.store.study import read_run
 from trials.workers.pool import InProcess
 
 MBCONV = space("mbconv")
@@ -93,7 +96,7 @@ def test_another_search_in_the_same_directory_is_refused(tmp_path: Path) -> None
 def test_a_run_in_a_database_gets_its_report(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
     found = search(MBCONV, stub, trials=3, sampler="random", run_dir=tmp_path / "run", storage=url)
-    write(found, tmp_path / "run", url)
+    report(tmp_path / "run", url)
     assert found.best.spec.name in (tmp_path / "run" / "report.html").read_text()
 
 
@@ -215,3 +218,21 @@ def test_bad_input_is_one_line_and_exit_code_2(
 ) -> None:
     given = ("--data", "digits", "--out", tmp_path / "run", *arguments)
     assert_refused(in_process(main, given, capsys), message)
+
+
+def test_a_search_from_python_leaves_a_baseline_and_its_answer(tmp_path: Path) -> None:
+    """Its directory is a ``--baseline`` and its report is drawn from the study alone."""
+    found = search(MBCONV, stub, trials=6, run_dir=tmp_path / "run")
+    assert choose(str(tmp_path / "run")) == found.best.spec
+    answer = read_run(tmp_path / "run", from_json=ArchSpec.from_json).answer
+    assert answer == {"trial": found.best.number, "key": found.best.spec.key}
+    (tmp_path / "run" / "baseline.json").unlink()
+    report(tmp_path / "run")
+    assert f"{found.best.spec.name}: " in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])
+def test_minutes_that_are_none_are_refused(tmp_path: Path, minutes: float) -> None:
+    with pytest.raises(ValueError, match="minutes must be positive"):
+        search(MBCONV, stub, trials=2, run_dir=tmp_path / "run", minutes=minutes)
+    assert not (tmp_path / "run").exists()

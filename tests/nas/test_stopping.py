@@ -21,9 +21,9 @@ from nas.objective import Objective
 from nas.prior import load_prior
 from nas.samplers.base import History
 from nas.search import search
-from nas.search.__main__ import write
 from nas.space import space
 from nas.stopping import FEWEST, HOPE, RUNGS, Curves
+from reports.nas import report
 from training.evaluator import ByName, Evaluator
 from training.recipe import Recipe
 from trials.record import Evaluation, Rungs, Stopped
@@ -176,7 +176,7 @@ def test_a_search_stops_some_and_names_none_of_them(tmp_path: Path) -> None:
     assert [r.spec.key for r in everything.trials] == [r.spec.key for r in found.trials]
     assert everything.best.spec == found.best.spec
 
-    write(found, tmp_path / "run")
+    report(tmp_path / "run")
     with (tmp_path / "run" / "trials.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["state"] == "stopped"]
     assert {int(row["number"]) for row in rows} == numbers
@@ -268,7 +268,7 @@ def test_real_trainings_are_stopped_and_resumed(tmp_path: Path) -> None:
     assert out[0].stopped is not None
     at = len(out[0].stopped.evaluation.curve)
     assert out[0].stopped.evaluation.curve == whole.curve[:at]
-    write(found, tmp_path / "run")
+    report(tmp_path / "run")
     assert f"{len(out)} stopped early" in (tmp_path / "run" / "report.html").read_text()
 
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,17 @@ import pytest
 from models.families import family
 from models.spec import ArchSpec
 from scaling_search.coefficients import parse_coefficients
+from scaling_search.points.grid import Grid, grid
 from scaling_search.points.scalable import SpecBaseline
 from scaling_search.points.target import target_macs
 from scaling_search.result import Comparison, ScalingResult
 from scaling_search.search import search
+from scaling_search.surface import allocation, samplers
 from scaling_search.surface.allocation import ENOUGH_REPEATS
 from scaling_search.surface.simplex import shares
 from trials.loop import SearchFailed
 from trials.record import Evaluation, Failure
+from trials.store.study import read_run
 from trials.workers.worker import attempt
 
 NAME = "resnet-18"
@@ -50,7 +54,7 @@ def run(trials: int, run_dir: Path | None = None, **options: Any) -> ScalingResu
 
 
 def chosen(result: ScalingResult) -> list[tuple[int, int]]:
-    return [(item.attrs["place"], item.attrs["repeat"]) for item in result.trials]
+    return [(item.params["point"], item.attrs["repeat"]) for item in result.trials]
 
 
 def test_accuracies_of_few_pictures_are_believed_less() -> None:
@@ -119,8 +123,8 @@ def test_the_plain_grid_gives_every_point_equal_repeats() -> None:
     assert sorted(place for place, _ in chosen(result)[:5]) == [0, 1, 2, 3, 4]
     found: dict[int, list[float]] = {place: [] for place in range(1, count)}
     for record in result.trials:
-        if record.values and record.attrs["place"]:
-            found[record.attrs["place"]].append(record.values[0])
+        if record.values and record.params["point"]:
+            found[record.params["point"]].append(record.values[0])
     best = max(found, key=lambda place: np.mean(found[place]))
     assert result.point == result.grid.points[best]
     assert result.coefficients.product == pytest.approx(4.0)
@@ -275,3 +279,70 @@ def test_a_factory_of_modules() -> None:
     assert len(result.trials) == 8
     for point in result.grid.points[1:]:
         assert abs(point.error) <= 0.03
+
+
+@pytest.mark.parametrize("method", ["adaptive", "grid"])
+def test_a_grid_that_is_used_up_ends_the_search(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    for module in (allocation, samplers):
+        monkeypatch.setattr(module, "MAX_REPEATS", 2)
+    found = run(999, method=method, step=0.5)
+    assert found.ended == "exhausted"
+    places = range(len(found.grid.points))
+    every = {(place, repeat) for place in places for repeat in range(2)}
+    if method == "adaptive":
+        every.remove((0, 1))  # one training of the baseline says all that is wanted of it
+    assert sorted(chosen(found)) == sorted(every)
+
+
+def test_a_trained_network_is_known_by_itself_not_by_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Solved in another order, the same points: a resumed run decides on the same trainings."""
+    before = run(12, tmp_path / "run")
+
+    def reordered(baseline: Any, target: float, **options: Any) -> Grid:
+        found = grid(baseline, target, **options)
+        first, *rest = found.points
+        count = len(found.points)
+        roles = {role: place and count - place for role, place in found.roles.items()}
+        return replace(found, points=(first, *reversed(rest)), roles=roles)
+
+    monkeypatch.setattr("scaling_search.points.target.grid", reordered)
+    after = run(13, tmp_path / "run", resume=True)
+    again = {record.number: record for record in after.trials}
+    for record in before.trials:
+        place = after.grid.place_of(again[record.number].spec.to_json())
+        assert after.grid.points[place].spec == record.spec
+    assert after.coefficients.alpha == pytest.approx(before.coefficients.alpha, abs=0.25)
+
+
+def test_points_that_exist_no_more_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(12, tmp_path / "run")
+
+    def otherwise(baseline: Any, target: float, **options: Any) -> Grid:
+        return grid(baseline, target, **{**options, "step": 0.5})
+
+    monkeypatch.setattr("scaling_search.points.target.grid", otherwise)
+    with pytest.raises(ValueError, match="none of the points that this version solves for"):
+        run(13, tmp_path / "run", resume=True)
+
+
+def test_other_pictures_are_not_resumed_on(tmp_path: Path) -> None:
+    run(6, tmp_path / "run", settings={"data": {"digest": "0a1b"}})
+    with pytest.raises(ValueError, match="its data digest is '0a1b', not 'ffff'"):
+        run(7, tmp_path / "run", settings={"data": {"digest": "ffff"}}, resume=True)
+
+
+def test_the_answer_is_kept_and_an_earlier_family_goes(tmp_path: Path) -> None:
+    found = run(6, tmp_path / "run", phis=(0.0, 1.0, 2.0))
+    answer = read_run(tmp_path / "run", from_json=ArchSpec.from_json).answer
+    assert answer == {"key": found.point.spec.key, "ended": "complete",
+                      "coefficients": found.coefficients.to_dict()}  # fmt: skip
+    assert (tmp_path / "run" / "family" / "phi-2.json").exists()
+    run(7, tmp_path / "run", phis=(0.0, 1.0), resume=True)
+    names = sorted(path.name for path in (tmp_path / "run" / "family").iterdir())
+    assert names == ["phi-0.json", "phi-1.json"]

@@ -26,7 +26,6 @@ from trials.workers.environment import sharers
 from trials.workers.pool import InProcess, ProcessPool
 
 SETTINGS = {"kind": "test", "seed": 7, "space": "toy", "trials": 12}
-IDENTITY = ["space"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 
 
 def toy_run(run_dir: Path | None, sampler: str = "random", **options: Any) -> Run:
-    options = {"from_json": Toy.from_json, "identity": IDENTITY, **options}
+    options = {"from_json": Toy.from_json, **options}
     settings = options.pop("settings", SETTINGS)
     run = open_run(run_dir, settings, ["maximize"], **options)
     run.study.sampler = PerTrial(SAMPLERS[sampler], run.seed)

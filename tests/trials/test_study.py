@@ -110,8 +110,19 @@ def test_resuming_needs_the_same_search(tmp_path: Path) -> None:
     with toy_run(tmp_path, resume=True, settings={**SETTINGS, "trials": 99}) as run:
         assert run.settings["trials"] == 99
     assert read_header(tmp_path).settings["trials"] == 99
-    with pytest.raises(ValueError, match="trials is 99, not 12"):
-        toy_run(tmp_path, resume=True, identity=None)
+
+
+def test_of_objects_the_digest_is_named(tmp_path: Path) -> None:
+    """Resumed on other pictures, a run says so in one line, whatever else differs with them."""
+    pictures = {"name": "cats", "digest": "0a1b", "classes": [str(i) for i in range(1000)]}
+    toy_run(tmp_path, settings={**SETTINGS, "data": pictures, "source": "/a"}).close()
+    others = {**pictures, "digest": "ffff", "classes": ["0", "1"]}
+    with pytest.raises(ValueError, match="its data digest is '0a1b', not 'ffff'; repeat"):
+        toy_run(tmp_path, resume=True, settings={**SETTINGS, "data": others, "source": "/a"})
+    moved = {**SETTINGS, "data": pictures, "source": "/b", "later": None}
+    toy_run(tmp_path, resume=True, settings=moved).close()
+    with pytest.raises(ValueError, match="another search: its later is None, not 'asked for'"):
+        toy_run(tmp_path, resume=True, settings={**moved, "later": "asked for"})
 
 
 @pytest.mark.parametrize(

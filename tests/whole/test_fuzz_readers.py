@@ -242,8 +242,7 @@ def looked_at(folder: Path) -> int:
 
 def resumed(folder: Path) -> int:
     settings = {"kind": "test", "seed": 7, "space": "toy", "trials": 12}
-    with open_run(folder, settings, ["maximize"], from_json=Toy.from_json, resume=True,
-                  identity=["space"]) as run:  # fmt: skip
+    with open_run(folder, settings, ["maximize"], from_json=Toy.from_json, resume=True) as run:
         for trial in run.interrupted():
             run.record(trial)
         return len(run.finished())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,10 @@ from trials.record import installed_versions
 
 SCHEMA = 1
 FILE_NAME = "run.json"
+
+# Of a run's settings, what may be another when it is resumed or joined: how long to go on, and
+# where the same pictures lie now. Everything else says which search it is.
+MAY_CHANGE = frozenset({"trials", "minutes", "region", "repeats", "source"})
 
 Direction = Literal["maximize", "minimize"]
 _DIRECTIONS = ("maximize", "minimize")
@@ -118,24 +122,41 @@ def write_header(run_dir: Path, header: Header) -> None:
     temporary.replace(path)
 
 
-def check_same_search(
-    old: Header, new: Header, identity: Sequence[str] | None, where: str
-) -> Header:
+def check_same_search(old: Header, new: Header, where: str) -> Header:
     """The header to go on with: the old one with the settings that may change taken from the new.
 
-    `identity` names the settings that make the search what it is, None all of them. Raises
-    ValueError naming the first key that differs, and both values.
+    Raises ValueError naming the first setting, other than ``MAY_CHANGE``, that differs, and both
+    values: of pictures it is their digest.
     """
-    keys = identity if identity is not None else sorted({*old.settings, *new.settings})
-    pairs = [
-        *((key, old.settings.get(key), new.settings.get(key)) for key in ("kind", "seed", *keys)),
-        ("directions", old.directions, new.directions),
-        ("storage", old.storage, new.storage),
-    ]
-    for key, before, now in pairs:
-        if before != now:
+    before, now = (
+        {"settings": one.settings, "directions": one.directions, "storage": one.storage}
+        for one in (old, new)
+    )
+    for path, was, asked in _differences(before, now):
+        key = path.removeprefix("settings ")
+        if key not in MAY_CHANGE:
             raise ValueError(
-                f"{where} is the run of another search: its {key} is {before!r}, not {now!r}; "
-                "repeat its settings or choose another --out"
+                f"{where} is the run of another search: its {key} is {_brief(was)}, not "
+                f"{_brief(asked)}; repeat its settings or choose another --out"
             )
     return replace(old, settings=new.settings)
+
+
+def _differences(before: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(keys, value before, value now) of whatever differs, at the innermost key of objects.
+
+    A key that is missing stands for None: what a later version asks for, it must leave alone.
+    """
+    if isinstance(before, dict) and isinstance(now, dict):
+        # What identifies an object tells most, and a short value more than a long one.
+        first = {"kind": 0, "seed": 1, "digest": 2, "key": 2}
+        keys = {*before, *now}
+        for key in sorted(keys, key=lambda key: (first.get(key, 3), len(repr(now.get(key))), key)):
+            yield from _differences(before.get(key), now.get(key), f"{path} {key}".strip())
+    elif before != now:
+        yield path, before, now
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"

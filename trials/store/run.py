@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -15,7 +15,7 @@ from trials.store.drivers import Driver
 from trials.store.header import Header
 from trials.store.queue import Counted, Listed, Queue
 from trials.store.redraw import redraw
-from trials.store.view import OUTCOMES, RESERVED, Proposal, Record, RunView
+from trials.store.view import ANSWER, OUTCOMES, RESERVED, Proposal, Record, RunView
 
 if TYPE_CHECKING:
     from models.spec import ArchSpec
@@ -121,6 +121,10 @@ class Run(RunView):
             with self.unless_finished(number):
                 self._storage.set_trial_intermediate_value(trial_id, step, float(values[0]))
         return self._tell(number, TrialState.PRUNED)
+
+    def name_answer(self, answer: dict[str, Any]) -> None:
+        """Keep in the study what the search has come to, JSON, in place of an earlier answer."""
+        self.study.set_user_attr(ANSWER, answer)
 
     def interrupted(self) -> list[FrozenTrial]:
         """Trials that were begun and not finished, by number, now this driver's to finish.

@@ -52,12 +52,11 @@ def open_run(
     resume: bool = False,
     storage: str | None = None,
     join: bool = False,
-    identity: Sequence[str] | None = None,
 ) -> Run:
     """Create a run, or with `resume` go on with one; `run_dir` None keeps it in memory.
 
-    `settings` (JSON, with "kind" and "seed") say which search this is; `identity` names those
-    that must agree on resuming (None: all), the others may change and are stored anew.
+    `settings` (JSON, with "kind" and "seed") say which search this is: all of them must agree on
+    resuming, but for `trials.store.header.MAY_CHANGE`, which are stored anew.
     `directions` are "maximize" or "minimize", one per value. `storage` is an Optuna URL
     (sqlite:///…, postgresql://…), its study named like the directory. `join` creates or joins a
     study in it that several drivers share. Without it the driver is taken to be the only one.
@@ -76,10 +75,10 @@ def open_run(
             if resume:
                 read_header(run_dir)  # a mistyped path must not leave a directory behind
             undo.callback(_hold(run_dir, shared=join).release)
-            header = _settle_directory(run_dir, header, resume or join, identity)
+            header = _settle_directory(run_dir, header, resume or join)
         study = _study(run_dir, header, storage, resume=resume or join)
         if storage is not None:
-            _settle_study(study, header, identity)
+            _settle_study(study, header)
         driver = Driver(study) if join else None
         return Run(study, header, run_dir, from_json, release=undo.pop_all().close, driver=driver)
 
@@ -112,28 +111,26 @@ def _hold(run_dir: Path, *, shared: bool) -> DirectoryLock:
         raise ValueError(f"cannot use {run_dir} as a run directory: {error}") from error
 
 
-def _settle_directory(
-    run_dir: Path, new: Header, resume: bool, identity: Sequence[str] | None
-) -> Header:
+def _settle_directory(run_dir: Path, new: Header, resume: bool) -> Header:
     """Check run.json against what is asked for, and write it."""
     exists = (run_dir / FILE_NAME).exists()
     if exists and not resume:
         raise ValueError(f"{run_dir} already holds a run: pass --resume, or another --out")
     if not exists and (run_dir / JOURNAL_NAME).exists():
         raise ValueError(f"{run_dir} holds a journal without {FILE_NAME}: choose another --out")
-    header = check_same_search(read_header(run_dir), new, identity, str(run_dir)) if exists else new
+    header = check_same_search(read_header(run_dir), new, str(run_dir)) if exists else new
     write_header(run_dir, header)
     return header
 
 
-def _settle_study(study: optuna.Study, header: Header, identity: Sequence[str] | None) -> None:
+def _settle_study(study: optuna.Study, header: Header) -> None:
     """The same check against the study's own copy: another directory may have created it."""
     stored = study.user_attrs.get(_ATTR)
     if stored is None:
         study.set_user_attr(_ATTR, header.to_dict())
         return
     where = f"study {header.name!r} in {header.storage}"
-    check_same_search(header_from_dict(stored, where), header, identity, where)
+    check_same_search(header_from_dict(stored, where), header, where)
 
 
 def _study(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from models.spec import ArchSpec
 
 OUTCOMES: dict[type, str] = {Evaluation: "evaluation", Stopped: "stopped", Failure: "failure"}
+ANSWER = "answer"  # the study's attribute
 RESERVED = ("spec", "seed", "cost", "bars", *OUTCOMES.values(), "retried", "driver")
 
 _STATES: dict[TrialState, Literal["complete", "stopped", "failed"]] = {
@@ -91,6 +92,12 @@ class RunView:
     def seed(self) -> int:
         """The study's seed, from which every trial's derives."""
         return int(self.header.settings["seed"])
+
+    @property
+    def answer(self) -> dict[str, Any] | None:
+        """What the search named when it last ended, JSON; None before that."""
+        found: dict[str, Any] | None = self.study.user_attrs.get(ANSWER)
+        return found
 
     def finished(self) -> list[Record]:
         """Every finished trial by number. Trials that other programs put there are left out."""
