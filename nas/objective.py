@@ -8,8 +8,9 @@ half of T to T unless told otherwise, that may be trained at all.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,17 @@ class Objective:
         for name, exponent in (("w", self.w), ("over", self.over)):
             if exponent is not None and not -10 <= exponent <= 10:
                 raise ValueError(f"exponent {name}={exponent} is not a number from -10 to 10")
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Objective:
+        """The objective that a run's settings hold. Raises ValueError for what is none."""
+        stored = settings["objective"]
+        try:
+            return cls(**stored)
+        except TypeError:
+            raise ValueError(
+                f"{stored!r:.80} is no objective: the run is of another version, or damaged"
+            ) from None
 
     @property
     def directions(self) -> list[Direction]:

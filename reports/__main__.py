@@ -36,15 +36,11 @@ def _again(argv: Sequence[str]) -> None:
     made.add_argument("run", type=Path, help="a run directory")
     made.add_argument("--storage", help="the storage URL of a run that has no journal file")
     args = made.parse_args(argv)
+    reports = {"nas": nas.report, "scaling": scaling.report, "study": study.report}
     kind = read_header(args.run).settings["kind"]
-    report = {"nas": nas.report, "study": study.report}.get(kind, scaling.report)
-    try:
-        print(report(args.run, args.storage))
-    except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{args.run} lacks what a report needs ({error!r:.200}): restore it from a copy, or "
-            "use the version that wrote it"
-        ) from error
+    if kind not in reports:
+        raise ValueError(f"{args.run} is a run of kind {kind!r}: no report is drawn of such a one")
+    print(reports[kind](args.run, args.storage))
 
 
 if __name__ == "__main__":

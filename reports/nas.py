@@ -37,7 +37,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     """
     run = read_run(run_dir, from_json=ArchSpec.from_json, storage=storage)
     settings, records = run.settings, run.finished()
-    objective = Objective(**settings["objective"])
+    objective = Objective.of(settings)
     trials_table(records).to_csv(run_dir / "trials.csv", index=False)
     found = result(records, objective, (run.answer or {}).get("trial"))
     _pareto_csv(found, run_dir)

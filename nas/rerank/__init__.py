@@ -65,7 +65,7 @@ def expected(run: RunView, prior: Prior | None = None) -> dict[int, float]:
             f"the search's prior was {stated}, not {given}: give that one, or rank by what was "
             "measured (--by measured)"
         )
-    searched, objective = space_of(run), Objective(**settings["objective"])
+    searched, objective = space_of(run), Objective.of(settings)
     candidates = Candidates(searched, objective, _cost(run, searched, objective))
     history = History(candidates, run.study)
     auto = Auto(candidates, prior, settings.get("trust", 1.0))

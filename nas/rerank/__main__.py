@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = read_run(args.run, from_json=ArchSpec.from_json, storage=args.storage)
     if found.settings["kind"] != "nas":
         raise ValueError(f"{args.run} is no run of nas.search")
-    before, kind = Objective(**found.settings["objective"]), found.settings["cost"]
+    before, kind = Objective.of(found.settings), found.settings["cost"]
     objective = _objective(args, before, kind)
     trained = candidates(found.finished(), before)
     means = _means(found, args, len(trained))

@@ -66,6 +66,15 @@ class Record:
     bars: Rungs = ()
 
 
+class Settings(dict[str, Any]):
+    """A run's settings; one that is missing is the file's fault, not the reader's."""
+
+    def __missing__(self, key: str) -> Any:
+        raise ValueError(
+            f"the run has no setting {key!r}: use the version of this package that made it"
+        )
+
+
 class RunView:
     """A run to read from, live while its driver writes; what a report is drawn from."""
 
@@ -78,15 +87,19 @@ class RunView:
     ) -> None:
         self.study = study
         self.header = header
+        self._settings = Settings(header.settings)
         self.dir = run_dir
         # A trial's record is made at each of its steps; only what is in flight need be remembered.
         self._from_json = lru_cache(1024)(from_json)
         self._finished: dict[int, Record] = {}
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The search's settings, as its caller gave them."""
-        return self.header.settings
+    def settings(self) -> Settings:
+        """The search's settings, as its caller gave them.
+
+        Raises ValueError for one that is asked for and missing.
+        """
+        return self._settings
 
     @property
     def seed(self) -> int:

@@ -1,0 +1,57 @@
+"""From a search to a trained member of its family, by the commands alone, each fed by the last."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.choose import find
+from models.cost import cost
+from models.spec import ArchSpec
+from tests.support.command import command
+
+QUICK = ("--data", "digits", "--proxy-images", 64, "--proxy-epochs", 1, "--device", "cpu")
+
+
+def said(*arguments: object) -> str:
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_search_scale_export_train_report(tmp_path: Path) -> None:
+    nas, scaling, trained = (tmp_path / name for name in ("nas", "scaling", "trained"))
+    said("nas.search", *QUICK, "--resolution", 64, "--budget", "40M", "--trials", 3, "--out", nas)
+    baseline = find(str(nas))
+    assert (baseline.scaled, str(nas / "baseline.json") in baseline.origin) == (False, True)
+
+    steps = ("--step", 0.5, "--trials", 5, "--depth-rounding", "nearest")
+    line = said("scaling_search", "--baseline", nas, *QUICK, *steps, "--out", scaling)
+    assert str(nas / "baseline.json") in line
+    member = scaling / "family" / "phi-1.json"
+    found = find(str(member))
+    assert found.scaled
+    assert "φ = 1" in found.origin
+
+    facts = json.loads(member.read_text())
+    assert f"{facts['cost']['macs']:,}" in said("models", "cost", member)
+    assert found.spec.key in said("models", "show", member)
+    assert find(str(scaling)).spec.key == json.loads(
+        (scaling / "coefficients.json").read_text()
+    )["point"]["key"]  # fmt: skip
+    said("models", "export", member, "--to", "json", "--out", tmp_path / "member.json")
+    assert ArchSpec.from_json((tmp_path / "member.json").read_text()) == found.spec
+
+    again = tmp_path / "further"
+    line = said("scaling_search", "family", "--baseline", member, "--phi", "1", "--out", again)
+    assert "a member at φ = 1 of a family" in line
+    assert cost(find(str(again / "phi-1.json")).spec).macs > 1.5 * cost(found.spec).macs
+
+    train = ("--data", "digits", "--epochs", 1, "--resolution", 16, "--device", "cpu")
+    said("training", "--spec", member, *train, "--out", trained)
+    assert find(str(trained)).spec.stages == found.spec.stages
+    for run in (nas, scaling):
+        assert str(run / "report.html") in said("reports", run)
