@@ -28,7 +28,8 @@ Known = dict[str, dict[str, list[float]]]
 
 def write_report(out: Path, tasks: list[str], ideal: Known, references: dict[str, str]) -> None:
     """table.md, table.csv and curves.png under ``out``, from every run that lies there."""
-    lines, curves = [], {}
+    lines: list[list[object]] = []
+    curves: dict[str, dict[str, list[Floats]]] = {}
     for task in tasks:
         found = {name: losses(out, task, name, ideal[task]) for name in names(out, task)}
         curves[task] = {name: loss for name, (loss, _) in found.items()}
@@ -39,7 +40,7 @@ def write_report(out: Path, tasks: list[str], ideal: Known, references: dict[str
     header = ["task", "sampler", "runs", "needed", *(f"@{at}" for at in AT)]
     with (out / "table.csv").open("w", newline="") as file:
         csv.writer(file).writerows([header, *lines])
-    rows = [header, ["---"] * len(header), *lines]
+    rows: list[list[object]] = [[*header], ["---"] * len(header), *lines]
     text = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
     (out / "table.md").write_text(text + "\n")
     print(text)

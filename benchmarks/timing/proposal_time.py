@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from threadpoolctl import threadpool_limits
 
 from nas.candidates import Candidates
@@ -28,7 +28,9 @@ def study_of(searched: Space, objective: Objective, trials: int) -> optuna.Study
     rows = Candidates(searched, objective).draw(trials, np.random.default_rng(0))
     costs = searched.costs(rows)
     accuracies = 0.5 + 0.02 * np.log(costs.params / costs.activations**0.5)
-    menus = {name: CategoricalDistribution(v) for name, v in searched.choices.items()}
+    menus: dict[str, BaseDistribution] = {
+        name: CategoricalDistribution(v) for name, v in searched.choices.items()
+    }
     study = optuna.create_study(
         directions=objective.directions, sampler=sampler("auto", searched, objective, seed=0)
     )

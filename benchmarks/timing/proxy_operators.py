@@ -56,7 +56,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     peak = roofline()
     for spec in specs:
         work = multiply_adds(spec, recipe, data)
-        ways = partial(plain, spec, recipe, data, 0), partial(train, spec, recipe, data, 0, "cpu")
+        ways: list[Callable[[], object]] = [
+            partial(plain, spec, recipe, data, 0),
+            partial(train, spec, recipe, data, 0, "cpu"),
+        ]
         for way, sums, rate in zip(ways, spent, rates, strict=True):
             parts = profiled(way)  # and warm
             taken = processor_seconds(way)
@@ -113,7 +116,7 @@ def profiled(work: Callable[[], object]) -> dict[str, float]:
 
 def kind_of(event: torch.autograd.profiler_util.FunctionEvent) -> str:
     """Where the table counts an event: by what it is part of, else by its own name."""
-    above = event
+    above: torch.autograd.profiler_util.FunctionEvent | None = event
     while above is not None:
         if above.name.startswith("enumerate(DataLoader)"):
             return LOADING

@@ -28,10 +28,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count as counting
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import create_trial
 
 from benchmarks.support import postgres
@@ -151,11 +152,15 @@ def _opened(storage: str) -> Iterator[Run]:
 def _filled(run: Run, count: int, searched: bool) -> Run:
     """The run with so many finished trials put there at once, with choices where they were
     ``searched``: random ones."""
-    menus = {name: CategoricalDistribution(values) for name, values in SPACE.choices.items()}
+    menus: dict[str, BaseDistribution] = {
+        name: CategoricalDistribution(values) for name, values in SPACE.choices.items()
+    }
     done = as_evaluation(0.5, 0, 0.0).to_dict()
     like = {"seed": 0, "cost": PRICES[0], "spec": SPECS[0].to_json(), "evaluation": done}
     for row in SPACE.random(count, np.random.default_rng(1)):
-        chosen = {"params": SPACE.values(row), "distributions": menus} if searched else {}
+        chosen: dict[str, Any] = (
+            {"params": SPACE.values(row), "distributions": menus} if searched else {}
+        )
         run.study.add_trial(create_trial(value=0.5, user_attrs=like, **chosen))
     return Run(run.study, run.header, run.dir, ArchSpec.from_json, release=run.close, driver=None)
 
@@ -175,7 +180,8 @@ def _sampled(run: Run, name: str) -> Propose:
     run.study.sampler = sampler(name, SPACE, Objective(400e6), seed=0)
 
     def propose(trial: optuna.Trial, _: Run) -> Proposal:
-        choices = {n: trial.suggest_categorical(n, v) for n, v in SPACE.choices.items()}
+        drawn = ((n, trial.suggest_categorical(n, v)) for n, v in SPACE.choices.items())
+        choices: dict[str, Any] = dict(drawn)
         spec = SPACE.spec(choices)
         found = cost(spec)
         return Proposal(spec, {"cost": found.macs, **found._asdict()})

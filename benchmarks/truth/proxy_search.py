@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -103,7 +104,8 @@ def trained(
     start = time.process_time()
     for number in range(args.trainings):
         trial = study.ask()
-        choices = {n: trial.suggest_categorical(n, v) for n, v in SPACE.choices.items()}
+        drawn = ((n, trial.suggest_categorical(n, v)) for n, v in SPACE.choices.items())
+        choices: dict[str, Any] = dict(drawn)
         found = train(SPACE.spec(choices), recipe, data, 1000 * seed + number, "cpu")
         paid = float(SPACE.costs([choices]).macs[0])
         study.tell(trial, AIM.values(found.accuracy, paid))

@@ -138,6 +138,11 @@ def outcome(
         low, high = result.region.low[index], result.region.high[index]
         half = 0.5 / MESH  # an optimum between two nodes belongs to the nearer one
         inside[name] = bool(low - half <= truth.optimum[index] <= high + half)
+
+    def off(name: str) -> float:
+        """Per cent."""
+        return float(100 * abs(getattr(found, name) / getattr(best, name) - 1))
+
     return Outcome(
         truth.name,
         noise,
@@ -145,7 +150,9 @@ def outcome(
         method,
         len(trainings),
         float(truth.values[1:].max() - truth.values[place]),
-        *(100 * abs(getattr(found, n) / getattr(best, n) - 1) for n in ("alpha", "beta", "gamma")),
+        off("alpha"),
+        off("beta"),
+        off("gamma"),
         bool(result.region.inside[node]),
         inside["alpha"],
         inside["beta"],

@@ -29,7 +29,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -178,7 +178,8 @@ def run(world: World, task: str, name: str, seed: int, trials: int) -> dict[str,
     while len(accuracy) < trials:
         while len(asked) < min(workers, trials - len(accuracy)):
             trial = study.ask()
-            choices = {n: trial.suggest_categorical(n, v) for n, v in SPACE.choices.items()}
+            drawn = ((n, trial.suggest_categorical(n, v)) for n, v in SPACE.choices.items())
+            choices: dict[str, Any] = dict(drawn)
             asked.append((trial, SPACE.indices([choices])))
         trial, row = asked.pop(0)
         if task == "table":
