@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ CostOf = str | Callable[[ArchSpec], float] | Costing
 
 _BEAM = 32  # candidates whose neighbours are costed together
 _EXPANSIONS = 60  # of beams: tens of thousands of networks costed before a walk gives up
+_NEAR = 0.5  # descent over single choices is taken to miss the extreme costs by less than this
 _REFUSALS = 24  # candidates that a proposal may settle in vain
 
 
@@ -153,17 +155,22 @@ class Candidates:
 
     def _check_window(self) -> None:
         rows = self.space.random(256, np.random.default_rng(0))
-        if self.admits(rows).any():
+        costs = self.costs(rows)
+        if np.asarray(self.objective.admits(costs)).any():
             return
-        start = rows[np.argmin(self.objective.outside(self.costs(rows)))]
-        try:
-            self.nearest(start, Taken(self, rows[:0]))
-        except SpaceExhausted:
-            low, high = (self.costing.text(self._extreme(start, sign)) for sign in (1, -1))
-            raise ValueError(
-                f"space {self.space.name} has no network of {self._window()}: its networks cost "
-                f"from {low} to {high}; change the budget or the window"
-            ) from None
+        start = rows[np.argmin(self.objective.outside(costs))]
+        least, most = (self._extreme(start, sign) for sign in (1, -1))
+        low, high = self._bounds()
+        # A budget in another unit is told at once; near the extremes a walk has the last word.
+        if _NEAR * least <= high and low <= most / _NEAR:
+            with suppress(SpaceExhausted):
+                self.nearest(start, Taken(self, rows[:0]))
+                return
+        raise ValueError(
+            f"space {self.space.name} has no network of {self._window()}: its networks cost from "
+            f"{self.costing.text(least)} to {self.costing.text(most)}; change the budget or the "
+            "window"
+        )
 
     def _extreme(self, row: Batch, sign: int) -> float:
         """The least cost (1) or the greatest (-1) that descent over single choices reaches."""

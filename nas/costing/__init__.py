@@ -7,6 +7,7 @@ settled.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -90,4 +91,17 @@ class OfSpec(Costing):
         self._function = function
 
     def costs(self, rows: Batch) -> Floats:
-        return np.array([float(self._function(self.space.spec_of(row))) for row in rows])
+        return np.array([self.of(self.space.spec_of(row)) for row in rows], dtype=float)
+
+    def of(self, spec: ArchSpec) -> float:
+        """What the function says of one network.
+
+        Raises ValueError where that is no number of at least 0: nothing could be compared with it.
+        """
+        found = float(self._function(spec))
+        if not 0 <= found < math.inf:
+            raise ValueError(
+                f"cost {self.name} of {spec.name} is {found}: it must be a finite number of at "
+                "least 0 for every network of the space"
+            )
+        return found

@@ -11,6 +11,7 @@ itself knows nothing of torch. From the command line: ``python -m nas.search --b
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
@@ -23,7 +24,7 @@ from models.cost import cost as price
 from models.spec import ArchSpec
 from nas import samplers
 from nas.candidates import Candidates
-from nas.costing import LATENCY, Costing
+from nas.costing import LATENCY, Costing, OfSpec
 from nas.costing.latency import Latency
 from nas.objective import Objective
 from nas.result import SearchResult, result
@@ -124,6 +125,8 @@ def search(
         None if run_dir is None else Path(run_dir), facts, objective.directions,
         from_json=ArchSpec.from_json, resume=resume, storage=storage, join=join,
     ) as run:  # fmt: skip
+        if callable(cost) and not isinstance(cost, Latency):
+            _check_cost(OfSpec(space, cost), run)
         counted = _latencies(cost, space, objective, run) if isinstance(cost, Latency) else cost
         made = samplers.sampler(
             sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust
@@ -160,6 +163,17 @@ def _latencies(how: Latency, space: Space, objective: Objective, run: Run) -> Co
     if run.shared:  # several drivers would measure the sample at once, and disturb each other
         replace(how, measure=None).costing(space, objective, run.study, run.seed)
     return how.costing(space, objective, run.study, run.seed)
+
+
+def _check_cost(cost: OfSpec, run: Run) -> None:
+    """A function is known by its name alone, and two may share one: compare what it says."""
+    for record in run.finished()[:1]:
+        now, before = cost.of(record.spec), float(record.cost["cost"])
+        if not math.isclose(now, before, rel_tol=1e-6, abs_tol=1e-12):
+            raise ValueError(
+                f"cost {cost.name} says {now:g} of {record.spec.name}, of which the run has "
+                f"{before:g}: give the function that the search was begun with"
+            )
 
 
 def _check_stopping(evaluate: Evaluate, sampler: str, trust: float) -> None:

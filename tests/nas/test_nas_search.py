@@ -236,3 +236,38 @@ def test_minutes_that_are_none_are_refused(tmp_path: Path, minutes: float) -> No
     with pytest.raises(ValueError, match="minutes must be positive"):
         search(MBCONV, stub, trials=2, run_dir=tmp_path / "run", minutes=minutes)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1.0])
+def test_a_cost_that_is_no_number_is_refused_at_once(bad: float) -> None:
+    calls = []
+
+    def cost_of(spec: ArchSpec) -> float:
+        calls.append(spec)
+        return bad
+
+    with pytest.raises(ValueError, match=r"cost cost_of of mbconv-\w+ is .*finite"):
+        search(MBCONV, stub, 16.0, 5, cost=cost_of)
+    assert len(calls) == 1
+
+
+def test_a_budget_in_another_unit_is_told_after_few_costs() -> None:
+    """400 where 400e6 was meant: a function of the spec may take a millisecond a network."""
+    calls = []
+
+    def macs_of(spec: ArchSpec) -> float:
+        calls.append(spec)
+        return float(cost(spec).macs)
+
+    with pytest.raises(ValueError, match=r"no network of 200 macs_of to 400 macs_of.* cost from"):
+        search(MBCONV, stub, 400.0, 5, cost=macs_of)
+    assert len(calls) < 5000
+
+
+def test_two_functions_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    search(MBCONV, stub, 16.0, 3, "random", cost=lambda s: layers_of(s), run_dir=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"cost <lambda> says .*, of which the run has"):
+        search(
+            MBCONV, stub, 16.0, 4, "random", cost=lambda s: layers_of(s) / 2,
+            run_dir=tmp_path / "run", resume=True,
+        )  # fmt: skip

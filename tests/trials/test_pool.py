@@ -269,3 +269,16 @@ def test_evaluations_use_several_processes() -> None:
             pool._wait()
         got = submit_all(pool, ["a", "b"])
     assert len({outcome.details["pid"] for outcome in got.values()} | {os.getpid()}) == 3
+
+
+def test_a_program_from_standard_input_is_told_to_become_a_file() -> None:
+    program = (
+        "from trials.workers.pool import ProcessPool\n"
+        "def evaluate(spec, seed):\n    return 0.5\n"
+        "ProcessPool(evaluate, 2)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-"], input=program, capture_output=True, text=True, check=False
+    )
+    assert "ValueError: worker processes cannot load a program that is no file" in done.stderr
+    assert "save it as a script, or use workers=1" in done.stderr

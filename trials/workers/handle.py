@@ -122,7 +122,10 @@ class Handle(ABC):
 class WorkerProcess(Handle):
     """A process on this machine, replaced under the same environment."""
 
-    _remedy = "define it at the top level of an importable module, or use workers=1"
+    _remedy = (
+        "define it at the top level of a module that can be imported (a notebook's cells and an "
+        "interpreter's lines are none), or use workers=1"
+    )
 
     def __init__(self, pickled: bytes, variables: dict[str, str]) -> None:
         self._pickled = pickled

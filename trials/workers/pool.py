@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import sys
 from collections import deque
 from collections.abc import Collection, Sequence
 from multiprocessing import connection
@@ -190,6 +192,17 @@ class ProcessPool(Pool[WorkerProcess]):
         return [handle for handle in self._handles if handle.connection in ready]
 
 
+def _check_program() -> None:
+    """A spawned process begins by loading the program, which standard input gives only once."""
+    program = sys.modules["__main__"]
+    file = getattr(program, "__file__", None)
+    if getattr(program, "__spec__", None) is None and file and not os.path.exists(file):
+        raise ValueError(
+            f"worker processes cannot load a program that is no file ({file}): save it as a "
+            "script, or use workers=1"
+        )
+
+
 def check_positive(**values: float | None) -> None:
     """Raises ValueError, naming the value, for one that is neither positive nor None."""
     for name, value in values.items():
@@ -198,6 +211,7 @@ def check_positive(**values: float | None) -> None:
 
 
 def _pickled(evaluate: Evaluate) -> bytes:
+    _check_program()
     try:
         return pickle.dumps(evaluate)
     except Exception as error:
