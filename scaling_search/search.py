@@ -64,31 +64,31 @@ def search(
 ) -> ScalingResult:
     """Train networks of one cost and say which split of the cost serves best.
 
-    Args:
-        baseline: a spec, or a ``Scalable`` such as ``modules.ModuleBaseline``.
-        evaluate: (network, seed) → an ``Evaluation`` or an accuracy in [0, 1]; raising makes the
-            training a failed one. Trainings of one seed index share the seed: they are paired.
-        target: a multiple of the baseline's cost (2.0; up to 1000), multiply-adds (beyond 1000), or
-            a text such as "2x" or "800M". With ``measure``: a multiple of the baseline's measured
-            latency, or a text such as "2x" or "12ms".
-        trials: trainings in all, failed ones and those of a resumed run included.
-        run_dir: where the study, ``coefficients.json`` and ``family/`` are kept; None: in memory.
-        method: "adaptive" trains where it tells most about the optimum; "grid" is Optuna's
-            ``GridSampler``, every point with equal repeats, the best mean wins.
-        depth_rounding: "ceil" (the paper's) or "nearest"; for a spec only.
-        step: the grid's step in shares of the extra cost.
-        executor: makes what runs the trainings instead of this process or ``workers`` processes.
-        storage, join: an Optuna URL for the study, and whether others work on it too.
-        minutes: no new training begins after so long.
-        region: stop when the joint 90 % region is at most this part of all ways to scale.
-        measure: network → what some passes of it take now, as a ``trials.latencies.Reading``. All
-            points then share a latency in place of FLOPs, measured in turn with the baseline
-            (``trials.latencies``) before the first training, one at a time.
-        measured_on: what the latencies hold for, JSON: device, threads, batch.
-        phis: the family's members, written to ``family/`` where there is a ``run_dir``, without
-            those that would be no network.
-        progress: makes a context manager that sees each finished record (``trials.progress``).
-        settings: more facts about the run, JSON, which must agree on resuming.
+    baseline    a spec, or a ``Scalable`` such as ``points.modules.ModuleBaseline``
+    evaluate    (network, seed) → ``Evaluation`` or accuracy in [0, 1]; raising makes the training a
+                failed one. Trainings of one repeat share the seed: they are paired
+    target      a multiple of the baseline's cost (2.0; up to 1000), multiply-adds (beyond 1000), or
+                a text such as "2x" or "800M". With ``measure``: a multiple of the baseline's
+                measured latency, or a text such as "2x" or "12ms"
+    trials      trainings in all, failed ones and those of a resumed run included
+    run_dir     where the study, ``coefficients.json`` and ``family/`` are kept; None: in memory
+    method      "adaptive" trains where it tells most about the optimum; "grid" is Optuna's
+                ``GridSampler``, every point with equal repeats, the best mean wins
+    depth_rounding    "ceil" (the paper's) or "nearest"; for a spec only
+    step        the grid's step in shares of the extra cost
+    workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
+                ``executor`` makes another kind of runner, once the arguments have been checked
+    storage, join    an Optuna URL for the study, and whether others work on it too
+    minutes     no new training begins after so long
+    region      stop when the joint 90 % region is at most this part of all ways to scale
+    measure     network → what some passes of it take now (``trials.latencies.Reading``). All points
+                then share a latency in place of FLOPs, measured in turn with the baseline before
+                the first training, one at a time
+    measured_on    what the latencies hold for, JSON: device, threads, batch
+    phis        the family's members, written to ``family/`` where there is a ``run_dir``, without
+                those that would be no network
+    progress    makes what sees each finished record (``trials.progress.Progress``)
+    settings    more facts about the run, JSON, which must agree on resuming
 
     Raises ValueError for bad input or a run directory of another search, and where no network
     reaches the target; ``trials.SearchFailed`` where the first trainings all fail.
