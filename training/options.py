@@ -15,6 +15,7 @@ from common.command import count, file_name
 from training.data import Data, native_size
 from training.device import choose_device
 from training.evaluator import ByName, ByValue, Evaluator, proxy_recipe
+from training.given import as_stored
 from training.loop.train import first
 from training.recipe import Recipe
 from trials.workers.environment import cores
@@ -28,9 +29,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("pictures")
     data.add_argument(
         "--data",
-        default="mnist",
         help="mnist (5,000 digits, embedded), digits, cifar10, cifar100, or a folder with one "
-        "folder of pictures a class, with train/ and val/ or test/ above them where they exist",
+        "folder of pictures a class, with train/ and val/ or test/ above them where they exist; "
+        "default: those of the run that is resumed or used, else mnist",
     )
     proxy = parser.add_argument_group(
         "proxy training", "each candidate is trained shortly as its small twin; see docs/proxy.md"
@@ -134,8 +135,8 @@ def executor(args: argparse.Namespace, evaluator: Evaluator) -> Executor:
     return ProcessPool(alone, workers, devices=devices, timeout=args.trial_timeout)
 
 
-def facts(data: Data, recipe: Recipe) -> dict[str, Any]:
-    """What a report must say of the pictures and the proxy, as JSON."""
+def facts(source: str, data: Data, recipe: Recipe) -> dict[str, Any]:
+    """What a report must say of the pictures and the proxy, as JSON; ``source`` is --data."""
     labels = first(data.validation, recipe.held_out).labels
     most = Counter(labels.tolist()).most_common(1)[0][1]
     return {
@@ -152,6 +153,7 @@ def facts(data: Data, recipe: Recipe) -> dict[str, Any]:
             "chance": most / len(labels),
         },
         "recipe": {"key": recipe.key, **asdict(recipe)},
+        "source": as_stored(source),
     }
 
 

@@ -88,9 +88,11 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Search, draw the report, print what was found and where; then calibrate, where asked to."""
     from reports.nas import report
+    from training.given import settle_pictures
     from training.options import executor, facts, prepare, run_directory
 
     args = options().parse_args(argv)
+    settle_pictures(args)
     budget, counted = read_cost(args.cost, args.budget), _cost(args)
     evaluator, data = prepare(args)
     searched = space(args.space).with_template(
@@ -104,12 +106,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.seed, run_dir, args.resume, w=args.w, over=args.over, low=args.low,
         high=args.high, executor=lambda: executor(args, evaluator),
         storage=args.storage, join=args.join, minutes=args.minutes,
-        settings=facts(data, evaluator.recipe), progress=Progress,
+        settings=facts(args.data, data, evaluator.recipe), progress=Progress,
         prior=load_prior(args.prior, searched) if args.prior else None, trust=args.trust,
         stop_early=args.stop_early,
     )  # fmt: skip
     report(run_dir, args.storage)
-    print(summary(found, run_dir, args.cost))
+    print(summary(found, run_dir, args.cost, args.data))
     if args.calibrate:
         _calibrate(found, args, evaluator, run_dir)
         report(run_dir, args.storage)
@@ -139,8 +141,13 @@ def _cost(args: argparse.Namespace) -> str | Latency:
     return Latency(clock, clock.measured_on, args.latency_sample, watch=watch)
 
 
-def summary(found: SearchResult, run_dir: Path, kind: str) -> str:
+def summary(found: SearchResult, run_dir: Path, kind: str, data: str) -> str:
     """What a person wants to read at the end."""
+    from training.given import next_command
+
+    further = next_command(
+        "scaling_search", "--target-flops", "2x", "--baseline", run_dir, data=data
+    )
     best = found.best
     states = Counter(record.state for record in found.trials)
     stopped = f", {states['stopped']} stopped early" if states["stopped"] else ""
@@ -152,7 +159,7 @@ def summary(found: SearchResult, run_dir: Path, kind: str) -> str:
         f"{paid}{format_size(cost(best.spec).macs)} multiply-adds, reward {best.reward:.4f}",
         f"baseline: {run_dir / 'baseline.json'}",
         f"report:   {run_dir / 'report.html'}",
-        f"next:     python -m scaling_search --target-flops 2x --baseline {run_dir}",
+        f"next:     {further}",
     ]
     return "\n".join(lines)
 

@@ -70,14 +70,17 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Search, write the run directory's files, print what was found and where."""
     from reports.scaling import report
+    from training.given import next_command, say_if_other, settle_pictures
     from training.options import executor, facts, prepare, run_directory
 
     args = options().parse_args(argv)
+    settle_pictures(args, args.baseline)
     baseline = choose(args.baseline)
     clock = _clock(args)
     run_dir = run_directory(args, _name(args, baseline))
     growth = _growth(args, baseline, clock, run_dir)
     evaluator, data = prepare(args, growth=growth)
+    say_if_other(data, args.baseline)
     baseline = replace(baseline, classes=len(data.classes), in_channels=data.channels)
     print(f"run directory: {run_dir}", file=sys.stderr)
     found = search(
@@ -86,11 +89,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         step=args.step, executor=lambda: executor(args, evaluator), minutes=args.minutes,
         region=args.region, measure=None if clock is None else _Shown(clock),
         measured_on=None if clock is None else clock.measured_on,
-        settings={**facts(data, evaluator.recipe), "growth": growth}, storage=args.storage,
-        join=args.join, progress=Progress,
+        settings={**facts(args.data, data, evaluator.recipe), "growth": growth},
+        storage=args.storage, join=args.join, progress=Progress,
     )  # fmt: skip
     report(run_dir, args.storage)
     print(summary(found, run_dir))
+    print(f"next: {next_command('training', '--spec', run_dir, data=args.data)}")
 
 
 class _Shown:

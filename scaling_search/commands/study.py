@@ -69,9 +69,11 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, write the run directory's files, print the table and where they are."""
     from reports.scaling.study import report
+    from training.given import settle_pictures
     from training.options import executor, facts, prepare, run_directory
 
     args = options().parse_args(argv)
+    settle_pictures(args, args.baselines.partition(",")[0].strip())
     ladders = parse_factors(args.study, args.factors)
     specs = _chosen(args.baselines)
     coefficients = read_coefficients(args.coefficients)
@@ -85,9 +87,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     run_dir = run_directory(args, f"study-{args.study}-{data.name}")
     print(f"run directory: {run_dir}\n{_announced(plan, args.repeats)}", file=sys.stderr)
     settings = {
-        **facts(data, evaluator.recipe), "kind": KIND, "seed": args.seed, "study": args.study,
-        "baselines": {name: spec.key for name, spec in specs.items()}, "factors": ladders,
-        "shares": splits, "coefficients": asdict(coefficients), "repeats": args.repeats,
+        **facts(args.data, data, evaluator.recipe), "kind": KIND, "seed": args.seed,
+        "study": args.study, "baselines": {name: spec.key for name, spec in specs.items()},
+        "factors": ladders, "shares": splits, "coefficients": asdict(coefficients), "repeats": args.repeats,
         "depth_rounding": args.depth_rounding, "minutes": args.minutes,
         "networks": list(plan.networks), "entries": plan.to_dicts(), "left_out": plan.left_out,
     }  # fmt: skip

@@ -115,7 +115,7 @@ def test_any_names_of_classes_and_files(names: list[str]) -> None:
             assert str(error)
             return
         assert set(data.classes) == set(names) - {"..."}
-        assert facts(data, Recipe())["data"]["classes"] == list(data.classes)
+        assert facts(str(root), data, Recipe())["data"]["classes"] == list(data.classes)
 
 
 def test_a_file_without_content_is_not_opened(
