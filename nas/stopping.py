@@ -1,11 +1,17 @@
 """Which trainings are stopped on the way: a learning-curve rule on the reward.
 
-At a rung, a share of its training, a candidate's accuracy is measured. Over the trainings of the
-study that went to their end, a straight line from the accuracy at the rung to the last one says
-what may still be hoped for: the line's value and ``HOPE`` of its residual standard deviations. The
-bar is the least accuracy at the rung with which the candidate, its exact cost counted in, may still
-beat the best of the study; for the aim ``front``, the best that costs no more. That trainings below
-a bar are missing from the line does not bend it: they were picked by what the line starts from.
+At a rung, a share of its training, a candidate's accuracy is measured. A straight line from the
+accuracy at the rung to the last one says what may still be hoped for: the line's value and ``HOPE``
+of its residual standard deviations. The bar is the least accuracy at the rung with which the
+candidate, its exact cost counted in, may still beat the best of the study; for the aim ``front``,
+the best that costs no more.
+
+Trainings that were cut are missing from what the line ends in. Those that were cut at its own rung
+do not bend it: they were picked by what it starts from. Those that were cut later would, because
+they were picked by how they went on. So the line is composed of steps, each from what was measured
+until then to the next measurement, fitted to all trainings that came so far, whether or not they
+were cut there: within a step only regressors decide what is missing (the factored likelihood of
+monotone missing data; Little and Rubin, "Statistical Analysis with Missing Data", chapter 7).
 
 Bars are numbers, known before the training: whatever trains needs nothing but them.
 """
@@ -36,7 +42,7 @@ class Line(NamedTuple):
 
 
 class Curves:
-    """The curves of those of the ``trials`` that were trained to their end."""
+    """The curves of ``trials``; of those that were trained to their end, what they came to."""
 
     def __init__(
         self,
@@ -45,9 +51,12 @@ class Curves:
         rungs: Sequence[float] = RUNGS,
         hope: float = HOPE,
     ) -> None:
-        whole = [t for t in trials if t.state == TrialState.COMPLETE and _curve(t)]
+        seen = [trial for trial in trials if _curve(trial)]
+        whole = [trial for trial in seen if trial.state == TrialState.COMPLETE]
+        cut = [trial for trial in seen if trial.state == TrialState.PRUNED]
         self._objective, self._rungs, self._hope = objective, rungs, hope
         self._curves = [_curve(trial) for trial in whole]
+        self._cut = [_curve(trial) for trial in cut]
         self._last: Floats = np.array([t.user_attrs["evaluation"]["accuracy"] for t in whole])
         self._costs: Floats = np.array([t.user_attrs["cost"]["cost"] for t in whole], dtype=float)
 
@@ -91,14 +100,34 @@ class Curves:
         known = [i for i, curve in enumerate(self._curves) if share in curve]
         if len(known) < FEWEST:
             return None
-        at, last = np.array([self._curves[i][share] for i in known]), self._last[known]
-        spread = at - at.mean()
-        slope = float(spread @ last / max(spread @ spread, 1e-12))
-        if slope <= 1e-6:
-            return None
-        start = float(last.mean() - slope * at.mean())
-        missed = last - start - slope * at
-        return Line(start, slope, float(np.sqrt(missed @ missed / (len(known) - 2))))
+        later = [r for r in self._rungs if r > share and all(r in self._curves[i] for i in known)]
+        points = [share, *later]
+        reached = [[*_measured(self._curves[i], points), self._last[i]] for i in known]
+        reached += [[*_measured(curve, points), np.nan] for curve in self._cut if share in curve]
+        line = _composed(np.array(reached, dtype=float))
+        return line if line.slope > 1e-6 else None
+
+
+def _measured(curve: dict[float, float], points: Sequence[float]) -> list[float]:
+    return [curve.get(point, np.nan) for point in points]
+
+
+def _composed(reached: Floats) -> Line:
+    """From the first column to the last of trainings (n, columns), NaN from where one was cut."""
+    count = reached.shape[1]
+    # Of each column: its constant, its slope over the first and what each step's error adds to it.
+    made = np.zeros((count, 2 + count))
+    made[0, 1] = 1
+    for step in range(1, count):
+        rows = reached[np.isfinite(reached[:, : step + 1]).all(1)]
+        before, after = rows[:, :step] - rows[:, :step].mean(0), rows[:, step]
+        weights, _, rank, _ = np.linalg.lstsq(before, after - after.mean(), rcond=1e-9)
+        missed = after - after.mean() - before @ weights
+        made[step] = weights @ made[:step]
+        made[step, 0] += after.mean() - weights @ rows[:, :step].mean(0)
+        made[step, 2 + step] = np.sqrt(missed @ missed / max(len(rows) - rank - 1, 1))
+    start, slope, *errors = made[-1].tolist()
+    return Line(start, slope, float(np.linalg.norm(errors)))
 
 
 def _curve(trial: FrozenTrial) -> dict[float, float]:

@@ -89,8 +89,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = {
         **facts(args.data, data, evaluator.recipe), "kind": KIND, "seed": args.seed,
         "study": args.study, "baselines": {name: spec.key for name, spec in specs.items()},
-        "factors": ladders, "shares": splits, "coefficients": asdict(coefficients), "repeats": args.repeats,
-        "depth_rounding": args.depth_rounding, "minutes": args.minutes,
+        "factors": ladders, "shares": splits, "coefficients": asdict(coefficients),
+        "repeats": args.repeats, "depth_rounding": args.depth_rounding, "minutes": args.minutes,
         "networks": list(plan.networks), "entries": plan.to_dicts(), "left_out": plan.left_out,
     }  # fmt: skip
     _train(plan, args, settings, run_dir, lambda: executor(args, evaluator))
