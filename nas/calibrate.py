@@ -42,16 +42,58 @@ class Agreement(NamedTuple):
         return f"{self.tau:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
+class Lead(NamedTuple):
+    """By how much one score's τ with the truth exceeds another's, over the same ``n`` networks: the
+    difference and its paired 90 % bootstrap interval."""
+
+    difference: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def told(self) -> bool:
+        """Whether the interval excludes 0: else the networks cannot tell which agrees better."""
+        return self.low > 0 or self.high < 0
+
+    def __str__(self) -> str:
+        return f"{self.difference:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
+
+
 def agreement(one: Sequence[float], other: Sequence[float]) -> Agreement:
     """How alike two scores rank the same networks; ValueError for fewer than ``FEWEST``."""
-    a, b = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
-    if len(a) != len(b) or len(a) < FEWEST:
-        raise ValueError(f"{len(a)} and {len(b)} scores: at least {FEWEST} of each are needed")
-    rng = np.random.default_rng(0)
-    drawn = rng.multinomial(len(a), np.full(len(a), 1 / len(a)), BOOTSTRAP)
-    taus = _taus(a, b, np.vstack([np.ones(len(a)), drawn]))
+    a, b = _scores(one, other)
+    taus = _taus(a, b, _resampled(len(one)))
     low, high = np.quantile(taus[1:], (0.05, 0.95))
-    return Agreement(float(taus[0]), float(low), float(high), len(a))
+    return Agreement(float(taus[0]), float(low), float(high), len(one))
+
+
+def lead(one: Sequence[float], other: Sequence[float], truth: Sequence[float]) -> Lead:
+    """How much better ``one`` ranks the networks of ``truth`` than ``other`` does.
+
+    Both are resampled together: what a draw of the networks does to both τ is no difference.
+    Raises ValueError for fewer than ``FEWEST`` networks.
+    """
+    a, b, true = _scores(one, other, truth)
+    weights = _resampled(len(true))
+    ahead = _taus(a, true, weights) - _taus(b, true, weights)
+    low, high = np.quantile(ahead[1:], (0.05, 0.95))
+    return Lead(float(ahead[0]), float(low), float(high), len(true))
+
+
+def _scores(*given: Sequence[float]) -> list[Floats]:
+    scores = [np.asarray(one, dtype=float) for one in given]
+    counts = {len(one) for one in scores}
+    if len(counts) > 1 or min(counts) < FEWEST:
+        raise ValueError(f"{sorted(counts)} scores: at least {FEWEST} of each are needed")
+    return scores
+
+
+def _resampled(count: int) -> Floats:
+    """How often each of ``count`` networks counts, (1 + BOOTSTRAP, count): once, then as drawn."""
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(count, np.full(count, 1 / count), BOOTSTRAP)
+    return np.vstack([np.ones(count), drawn])
 
 
 def _taus(a: Floats, b: Floats, weights: Floats) -> Floats:

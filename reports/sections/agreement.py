@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from models.capacity import capacity
 from models.cost import cost
-from nas.calibrate import AGAIN, FEWEST, LONGER, agreement, read_again
+from nas.calibrate import AGAIN, FEWEST, LONGER, agreement, lead, read_again
 from reports.page import Page
 from trials.store.view import Record
 
 Row = tuple[str, list[float], list[float]]
+Scores = dict[int, float]  # by the trial's number
 
 
 def about_agreement(page: Page, run_dir: Path, records: Sequence[Record]) -> None:
     """How the proxy ranks this run's networks, beside sizes, another seed and longer training."""
+    trained = {r.number: r for r in records if r.evaluation is not None}
+    accuracy = {number: _accuracy(record) for number, record in trained.items()}
+    sizes = {
+        "parameters": {n: float(cost(r.spec).params) for n, r in trained.items()},
+        "capacity": {n: capacity(r.spec) for n, r in trained.items()},
+    }
+    again, longer = (
+        {n: _accuracy(r) for n, r in read_again(run_dir, name).items()} for name in (AGAIN, LONGER)
+    )
     rows = [
         [name, str(found), str(found.n)]
-        for name, one, other in _pairs(run_dir, records)
+        for name, one, other in _pairs(accuracy, sizes, again, longer)
         if len(one) >= FEWEST and (found := agreement(one, other))
     ]
     if not rows:
@@ -31,23 +41,29 @@ def about_agreement(page: Page, run_dir: Path, records: Sequence[Record]) -> Non
         "search are alike by design, which lowers every τ."
     )
     page.table(["rankings", "τ", "networks"], rows)
-    if not read_again(run_dir, LONGER):
+    if len(longer) >= FEWEST:
+        page.text(" ".join(_led(accuracy, name, size, longer) for name, size in sizes.items()))
+    else:
         page.text(
             "No network was trained longer, so nothing here says whether the ranking lasts: "
             "--calibrate 8 does that for eight of them."
         )
 
 
-def _pairs(run_dir: Path, records: Sequence[Record]) -> list[Row]:
-    trained = {r.number: r for r in records if r.evaluation is not None}
-    accuracy = {number: _accuracy(record) for number, record in trained.items()}
-    sizes = {
-        "parameters": {n: float(cost(r.spec).params) for n, r in trained.items()},
-        "capacity": {n: capacity(r.spec) for n, r in trained.items()},
-    }
-    again, longer = (
-        {n: _accuracy(r) for n, r in read_again(run_dir, name).items()} for name in (AGAIN, LONGER)
-    )
+def _led(accuracy: Scores, name: str, size: Scores, longer: Scores) -> str:
+    """Whether trainings or a size rank as longer training does, or the networks cannot tell."""
+    numbers = sorted(longer.keys() & accuracy.keys())
+    found = lead(*([score[n] for n in numbers] for score in (accuracy, size, longer)))
+    said = f"as longer training does: the difference of their τ is {found}, n = {found.n}."
+    if not found.told:
+        return f"These networks cannot tell whether the proxy or {name} ranks more {said}"
+    better, worse = ("the proxy", name) if found.difference > 0 else (name, "the proxy")
+    return f"{better[:1].upper()}{better[1:]} ranks more than {worse} {said}"
+
+
+def _pairs(
+    accuracy: Scores, sizes: Mapping[str, Scores], again: Scores, longer: Scores
+) -> list[Row]:
     found = [_row(f"proxy and {name}", accuracy, size) for name, size in sizes.items()]
     found.append(_row("proxy and itself under another seed", accuracy, again))
     found.append(_row("proxy and longer training", accuracy, longer))
@@ -55,7 +71,7 @@ def _pairs(run_dir: Path, records: Sequence[Record]) -> list[Row]:
                     for name, size in sizes.items()]  # fmt: skip
 
 
-def _row(name: str, one: dict[int, float], other: dict[int, float]) -> Row:
+def _row(name: str, one: Scores, other: Scores) -> Row:
     shared = sorted(one.keys() & other.keys())
     return name, [one[n] for n in shared], [other[n] for n in shared]
 
