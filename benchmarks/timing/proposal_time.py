@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from nas.candidates import Candidates
 from nas.objective import Objective
-from nas.samplers import sampler
+from nas.samplers import outcome, sampler
 from nas.space import Space, space
 
 
@@ -39,6 +39,7 @@ def study_of(searched: Space, objective: Objective, trials: int) -> optuna.Study
             params=searched.values(row),
             distributions=menus,
             values=objective.values(float(accuracy), float(cost)),
+            user_attrs=outcome(float(accuracy), float(cost)),
         )
         for row, accuracy, cost in zip(rows, accuracies, costs.macs, strict=True)
     )

@@ -29,7 +29,7 @@ from common.command import count, parser
 from common.command import run as run_command
 from nas.candidates import Candidates
 from nas.objective import Objective
-from nas.samplers import recommend, sampler
+from nas.samplers import recommend, sampler, tell
 from nas.space import Batch, space
 from training.data import Data, load
 from training.evaluator import proxy_recipe
@@ -108,7 +108,7 @@ def trained(
         choices: dict[str, Any] = dict(drawn)
         found = train(SPACE.spec(choices), recipe, data, 1000 * seed + number, "cpu")
         paid = float(SPACE.costs([choices]).macs[0])
-        study.tell(trial, AIM.values(found.accuracy, paid))
+        tell(study, trial, AIM, found.accuracy, paid)
     named = study.best_trial.number if by_chance else recommend(study, SPACE, AIM, trust=share)
     return SPACE.indices([study.trials[named].params])[0], time.process_time() - start
 

@@ -41,7 +41,7 @@ from common.command import count, parser
 from common.command import run as run_command
 from nas.objective import Objective
 from nas.prior import Prior
-from nas.samplers import NAMES, recommend, sampler
+from nas.samplers import NAMES, outcome, recommend, sampler, tell
 from nas.space import Batch, space
 
 SHARED = Path(os.environ.get("EVENSCALE_SHARED", Path(__file__).parents[3] / "shared"))
@@ -190,7 +190,8 @@ def run(world: World, task: str, name: str, seed: int, trials: int) -> dict[str,
             true = float(world.surrogate(row)[0])
         paid = float(SPACE.costs(row).macs[0])
         seen = true + (NOISE * rng.standard_normal() if task == "noisy" else 0)
-        numbers[tell(study, trial, row, objective.values(seen, paid), task == "table")] = len(cost)
+        number = told(study, trial, row if task == "table" else None, objective, (seen, paid))
+        numbers[number] = len(cost)
         accuracy.append(true)
         cost.append(paid)
         if task == "noisy" and len(cost) in PICKED:
@@ -198,16 +199,26 @@ def run(world: World, task: str, name: str, seed: int, trials: int) -> dict[str,
     return {"accuracy": accuracy, "cost": cost, "picks": picks}
 
 
-def tell(
-    study: optuna.Study, trial: optuna.Trial, row: Batch, values: list[float], moved: bool
+def told(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    instead: Batch | None,
+    objective: Objective,
+    found: tuple[float, float],
 ) -> int:
-    """Tell the trial, or fail it and add the row that was trained in its place; its number."""
-    if not moved:
-        return study.tell(trial, values).number
+    """Tell the trial its accuracy and cost, or fail it and add the row that was trained in its
+    place; its number."""
+    if instead is None:
+        tell(study, trial, objective, *found)
+        return trial.number
     study.tell(trial, state=TrialState.FAIL)
-    menus = trial.distributions
-    params = SPACE.values(row[0])
-    study.add_trial(optuna.trial.create_trial(params=params, distributions=menus, values=values))
+    made = optuna.trial.create_trial(
+        params=SPACE.values(instead[0]),
+        distributions=trial.distributions,
+        values=objective.values(*found),
+        user_attrs=outcome(*found),
+    )
+    study.add_trial(made)
     return len(study.get_trials(deepcopy=False)) - 1
 
 

@@ -68,6 +68,7 @@ def expected(run: RunView, prior: Prior | None = None) -> dict[int, float]:
     searched, objective = space_of(run), Objective.of(settings)
     candidates = Candidates(searched, objective, _cost(run, searched, objective))
     history = History(candidates, run.study)
+    candidates.learn(history.settled)
     auto = Auto(candidates, prior, settings.get("trust", 1.0))
     done = history.finished
     means = auto.fit(history).mean(history.rows[done])

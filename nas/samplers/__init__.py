@@ -1,6 +1,9 @@
 """One file for each search method, each an Optuna sampler.
 
     study.sampler = sampler("auto", space, Objective(400e6), seed=0)
+    trial = study.ask()
+    …                                                       # choose, train
+    tell(study, trial, Objective(400e6), accuracy, cost)
 
 Whatever the method, a candidate outside the objective's window is never proposed, nor one whose
 network was proposed before, and a killed search that is resumed decides as it would have.
@@ -16,6 +19,7 @@ from nas.samplers.auto import Auto, recommend
 from nas.samplers.base import Method, NetworkSampler
 from nas.samplers.borrowed import MAKERS, Borrowed
 from nas.samplers.evolution import Evolution
+from nas.samplers.history import outcome, tell
 from nas.space import Space
 
 if TYPE_CHECKING:
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 
 NAMES = ("auto", *MAKERS, "evolution", "controller")
 
-__all__ = ["NAMES", "SpaceExhausted", "recommend", "sampler"]
+__all__ = ["NAMES", "SpaceExhausted", "outcome", "recommend", "sampler", "tell"]
 
 
 def sampler(

@@ -180,6 +180,7 @@ def recommend(
     """
     candidates = Candidates(space, objective, cost)
     history = History(candidates, study)
+    candidates.learn(history.settled)
     done = history.finished
     if not len(done):
         raise ValueError("no trial of the study has finished: train some networks first")

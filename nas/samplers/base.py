@@ -72,6 +72,7 @@ class NetworkSampler(optuna.samplers.BaseSampler):
         if self._ledger is None or not self._ledger.of(study):
             self._ledger = Ledger(self.candidates, study)
         history = History(self.candidates, study, but=trial.number, ledger=self._ledger)
+        self.candidates.learn(history.settled)
         rng = np.random.default_rng([self.seed, trial.number])
         row = self.candidates.space.random(1, rng)[0]
         for row in islice(self.method.propose(study, trial, history, rng), REDRAWS):

@@ -1,4 +1,4 @@
-"""What a study says about its trials, as arrays."""
+"""What a study says about its trials, as arrays; and how it is told what a training came to."""
 
 from __future__ import annotations
 
@@ -12,22 +12,48 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.candidates import Candidates, Floats, Taken
+from nas.objective import Objective
 from nas.space import Batch
 from nas.stopping import Curves
 
 
 class Entry(NamedTuple):
-    """One trial: its candidate (D,), None without all its choices; its cost and first value, NaN
-    where it has none; whether it runs, was stopped, has ended; what was refused before it."""
+    """One trial: its candidate (D,), None without all its choices; its cost and accuracy, NaN where
+    it has none; whether it runs, was stopped, has ended; what was refused before it."""
 
     number: int
     row: Batch | None
     cost: float
-    told: float
+    accuracy: float
     running: bool
     stopped: bool
     ended: bool
     refused: list[dict[str, Any]]
+
+
+def outcome(accuracy: float, cost: float) -> dict[str, Any]:
+    """The user attributes by which a trial says what its training came to, and at what cost.
+
+    A search stores more of both (``trials``). Samplers learn from these and not from the trial's
+    values, which an aim may have made anything of.
+    """
+    return {"cost": {"cost": cost}, "evaluation": {"accuracy": accuracy}}
+
+
+def tell(
+    study: optuna.Study, trial: optuna.Trial, objective: Objective, accuracy: float, cost: float
+) -> None:
+    """Finish a trial of a study that no search drives, so that its sampler learns from it."""
+    for name, value in outcome(accuracy, cost).items():
+        trial.set_user_attr(name, value)
+    study.tell(trial, objective.values(accuracy, cost))
+
+
+def _accuracy(trial: FrozenTrial) -> float:
+    if trial.state != TrialState.COMPLETE:
+        return float("nan")
+    found: float = trial.user_attrs.get("evaluation", {}).get("accuracy", np.nan)
+    return found
 
 
 class Ledger:
@@ -72,7 +98,7 @@ class Ledger:
             trial.number,
             row,
             cost=attrs.get("cost", {}).get("cost", np.nan),
-            told=trial.values[0] if trial.state == TrialState.COMPLETE else np.nan,
+            accuracy=_accuracy(trial),
             running=trial.state == TrialState.RUNNING,
             stopped=trial.state == TrialState.PRUNED,
             ended=trial.state.is_finished(),
@@ -98,9 +124,8 @@ class History:
     reward      (N,), NaN as the accuracy is
     taken       the networks of all of these
 
-    The costs that trials were begun with stand. ``candidates`` learn them, and those of what was
-    refused before. Arrays are made when they are asked for: not every method needs them.
-    ``ledger`` is what was read of the study before.
+    The costs that trials were begun with stand. Arrays are made when they are asked for: not every
+    method needs them. ``ledger`` is what was read of the study before.
     """
 
     def __init__(
@@ -117,10 +142,10 @@ class History:
             for entry in ledger.entries(study)
             if entry.row is not None and entry.number != but
         ]
-        candidates.learn(self._settled)
 
-    def _settled(self) -> tuple[Batch, Floats]:
-        """Candidates and their costs, trained or refused."""
+    def settled(self) -> tuple[Batch, Floats]:
+        """Candidates and their costs, of what was trained and of what was refused: what
+        ``Candidates.learn`` is to know before it is asked what others cost."""
         known = [entry for entry in self._entries if np.isfinite(entry.cost)]
         refused = [one for entry in self._entries for one in entry.refused]
         return (
@@ -146,9 +171,7 @@ class History:
 
     @cached_property
     def accuracy(self) -> Floats:
-        objective = self._candidates.objective
-        factor = 1.0 if objective.aim == "front" else objective.factor(self.cost)
-        return np.array([entry.told for entry in self._entries], dtype=float) / factor
+        return np.array([entry.accuracy for entry in self._entries], dtype=float)
 
     @cached_property
     def running(self) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from nas.belief.model import Model
 from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.pareto import hypervolume
-from nas.samplers import recommend, sampler
+from nas.samplers import outcome, recommend, sampler
 from nas.samplers.acquisition import expected_hypervolume_improvement, expected_improvement
 from nas.space import Space, space
 from tests.nas.test_samplers import accuracy, create, middle, step, tiny
@@ -189,6 +189,7 @@ def filled(
         optuna.trial.create_trial(
             params=searched.values(row), distributions=menus,
             values=objective.values(float(one), float(cost)),
+            user_attrs=outcome(float(one), float(cost)),
         )
         for row, one, cost in zip(rows, seen, costs, strict=True)
     )  # fmt: skip

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from nas.candidates import Candidates
 from nas.objective import Objective
-from nas.samplers import sampler
+from nas.samplers import sampler, tell
 from nas.samplers.history import History, Ledger
 from nas.space import Choices, space
 
@@ -32,9 +32,10 @@ def test_a_ledger_says_what_the_study_says(aim: str) -> None:
         if len(running) == 3:
             ended = running.pop(int(rng.integers(3)))
             failed = ended.number % 7 == 6
-            values = None if failed else objective.values(0.5 + number / 100, 3e8)
-            state = TrialState.FAIL if failed else TrialState.COMPLETE
-            study.tell(ended, values, state=state)
+            if failed:
+                study.tell(ended, state=TrialState.FAIL)
+            else:
+                tell(study, ended, objective, 0.5 + number / 100, 3e8)
         remembered = History(candidates, study, but=trial.number, ledger=ledger)
         anew = History(candidates, study, but=trial.number)
         for name in ("rows", "numbers", "cost", "accuracy", "running", "reward", "finished"):
@@ -56,7 +57,7 @@ def test_what_has_ended_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
         trial = study.ask()
         for name, values in MBCONV.choices.items():
             trial.suggest_categorical(name, values)
-        study.tell(trial, 0.5)
+        tell(study, trial, objective, 0.5, 3e8)
     assert read == [0, *(n for number in range(1, 6) for n in (number - 1, number))]
 
 
@@ -74,5 +75,5 @@ def drawn(method: optuna.samplers.BaseSampler, objective: Objective) -> list[Cho
         trial = study.ask()
         for name, values in MBCONV.choices.items():
             trial.suggest_categorical(name, values)
-        study.tell(trial, 0.5 + trial.number / 100)
+        tell(study, trial, objective, 0.5 + trial.number / 100, 3e8)
     return [trial.params for trial in study.get_trials(deepcopy=False)]

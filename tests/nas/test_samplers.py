@@ -14,7 +14,7 @@ from models.families import family
 from models.plan import plan
 from models.spec import ArchSpec, StageSpec
 from nas.objective import Objective
-from nas.samplers import NAMES, SpaceExhausted, sampler
+from nas.samplers import NAMES, SpaceExhausted, sampler, tell
 from nas.space import Choices, Space, StageChoices, space
 
 QUICK = tuple(name for name in NAMES if name != "gp")
@@ -57,7 +57,7 @@ def step(study: optuna.Study, searched: Space, aim: Objective) -> Choices:
         study.tell(trial, state=TrialState.FAIL)
     else:
         cost = float(searched.costs([choices]).macs[0])
-        study.tell(trial, aim.values(accuracy(choices, searched), cost))
+        tell(study, trial, aim, accuracy(choices, searched), cost)
     return choices
 
 
@@ -157,7 +157,7 @@ def test_a_users_own_cost() -> None:
         trial, choices = ask(study, searched)
         total = layers(searched.spec(choices))
         assert 10.8 <= total <= 12
-        study.tell(trial, objective.values(accuracy(choices, searched), total))
+        tell(study, trial, objective, accuracy(choices, searched), total)
 
 
 @pytest.mark.parametrize(
