@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from common.host_memory import is_out_of_memory
+from common.paths import expanded, expanded_url
 from common.units import parse_size
 
 _CLEAR = (ValueError, OSError, FloatingPointError)  # their messages say what is amiss
@@ -44,20 +47,57 @@ def count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r:.60} is not a whole number of at least 1")
 
 
+def place(text: str) -> str:
+    """A path, or a name that may be one, with ``~`` and ``$HOME`` put in; an argparse type."""
+    try:
+        return expanded(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def path(text: str) -> Path:
+    """``place`` as a Path; the argparse type of every option that can only be a path."""
+    return Path(place(text))
+
+
+def storage_url(text: str) -> str:
+    """An Optuna storage URL, the path of an SQLite file expanded; an argparse type."""
+    try:
+        return expanded_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def file_name(text: str) -> str:
     """``text`` as the name of one file: a network's name may hold slashes and anything else."""
     return re.sub(r"[^\w.+-]+", "-", text).strip("-.")[:100] or "unnamed"
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, with the sentence that is true after it."""
+
+
+@contextmanager
+def when_stopped(says: str) -> Iterator[None]:
+    """A block whose Ctrl-C says what is kept of it."""
+    try:
+        yield
+    except Stopped:
+        raise
+    except KeyboardInterrupt:
+        raise Stopped(says) from None
+
+
 def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
     """``main``'s exit code: 0; 2 with one line for bad input; 130 for Ctrl-C.
 
-    Bad input is also a network that does not fit into memory or whose training diverges.
+    Bad input is also a network that does not fit into memory or whose training diverges. What is
+    kept after Ctrl-C only the command knows (``when_stopped``).
     """
     try:
         main(argv)
-    except KeyboardInterrupt:
-        print("stopped; what has finished is kept: go on with --resume", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "stopped: nothing had been begun", file=sys.stderr)
         return 130
     except Exception as error:
         if not isinstance(error, _CLEAR) and not is_out_of_memory(error):

@@ -7,15 +7,21 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from common.command import Formatter, count, parser, run
+from common.command import Formatter, count, parser, path, place, run
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
 from models.describe import stages
 from models.export import FORMATS, export
 from models.families import family, names
+from models.preprocessing import FILE_NAME as PREPROCESSING
+from models.preprocessing import WEIGHTS, read_preprocessing
 from models.spec import ArchSpec
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NAME = "a family such as efficientnet-b0, a spec file, a family's member or a run directory"
 
@@ -31,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         return one
 
     command("list", _list, "every named network, at its own resolution")
-    command("show", _show, "a network stage by stage").add_argument("name", help=NAME)
+    command("show", _show, "a network stage by stage").add_argument("name", type=place, help=NAME)
     one = command("cost", _cost, "what one image costs")
-    one.add_argument("name", help=NAME)
+    one.add_argument("name", type=place, help=NAME)
     one.add_argument("--resolution", type=count, help="pixels; default: the network's own")
     _export_options(command("export", _export, "a network as ONNX, torch.export archive or JSON"))
     args = made.parse_args(argv)
@@ -44,14 +50,17 @@ _Command = argparse.ArgumentParser
 
 
 def _export_options(one: _Command) -> None:
-    one.add_argument("name", help=NAME)
+    one.add_argument("name", type=place, help=NAME)
     one.add_argument("--to", choices=FORMATS, required=True, help="onnx needs the extra [onnx]")
-    one.add_argument("--out", type=Path, required=True, help="the file to write")
+    one.add_argument("--out", type=path, required=True, help="the file to write")
     one.add_argument(
         "--weights",
+        type=place,
         help="a safetensors file, of python -m training or with torchvision's names, or "
-        "`pretrained`: torchvision's published ones; default: random",
+        "`pretrained`: torchvision's published ones; default: the run's own, else random",
     )
+    one.add_argument("--with-preprocessing", action="store_true", help="of a run of training: "
+                     "pixels (uint8) in, probabilities out")  # fmt: skip
     one.add_argument("--seed", type=int, default=0, help="of the random weights")
 
 
@@ -100,15 +109,19 @@ def _cost(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    spec = choose(args.name)
+    spec, run = choose(args.name), Path(args.name)
+    expects = read_preprocessing(run) if (run / PREPROCESSING).is_file() else None
+    if args.weights is None and (run / WEIGHTS).is_file():
+        args.weights = str(run / WEIGHTS)
     if args.to == "json":
         export(spec, args.out, args.to)
     else:
-        _export_module(spec, args)
+        export(spec, args.out, args.to, _module(spec, args), expects=expects,
+               inside=args.with_preprocessing)  # fmt: skip
     print(args.out)
 
 
-def _export_module(spec: ArchSpec, args: argparse.Namespace) -> None:
+def _module(spec: ArchSpec, args: argparse.Namespace) -> nn.Module:
     import torch
 
     from models.build import build
@@ -118,7 +131,7 @@ def _export_module(spec: ArchSpec, args: argparse.Namespace) -> None:
     module = build(spec)
     if args.weights:
         load_weights(module, read_weights(args.weights, spec.name))
-    export(spec, args.out, args.to, module)
+    return module
 
 
 def _print(head: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[int] = (0,)) -> None:

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.preprocessing import Preprocessing
 from models.spec import ArchSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FORMATS = ("onnx", "pt2", "json")
+_VERIFIED = (1, 4)  # images at once with which an ONNX file is run beside the module
+_TOLERANCE = 1e-3  # of the largest output
 
 
-def export(spec: ArchSpec, path: Path, to: str, module: nn.Module | None = None) -> None:
+def export(
+    spec: ArchSpec,
+    path: Path,
+    to: str,
+    module: nn.Module | None = None,
+    *,
+    expects: Preprocessing | None = None,
+    inside: bool = False,
+) -> None:
     """Write ``spec``, as the built ``module`` in evaluation mode or with fresh weights.
 
     onnx  one file, weights inside; input ``images`` (batch, in_channels, side, side) float32,
-          output ``logits`` (batch, classes); needs the extra ``onnx``
+          output ``logits`` (batch, classes); needs the extra ``onnx``. Where ONNX Runtime is
+          installed, its outputs are compared with the module's
     pt2   what ``torch.export.load`` reads; the same input and output
     json  the spec alone, without weights
 
-    The batch stays free, the side is the spec's resolution. Raises ValueError for another format,
-    or where the onnx packages are missing.
+    ``expects`` goes into an ONNX file's metadata, each field as JSON. ``inside`` puts its
+    normalisation, and a softmax, into the graph: input ``pixels`` uint8 of the same shape, output
+    ``probabilities``. The batch stays free, the side is the spec's resolution.
+
+    Raises ValueError for another format, where the onnx packages are missing, where ``expects`` is
+    of another network, or lacking with ``inside``, and where ONNX Runtime computes otherwise.
     """
     if to not in FORMATS:
         raise ValueError(f"format {to!r:.60} is unknown: choose one of {', '.join(FORMATS)}")
+    _check_expected(spec, expects, inside)
     path.parent.mkdir(parents=True, exist_ok=True)
     if to == "json":
         path.write_text(spec.to_json() + "\n", encoding="utf-8")
@@ -36,13 +55,36 @@ def export(spec: ArchSpec, path: Path, to: str, module: nn.Module | None = None)
     from models.build import build
 
     module = build(spec) if module is None else module
-    # Two images: a batch of one would be taken for a constant.
-    images = torch.zeros(2, spec.in_channels, spec.resolution, spec.resolution)
     training = module.training
+    # Two images: a batch of one would be taken for a constant.
+    images = torch.rand(2, spec.in_channels, spec.resolution, spec.resolution)
+    whole, names = module, ("images", "logits")
+    if inside and expects is not None:
+        from models.classifier import Classifier
+
+        whole, names = Classifier(module, expects), ("pixels", "probabilities")
+        images = (255 * images).to(torch.uint8)
     try:
-        (_onnx if to == "onnx" else _pt2)(module.eval(), images, path)
+        whole.eval()
+        if to == "onnx":
+            _onnx(whole, images, path, names, expects)
+        else:
+            _pt2(whole, images, path)
     finally:
         module.train(training)
+
+
+def _check_expected(spec: ArchSpec, expects: Preprocessing | None, inside: bool) -> None:
+    if expects is None:
+        if inside:
+            raise ValueError("what the network expects is not known: give a run of training")
+        return
+    theirs = (expects.side, len(expects.mean), len(expects.classes))
+    own = (spec.resolution, spec.in_channels, spec.classes)
+    if theirs != own:
+        raise ValueError(
+            f"the preprocessing is of {theirs} pixels, channels and classes, the network of {own}"
+        )
 
 
 def _pt2(module: nn.Module, images: Tensor, path: Path) -> None:
@@ -52,14 +94,48 @@ def _pt2(module: nn.Module, images: Tensor, path: Path) -> None:
     torch.export.save(torch.export.export(module, (images,), dynamic_shapes=batch), path)
 
 
-def _onnx(module: nn.Module, images: Tensor, path: Path) -> None:
+def _onnx(
+    module: nn.Module, images: Tensor, path: Path, names: tuple[str, str],
+    expects: Preprocessing | None,
+) -> None:  # fmt: skip
     import torch
 
     for package in ("onnx", "onnxscript"):
         if find_spec(package) is None:
             raise ValueError(f"ONNX needs {package}: pip install 'evenscale[onnx]'")
     torch.onnx.export(
-        module, (images,), path, input_names=["images"], output_names=["logits"], dynamo=True,
+        module, (images,), path, input_names=[names[0]], output_names=[names[1]], dynamo=True,
         dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), external_data=False,
         verbose=False,
     )  # fmt: skip
+    if expects is not None:
+        _describe(path, expects)
+    if find_spec("onnxruntime") is not None:
+        for batch in _VERIFIED:
+            _verify(module, images[:1].repeat(batch, 1, 1, 1), path)
+
+
+def _describe(path: Path, expects: Preprocessing) -> None:
+    import onnx
+
+    model = onnx.load(path)
+    for name, value in asdict(expects).items():
+        model.metadata_props.add(key=name, value=json.dumps(value, ensure_ascii=False))
+    onnx.save(model, path)
+
+
+def _verify(module: nn.Module, images: Tensor, path: Path) -> None:
+    """ValueError where the file, run by ONNX Runtime, says other things than the module."""
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    with torch.inference_mode():
+        wanted = module(images)
+    off = float((torch.from_numpy(found) - wanted).abs().max() / wanted.abs().max())
+    if not off <= _TOLERANCE:
+        raise ValueError(
+            f"{path}: ONNX Runtime {onnxruntime.__version__} is off the network by {off:.2g} of "
+            f"its largest output at batch {len(images)}: try another version of it or of onnx"
+        )

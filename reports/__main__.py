@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from common.command import parser, run
+from common.command import parser, path, run, storage_url
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -33,8 +32,10 @@ def _again(argv: Sequence[str]) -> None:
         "Draw a run's tables, figures and page again, from its study alone.\n"
         "`python -m reports networks --help`: published networks, measured.",
     )
-    made.add_argument("run", type=Path, help="a run directory")
-    made.add_argument("--storage", help="the storage URL of a run that has no journal file")
+    made.add_argument("run", type=path, help="a run directory")
+    made.add_argument(
+        "--storage", type=storage_url, help="the URL of a run that has no journal file"
+    )
     args = made.parse_args(argv)
     reports = {"nas": nas.report, "scaling": scaling.report, "study": study.report}
     kind = read_header(args.run).settings["kind"]

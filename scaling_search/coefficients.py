@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from common.paths import expanded
+
 _MOST = 100.0  # |ln| of a coefficient or multiplier: products of their squares are still numbers
 
 
@@ -118,7 +120,7 @@ def read_coefficients(text: str) -> Coefficients:
 
     Raises ValueError for anything else, naming the file.
     """
-    path = Path(text)
+    path = Path(expanded(text)) if text.strip() else Path(text)
     if not path.is_file():
         return parse_coefficients(text)
     try:

@@ -1,4 +1,4 @@
-"""``python -m training``: train a network, or its subcommand ``latency``."""
+"""``python -m training``: train a network, or its subcommands ``predict`` and ``latency``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["latency"]:
         from training.commands.latency import main as chosen
+    elif given[:1] == ["predict"]:
+        from training.commands.predict import main as chosen
     else:
         from training.commands.train import main as chosen
 

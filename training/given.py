@@ -23,7 +23,10 @@ def settle_pictures(args: argparse.Namespace, baseline: str | None = None) -> No
     """
     if args.data is not None:
         return
-    for whose, directory in (("resumed", args.out if args.resume else None), ("used", baseline)):
+    for whose, directory in (
+        ("resumed", args.out if getattr(args, "resume", False) else None),
+        ("used", baseline),
+    ):
         source = directory and source_of(Path(os.path.expanduser(directory)))
         if source:
             args.data = source

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from common.command import count, file_name
+from common.command import count, file_name, path, place, storage_url
+from common.paths import check_place
 from training.data import Data, native_size
 from training.device import choose_device
 from training.evaluator import ByName, ByValue, Evaluator, proxy_recipe
@@ -29,6 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("pictures")
     data.add_argument(
         "--data",
+        type=place,
         help="mnist (5,000 digits, embedded), digits, cifar10, cifar100, or a folder with one "
         "folder of pictures a class, with train/ and val/ or test/ above them where they exist; "
         "default: those of the run that is resumed or used, else mnist",
@@ -43,9 +45,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     run = parser.add_argument_group("run")
     run.add_argument("--minutes", type=float, help="start no further training after this long")
     run.add_argument("--seed", type=int, default=0, help="of the whole search")
-    run.add_argument("--out", type=Path, help="run directory; default: a new one below runs/")
+    run.add_argument("--out", type=path, help="run directory; default: a new one below runs/")
     run.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    run.add_argument("--storage", help="an Optuna storage URL in place of the run's journal file")
+    run.add_argument(
+        "--storage",
+        type=storage_url,
+        help="an Optuna storage URL in place of the run's journal file",
+    )
     run.add_argument(
         "--join", action="store_true", help="with --storage: work on a study others work on too"
     )
@@ -158,11 +164,21 @@ def facts(source: str, data: Data, recipe: Recipe) -> dict[str, Any]:
 
 
 def run_directory(args: argparse.Namespace, name: str) -> Path:
-    """--out, or ``runs/NAME``, with a number where that is taken; the newest to resume."""
+    """--out, or ``runs/NAME``, with a number where that is taken; the newest to resume.
+
+    Raises ValueError where nothing can be written there: before the first training, not after the
+    last.
+    """
+    found = _directory(args, file_name(name))
+    check_place(found)
+    return found
+
+
+def _directory(args: argparse.Namespace, name: str) -> Path:
     if args.out is not None:
         return Path(args.out)
-    root, name = Path("runs"), file_name(name)
+    root = Path("runs")
     taken = [path for path in [root / name, *root.glob(f"{name}-[0-9]*")] if path.exists()]
-    if args.resume:
+    if getattr(args, "resume", False):
         return max(taken, key=lambda path: path.stat().st_mtime, default=root / name)
     return root / name if not taken else root / f"{name}-{len(taken) + 1}"

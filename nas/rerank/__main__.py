@@ -6,10 +6,9 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from common.command import parser, run
+from common.command import parser, path, run, storage_url
 from common.units import format_size
 from models.cost import cost
 from models.spec import ArchSpec
@@ -34,7 +33,7 @@ A run of the sampler auto is ranked by the accuracy that the search's model expe
 def options() -> argparse.ArgumentParser:
     """The command's options."""
     made = parser("nas.rerank", DESCRIPTION)
-    made.add_argument("run", type=Path, help="a run directory of nas.search")
+    made.add_argument("run", type=path, help="a run directory of nas.search")
     made.add_argument("--budget", help="T, such as 300M; 12ms where the run's cost is latency")
     made.add_argument("--aim", choices=AIMS)
     made.add_argument("--w", type=float, help="the reward's exponent")
@@ -43,9 +42,11 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--high", type=float, help="greatest cost, as a share of T")
     made.add_argument("--by", choices=("model", "measured"), help="accuracies that rank; default: "
                       "the model's for the sampler auto, else the measured ones")  # fmt: skip
-    made.add_argument("--prior", type=Path, metavar="RUN|CSV", help="the search's, for its model")
-    made.add_argument("--storage", help="the storage URL of a run that has no journal file")
-    made.add_argument("--out", type=Path, metavar="FILE", help="write the best network's spec")
+    made.add_argument("--prior", type=path, metavar="RUN|CSV", help="the search's, for its model")
+    made.add_argument(
+        "--storage", type=storage_url, help="the URL of a run that has no journal file"
+    )
+    made.add_argument("--out", type=path, metavar="FILE", help="write the best network's spec")
     return made
 
 

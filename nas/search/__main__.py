@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from common.command import count, parser, run
+from common.command import count, parser, path, run, when_stopped
 from common.units import format_size
 from models.cost import cost
 from nas.calibrate import AGAIN, LONGER, spread_out, train_again
@@ -69,7 +69,7 @@ def options() -> argparse.ArgumentParser:
                       "shows that they will lose; needs --trust 1")  # fmt: skip
     goal.add_argument("--trials", type=count, default=30, help="networks to train")
     goal.add_argument("--resolution", type=count, default=224, help="pixels FLOPs are counted at")
-    goal.add_argument("--prior", type=Path, metavar="RUN|CSV",
+    goal.add_argument("--prior", type=path, metavar="RUN|CSV",
                       help="an earlier run, or a table of known accuracies")  # fmt: skip
     goal.add_argument("--calibrate", type=count, metavar="K", help="afterwards train K of the "
                       "networks again, and longer, and report how the rankings agree")  # fmt: skip
@@ -101,20 +101,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     asked = cost_text(args.cost, budget).replace(" ", "")
     run_dir = run_directory(args, f"nas-{asked}-{data.name}")
     print(f"run directory: {run_dir}", file=sys.stderr)
-    found = search(
-        searched, evaluator, budget, args.trials, args.sampler, args.aim, counted,
-        args.seed, run_dir, args.resume, w=args.w, over=args.over, low=args.low,
-        high=args.high, executor=lambda: executor(args, evaluator),
-        storage=args.storage, join=args.join, minutes=args.minutes,
-        settings=facts(args.data, data, evaluator.recipe), progress=Progress,
-        prior=load_prior(args.prior, searched) if args.prior else None, trust=args.trust,
-        stop_early=args.stop_early,
-    )  # fmt: skip
-    report(run_dir, args.storage)
-    print(summary(found, run_dir, args.cost, args.data))
-    if args.calibrate:
-        _calibrate(found, args, evaluator, run_dir)
+    prior = load_prior(args.prior, searched) if args.prior else None
+    with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
+        found = search(
+            searched, evaluator, budget, args.trials, args.sampler, args.aim, counted,
+            args.seed, run_dir, args.resume, w=args.w, over=args.over, low=args.low,
+            high=args.high, executor=lambda: executor(args, evaluator),
+            storage=args.storage, join=args.join, minutes=args.minutes,
+            settings=facts(args.data, data, evaluator.recipe), progress=Progress,
+            prior=prior, trust=args.trust, stop_early=args.stop_early,
+        )  # fmt: skip
+    # The answer stands whatever becomes of the calibration.
+    with when_stopped(f"stopped; the search's answer is in {run_dir}: go on with --resume"):
         report(run_dir, args.storage)
+        print(summary(found, run_dir, args.cost, args.data), flush=True)
+        if args.calibrate:
+            _calibrate(found, args, evaluator, run_dir)
+            report(run_dir, args.storage)
 
 
 def _calibrate(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.command import parser
+from common.command import parser, path
 from common.units import format_size
 from reports.networks.figures import draw
 from reports.networks.measured import GROUPS, Compared, Row, rows, run_rows
@@ -108,8 +108,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "reports networks", "Published networks, measured beside their published figures."
     )
     made.add_argument("--group", choices=GROUPS, default="table", help=groups)
-    made.add_argument("--out", type=Path, help="directory for networks.csv and two pictures")
-    made.add_argument("--run", type=Path, help="a run of scaling_search: its family is added")
+    made.add_argument("--out", type=path, help="directory for networks.csv and two pictures")
+    made.add_argument("--run", type=path, help="a run of scaling_search: its family is added")
     args = made.parse_args(argv)
     own = run_rows(args.run) if args.run else []
     if args.out:
@@ -118,5 +118,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(markdown([*found, *own], left_out), end="")
     if args.out:
         write_csv(args.out / "networks.csv", [*found, *own])
-        for path in draw(args.out, found, own):
-            print(path, file=sys.stderr)
+        for picture in draw(args.out, found, own):
+            print(picture, file=sys.stderr)

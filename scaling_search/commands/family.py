@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common.command import count, parser
+from common.command import count, parser, path
 from common.units import format_size, parse_target
 from models.choose import choose
 from models.cost import cost
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     made.add_argument("--batch", type=count, default=family.BATCH, help="for the memory estimate")
     made.add_argument("--onnx", action="store_true", help="also write each member as ONNX, with "
                       "fresh weights; needs the extra onnx")  # fmt: skip
-    made.add_argument("--out", type=Path, default=Path("family"))
+    made.add_argument("--out", type=path, default=Path("family"))
     args = made.parse_args(_joined(sys.argv[1:] if argv is None else argv))
     spec = choose(args.baseline)
     baseline = SpecBaseline(spec, args.depth_rounding)
@@ -40,10 +40,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         targets = [parse_target(text, cost(spec).macs) for text in args.targets.split(",")]
         phis = family.phis_of(baseline, chosen, targets)
     members = family.members(baseline, chosen, phis, batch=args.batch)
-    for path, member in zip(family.write(args.out, members), members, strict=True):
-        print(f"{path}  {_line(member)}")
+    for file, member in zip(family.write(args.out, members), members, strict=True):
+        print(f"{file}  {_line(member)}")
         if args.onnx:
-            _write_onnx(member.spec, path.with_suffix(".onnx"))
+            _write_onnx(member.spec, file.with_suffix(".onnx"))
 
 
 def _line(member: family.Member) -> str:

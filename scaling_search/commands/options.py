@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from common.command import place
+
 
 def add_baseline(group: argparse._ActionsContainer) -> None:
     """What is scaled, and how layers are rounded."""
-    group.add_argument("--baseline", default="efficientnet-b0",
+    group.add_argument("--baseline", type=place, default="efficientnet-b0",
                        help="a run, a spec file, a family's member or name")  # fmt: skip
     add_depth_rounding(group)
 

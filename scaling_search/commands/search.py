@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.command import count, parser
+from common.command import count, parser, when_stopped
 from common.units import parse_duration, parse_target
 from models.choose import choose
 from models.cost import cost
@@ -83,17 +83,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     say_if_other(data, args.baseline)
     baseline = replace(baseline, classes=len(data.classes), in_channels=data.channels)
     print(f"run directory: {run_dir}", file=sys.stderr)
-    found = search(
-        baseline, evaluator, args.target_latency or _flops(args), args.trials, args.seed,
-        run_dir, args.resume, method=args.method, depth_rounding=args.depth_rounding,
-        step=args.step, executor=lambda: executor(args, evaluator), minutes=args.minutes,
-        region=args.region, measure=None if clock is None else _Shown(clock),
-        measured_on=None if clock is None else clock.measured_on,
-        settings={**facts(args.data, data, evaluator.recipe), "growth": growth},
-        storage=args.storage, join=args.join, progress=Progress,
-    )  # fmt: skip
-    report(run_dir, args.storage)
-    print(summary(found, run_dir))
+    with when_stopped(f"stopped; what has finished is kept in {run_dir}: go on with --resume"):
+        found = search(
+            baseline, evaluator, args.target_latency or _flops(args), args.trials, args.seed,
+            run_dir, args.resume, method=args.method, depth_rounding=args.depth_rounding,
+            step=args.step, executor=lambda: executor(args, evaluator), minutes=args.minutes,
+            region=args.region, measure=None if clock is None else _Shown(clock),
+            measured_on=None if clock is None else clock.measured_on,
+            settings={**facts(args.data, data, evaluator.recipe), "growth": growth},
+            storage=args.storage, join=args.join, progress=Progress,
+        )  # fmt: skip
+        report(run_dir, args.storage)
+        print(summary(found, run_dir))
     print(f"next: {next_command('training', '--spec', run_dir, data=args.data)}")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 
-from common.command import count, parser
+from common.command import count, parser, when_stopped
 from common.units import format_size
 from models.choose import choose
 from models.spec import ArchSpec
@@ -93,8 +93,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "repeats": args.repeats, "depth_rounding": args.depth_rounding, "minutes": args.minutes,
         "networks": list(plan.networks), "entries": plan.to_dicts(), "left_out": plan.left_out,
     }  # fmt: skip
-    _train(plan, args, settings, run_dir, lambda: executor(args, evaluator))
-    page = report(run_dir, args.storage)
+    with when_stopped(f"stopped; what has finished is kept in {run_dir}: go on with --resume"):
+        _train(plan, args, settings, run_dir, lambda: executor(args, evaluator))
+        page = report(run_dir, args.storage)
     print(f"{(run_dir / 'study.md').read_text('utf-8')}\nreport: {page}")
 
 

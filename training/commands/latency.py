@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from common.command import count, parser
+from common.command import count, parser, place
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure one network and print one line."""
 
     made = parser("training latency", "How long one network takes for a batch of images.")
-    made.add_argument("spec", help="a spec file, a run directory or a family's name")
+    made.add_argument("spec", type=place, help="a spec file, a run directory or a family's name")
     made.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     made.add_argument("--batch", type=count, default=1, help="images at once")
     made.add_argument("--repeats", type=count, default=REPEATS, help="passes that are timed")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,25 +12,34 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 from tqdm import tqdm
 
-from common.command import count, file_name, parser
+from common.command import count, parser, path, place, when_stopped
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
+from models.preprocessing import WEIGHTS
 from models.pretrained import initialised, read_weights
-from training.data import load
+from models.spec import ArchSpec
+from training.data import Data, load
+from training.given import settle_pictures
 from training.loop.train import final
+from training.options import run_directory
+from training.predict import expected_by
 from training.recipe import Recipe
+from trials.record import Evaluation
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Train, then write the spec, the weights and what was measured."""
+def options() -> argparse.ArgumentParser:
+    """The command's options."""
     made = parser("training", "Train one network; accuracy is on the test split.")
-    made.add_argument("--spec", required=True, help="a spec file, a run directory or a family name")
-    made.add_argument("--data", default="mnist", help="as for nas.search")
+    made.add_argument("--spec", type=place, required=True,
+                      help="a run, a spec file, a family's member or name")  # fmt: skip
+    made.add_argument("--data", type=place, help="as for nas.search; default: those of the run "
+                      "that --spec names, else mnist")  # fmt: skip
     made.add_argument(
-        "--init", default="random",
+        "--init", type=place, default="random",
         help="weights to start from: random; pretrained, torchvision's for ImageNet (--spec is "
         "then one of its families, whose 1000 classes give way to the data's); or a safetensors "
         "file with this project's names or torchvision's. Other than random, the learning rate "
@@ -39,8 +50,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     made.add_argument("--resolution", type=count, help="pixels; default: the spec's own")
     made.add_argument("--device", default="auto")
     made.add_argument("--seed", type=int, default=0)
-    made.add_argument("--out", type=Path, help="default: runs/train-SPEC-DATA")
-    args = made.parse_args(argv)
+    made.add_argument("--out", type=path, help="default: a new one below runs/")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train, then write the network, what it expects of a picture and what was measured."""
+    args = options().parse_args(argv)
+    settle_pictures(args, args.spec)
     spec = choose(args.spec)
     weights = None if args.init == "random" else read_weights(args.init, spec.name)
     side = args.resolution or spec.resolution
@@ -53,20 +70,42 @@ def main(argv: Sequence[str] | None = None) -> None:
         start = initialised(spec, weights)
         # A rate for random weights would first undo what these have learned.
         recipe = replace(recipe, lr=recipe.lr / 10)
-    out = args.out or Path("runs") / file_name(f"train-{spec.name}-{data.name}")
-    out.mkdir(parents=True, exist_ok=True)
+    out = _free(run_directory(args, f"train-{spec.name}-{data.name}"))
     print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
+    with when_stopped("stopped: nothing of this training is kept"):
+        network, found = _trained(spec, recipe, data, args, start)
+        _write(out, spec, network, data, found)
+    print(f"test accuracy {found.accuracy:.4f} after {args.epochs} epochs, "
+          f"{found.seconds / 60:.1f} minutes: {out}")  # fmt: skip
+    print(f"next: {shlex.join(['python', '-m', 'training', 'predict', str(out)])} PICTURE…\n"
+          f"      {shlex.join(['python', '-m', 'models', 'export', str(out), '--to', 'onnx'])} "
+          f"--with-preprocessing --out network.onnx")  # fmt: skip
+
+
+def _free(out: Path) -> Path:
+    """``out``, unless the weights of another training are there."""
+    if (out / WEIGHTS).exists():
+        raise ValueError(f"{out} holds the weights of another training: choose another --out")
+    return out
+
+
+def _trained(
+    spec: ArchSpec, recipe: Recipe, data: Data, args: argparse.Namespace, start: nn.Module | None
+) -> tuple[nn.Module, Evaluation]:
     with tqdm(total=args.epochs, unit="epoch", file=sys.stderr) as bar:
 
         def show(epoch: int, loss: float) -> None:
             bar.set_postfix_str(f"loss {loss:.4f}")
             bar.update(epoch + 1 - bar.n)
 
-        network, found = final(spec, recipe, data, args.seed, args.device, network=start,
-                               on_epoch=show)  # fmt: skip
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()},
-              out / "weights.safetensors")  # fmt: skip
-    (out / "spec.json").write_text(spec.to_json() + "\n")
-    (out / "evaluation.json").write_text(json.dumps(found.to_dict(), indent=1) + "\n")
-    print(f"test accuracy {found.accuracy:.4f} after {args.epochs} epochs, "
-          f"{found.seconds / 60:.1f} minutes: {out}")  # fmt: skip
+        return final(spec, recipe, data, args.seed, args.device, network=start, on_epoch=show)
+
+
+def _write(out: Path, spec: ArchSpec, network: nn.Module, data: Data, found: Evaluation) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    expects = expected_by(data, spec.resolution)
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(tensors, out / WEIGHTS)
+    (out / "spec.json").write_text(spec.to_json() + "\n", "utf-8")
+    (out / "evaluation.json").write_text(json.dumps(found.to_dict(), indent=1) + "\n", "utf-8")
+    expects.write(out)

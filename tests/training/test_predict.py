@@ -1,0 +1,151 @@
+"""A trained network used as its users will: by its directory, and as an ONNX file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models.__main__ import main as models_command
+from models.preprocessing import RESIZE, Preprocessing, read_preprocessing
+from tests.support.command import assert_refused, in_process
+from training.__main__ import main
+from training.data import load
+from training.predict import Predictor
+
+SIDE = 24
+
+
+def paint(folder: Path, count: int = 60) -> Path:
+    """Classes told by brightness alone, far from what pixels in 0…1 or ImageNet's moments mean."""
+    rng = np.random.default_rng(0)
+    for level, name in enumerate(("10", "2", "été & co")):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = 100 + 18 * level + rng.integers(0, 5, (30, 40, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(pictures, the directory of a training on them)."""
+    folder = tmp_path_factory.mktemp("own pictures")
+    pictures, out = paint(folder / "data"), folder / "trained"
+    main(["--spec", "mobilenet-v1-0.25-128", "--data", str(pictures), "--epochs", "30",
+          "--batch", "16", "--resolution", str(SIDE), "--device", "cpu",
+          "--out", str(out)])  # fmt: skip
+    return pictures, out
+
+
+def test_what_is_needed_is_beside_the_weights(trained: tuple[Path, Path]) -> None:
+    pictures, out = trained
+    found = json.loads((out / "preprocessing.json").read_text("utf-8"))
+    data = load(pictures, size=SIDE, progress=False)
+    assert found["classes"] == list(data.classes)
+    assert found["mean"] == pytest.approx(data.mean.tolist())
+    assert found["std"] == pytest.approx(data.std.tolist())
+    assert (found["side"], found["channels"], found["resize"]) == (SIDE, "RGB", RESIZE)
+
+
+def test_pictures_are_told_as_well_as_the_training_says(trained: tuple[Path, Path]) -> None:
+    pictures, out = trained
+    said = json.loads((out / "evaluation.json").read_text())
+    assert said["accuracy"] == 1
+    files = sorted(pictures.rglob("*.png"))
+    for one in Predictor(out, "cpu")(files):
+        assert one.best == Path(one.path).parent.name
+        assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_command_line(
+    trained: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures, out = trained
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    one = pictures / "2" / "0.png"
+    done = in_process(main, ["predict", out, one, tmp_path / "broken.png", "--top", 2], capsys)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"{one}: 2 ")
+    assert "broken.png: not a picture" in done.stderr
+    done = in_process(main, ["predict", out, pictures / "été & co", "--format", "csv",
+                             "--out", tmp_path / "said.csv"], capsys)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "said.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["class"] for row in rows} == {"été & co"}
+    assert set(rows[0]) == {"path", "class", "10", "2", "été & co"}
+    done = in_process(main, ["predict", out, one, "--format", "json"], capsys)
+    assert json.loads(done.stdout)[0]["class"] == "2"
+    assert_refused(in_process(main, ["predict", out, tmp_path / "broken.png"], capsys), "none of 1")
+    assert_refused(in_process(main, ["predict", pictures, one], capsys), "no preprocessing.json")
+
+
+def test_a_second_training_does_not_overwrite_the_first(
+    trained: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out = trained
+    before = (out / "weights.safetensors").read_bytes()
+    again = in_process(main, ["--spec", out, "--data", "digits", "--out", out], capsys)
+    assert_refused(again, "holds the weights of another training")
+    assert (out / "weights.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_an_onnx_file_says_the_same(
+    trained: tuple[Path, Path], tmp_path: Path, inside: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Raw pixels in, with the preprocessing inside; without it, by what the metadata say."""
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    pictures, out = trained
+    given = ["export", out, "--to", "onnx", "--out", tmp_path / "n.onnx"]
+    done = in_process(models_command, given + ["--with-preprocessing"] * inside, capsys)
+    assert done.returncode == 0, done.stderr
+    session = runtime.InferenceSession(str(tmp_path / "n.onnx"))
+    told = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
+    assert Preprocessing(**told) == read_preprocessing(out)
+    predictor = Predictor(out, "cpu")
+    data = load(pictures, size=SIDE, progress=False)
+    wanted = predictor.probabilities(data.test.images)
+    pixels = data.test.images.numpy()
+    if inside:
+        (found,) = session.run(["probabilities"], {"pixels": pixels})
+    else:
+        mean, std = (np.array(told[name], np.float32)[:, None, None] for name in ("mean", "std"))
+        (logits,) = session.run(["logits"], {"images": (pixels / np.float32(255) - mean) / std})
+        found = torch.from_numpy(logits).softmax(1).numpy()
+    np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
+    assert (found.argmax(1) == data.test.labels.numpy()).all()
+
+
+def test_a_grey_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "trained"
+    given = ["--spec", "mobilenet-v1-0.25-128", "--data", "digits", "--epochs", 1, "--resolution",
+             16, "--device", "cpu", "--out", out]  # fmt: skip
+    assert in_process(main, given, capsys).returncode == 0
+    data = load("digits", size=16, progress=False)
+    assert read_preprocessing(out).channels == "L"
+    Image.fromarray(data.test.images[0, 0].numpy()).save(tmp_path / "digit.png")
+    predictor = Predictor(out, "cpu")
+    (one,) = predictor([tmp_path / "digit.png"])
+    wanted = predictor.probabilities(data.test.images[:1])[0].tolist()
+    assert list(one.probabilities.values()) == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"mean": [0.5]}, "3 numbers"), ({"std": [0, 1, 1]}, "above 0"), ({"side": 0}, "side"),
+     ({"classes": []}, "classes"), ({"channels": "BGR"}, "RGB or L"),
+     ({"resize": "crop"}, "resize"), ({"schema": 2}, "schema"), ({"more": 1}, "more")],
+)  # fmt: skip
+def test_what_no_training_wrote_is_refused(change: dict[str, object], message: str) -> None:
+    good = {"classes": ["a"], "mean": [0.5] * 3, "std": [0.2] * 3, "side": 32}
+    assert Preprocessing.from_json(json.dumps(good)).channels == "RGB"
+    with pytest.raises(ValueError, match=message):
+        Preprocessing.from_json(json.dumps(good | change))

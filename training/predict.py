@@ -1,0 +1,101 @@
+"""What a trained network says of pictures: class names and probabilities.
+
+    predictor = Predictor(Path("runs/train-…"))
+    for one in predictor(["a.jpg", "b.png"]):
+        print(one.path, one.best)
+
+Pictures are decoded as those of the training were, and normalised by its moments.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.build import build
+from models.choose import read
+from models.preprocessing import WEIGHTS, Preprocessing, read_preprocessing
+from models.pretrained import load_weights, read_safetensors
+from training.data import Data
+from training.device import choose_device
+from training.loop.augment import to_float
+from training.pictures import images
+
+_BATCH = 64
+_LUMA = 0.299, 0.587, 0.114  # ITU-R BT.601, as Pillow makes grey of colours
+
+
+def expected_by(data: Data, side: int) -> Preprocessing:
+    """What a network that was trained on ``data`` at ``side`` pixels expects."""
+    mean, std = (tuple(map(float, one.tolist())) for one in (data.mean, data.std))
+    return Preprocessing(data.classes, mean, std, side, "L" if data.channels == 1 else "RGB")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A picture's probabilities, by class; ``error`` says why there are none."""
+
+    path: str
+    probabilities: dict[str, float]
+    error: str | None = None
+
+    @property
+    def best(self) -> str | None:
+        """The likeliest class; None of a picture that could not be read."""
+        return max(self.probabilities, key=self.probabilities.__getitem__, default=None)
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """The ``count`` likeliest classes, the likeliest first."""
+        ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        return ranked[:count]
+
+
+class Predictor:
+    """A directory of ``python -m training`` as a classifier.
+
+    Raises ValueError where the directory lacks the network, its weights or its preprocessing.
+    """
+
+    def __init__(self, directory: Path, device: str = "auto") -> None:
+        self.expects = read_preprocessing(directory)
+        self._device = choose_device(device)
+        network = build(read(directory / "spec.json").spec)
+        load_weights(network, read_safetensors(str(directory / WEIGHTS)))
+        self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
+
+    def __call__(self, paths: Sequence[str | os.PathLike[str]]) -> list[Prediction]:
+        """One prediction a picture, in order; a picture that cannot be read has an ``error``."""
+        names = [os.fspath(path) for path in paths]
+        found: list[Prediction] = []
+        for start in range(0, len(names), _BATCH):
+            found += self._some(names[start : start + _BATCH])
+        return found
+
+    def _some(self, names: list[str]) -> list[Prediction]:
+        pictures = images.read("", names, self.expects.side, progress=False)
+        reasons = dict(pictures.skipped)
+        rows = self.probabilities(pictures.images).tolist()
+        classes = self.expects.classes
+        return [
+            Prediction(name, {}, reasons[name]) if name in reasons
+            else Prediction(name, dict(zip(classes, row, strict=True)))
+            for name, row in zip(names, rows, strict=True)
+        ]  # fmt: skip
+
+    @torch.inference_mode()
+    def probabilities(self, pixels: Tensor) -> Tensor:
+        """(N, classes) of uint8 (N, 3, side, side), RGB; or (N, 1, side, side), grey."""
+        if self.expects.channels == "L" and pixels.shape[1] == 3:
+            luma = torch.tensor(_LUMA)[:, None, None]
+            pixels = (pixels * luma).sum(1, keepdim=True).round().clamp(0, 255).to(torch.uint8)
+        mean, std = (
+            torch.tensor(one, device=self._device) for one in (self.expects.mean, self.expects.std)
+        )
+        x = to_float(pixels.to(self._device), self.expects.side, mean, std, channels_last=True)
+        probabilities: Tensor = self._network(x).float().softmax(1).cpu()
+        return probabilities
