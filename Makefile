@@ -7,7 +7,11 @@ BIN := $(VENV)/bin
 # One thread a process: searches and tests run processes beside one another.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo test slow lint types clean
+# What a measurement on a GPU without a network needs, in one folder; prints the command to run.
+gpu-bundle: install
+	$(BIN)/python -m benchmarks.gpu.bundle
+
+.PHONY: gpu-bundle install demo test slow lint types clean
 
 # Everything that the demo, the tests and the checks need; again only when pyproject.toml changes.
 install: $(VENV)/.installed

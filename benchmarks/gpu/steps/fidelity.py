@@ -1,0 +1,85 @@
+"""How far the search's own trainings agree with accuracies that are known."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+
+from benchmarks.gpu.adapter import SEEDS, Jobs, Known, Training, accel, macro
+from benchmarks.gpu.step import Place
+from benchmarks.gpu.steps.prepare import ACCEL, MACRO
+from nas.calibrate import FEWEST, agreement
+from training.evaluator import ByName
+from training.recipe import Recipe
+from trials.record import Evaluation
+from trials.workers.pool import ProcessPool
+
+TAUS = "Kendall's τ with real accuracies (90 % bootstrap interval)"
+
+
+def measure(place: Place) -> None:
+    """A row for each recipe and table, as soon as its trainings are made."""
+    scale = place.scale
+    source = ByName(str(place.pictures), 32)
+    tables = {
+        "NAS-Bench-Macro": macro(place.table(MACRO), scale.macro),
+        "Accel-NASBench (ImageNet)": accel(place.table(ACCEL), scale.accel),
+    }
+    first, *longer = scale.macro_recipes
+    plan: list[tuple[str, Recipe]] = [("NAS-Bench-Macro", first)]
+    plan += [("NAS-Bench-Macro", recipe) for recipe in longer]
+    plan += [("Accel-NASBench (ImageNet)", scale.accel_recipe)]
+    trainings = tuple(Training(source, recipe, scale.device) for _, recipe in plan)
+    with pool_of(place, Jobs(trainings), max(scale.at_once)) as pool:
+        for which, (name, recipe) in enumerate(plan):
+            known = tables[name]
+            place.page.part(
+                f"{name}, {recipe.epochs} epochs",
+                lambda n=name, r=recipe, k=known, w=which: _judge(place, pool, n, r, k, w),  # type: ignore[misc]
+                least=5,
+            )
+
+
+def pool_of(place: Place, evaluate: Jobs, workers: int) -> ProcessPool:
+    """That many processes on the one device."""
+    device = "cuda:0" if place.scale.device == "cuda" else "cpu"
+    return ProcessPool(evaluate, workers, devices=[device], threads=1)
+
+
+def _judge(
+    place: Place, pool: ProcessPool, name: str, recipe: Recipe, known: Sequence[Known], which: int
+) -> None:
+    start = time.perf_counter()
+    for number, (spec, _) in enumerate(known):
+        pool.submit(number, spec, which * SEEDS)
+    found: dict[int, Evaluation] = {}
+    try:
+        for _ in known:
+            number, outcome = pool.next()
+            if isinstance(outcome, Evaluation):
+                found[number] = outcome
+            else:
+                place.page.say(f"{known[number].spec.name}: {outcome}")
+    finally:  # also where the time is up: what there is counts
+        _tell(place, name, recipe, known, found, time.perf_counter() - start)
+
+
+def _tell(
+    place: Place, name: str, recipe: Recipe, known: Sequence[Known],
+    found: dict[int, Evaluation], wall: float,
+) -> None:  # fmt: skip
+    if len(found) < FEWEST:
+        place.page.say(f"{name}: {len(found)} trainings ended, too few for a correlation")
+        return
+    truth = [known[number].top1 for number in found]
+    losses = [-(one.loss if one.loss is not None else 1e3) for one in found.values()]
+    place.page.row(
+        TAUS, known=name, networks=len(found), epochs=recipe.epochs, pixels=recipe.resolution,
+        pictures=int(next(iter(found.values())).details["images"]),
+        loss=str(agreement(losses, truth)),
+        accuracy=str(agreement([one.accuracy for one in found.values()], truth)),
+        mean_accuracy=statistics.mean(one.accuracy for one in found.values()),
+        seconds_each=wall / len(found),
+        seconds_of_one=statistics.median(one.seconds for one in found.values()),
+    )  # fmt: skip

@@ -1,0 +1,23 @@
+"""The tests that need a GPU."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from benchmarks.gpu.step import Place
+
+
+def measure(place: Place) -> None:
+    """``pytest -m gpu``; its closing line, and the whole in tests.log."""
+    page = place.page
+    log = place.page.out / "tests.log"
+    wanted = ["-m", "gpu"] if not place.rehearsed else ["-m", "gpu", "tests/training"]
+    with log.open("w") as file:
+        code = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *wanted],
+            stdout=file, stderr=subprocess.STDOUT, timeout=max(5.0, page.left()),
+        ).returncode  # fmt: skip
+    page.say(log.read_text().strip().splitlines()[-1])
+    if code not in (0, 5):
+        page.fail("pytest", log.read_text()[-3000:])
