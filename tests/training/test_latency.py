@@ -96,7 +96,7 @@ def test_command_line(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_device_is_waited_for() -> None:
-    """A hundred times the images take longer; without waiting, launching would take the same."""
+    """A thousand times the images take longer; without waiting, launching would take the same."""
     spec = family("resnet-18")
-    one, many = (latency(spec, "cuda", batch, repeats=10) for batch in (1, 100))
+    one, many = (latency(spec, "cuda", batch, repeats=10) for batch in (1, 1000))
     assert many.median > 2 * one.median

