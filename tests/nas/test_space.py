@@ -119,7 +119,11 @@ def test_clear_errors() -> None:
         searched.spec({**good, "block0_e": 5})
     with pytest.raises(ValueError, match="block9_e"):
         searched.spec({**good, "block9_e": 6})
-    with pytest.raises(ValueError, match="mnasnet, mbconv"):
+    beyond = searched.indices([good])
+    beyond[0, 1] = 2
+    with pytest.raises(ValueError, match="block0_k has no value at position 2"):
+        searched.costs(beyond)
+    with pytest.raises(ValueError, match="mnasnet, mbconv, macro"):
         space("nasnet")
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from models.spec import ACTIVATIONS, ArchSpec, StageSpec, Stem
+from models.spec import ACTIVATIONS, BLOCKS, ArchSpec, StageSpec, Stem
 
 
 @st.composite
 def stages(draw: st.DrawFn, convnext: bool) -> StageSpec:
     """A stage small enough to build in milliseconds."""
-    kinds = (
-        ["convnext"] if convnext else ["conv", "dsconv", "mbconv", "rexnet", "basic", "bottleneck"]
-    )
+    kinds = ["convnext"] if convnext else [block for block in BLOCKS if block != "convnext"]
     block = draw(st.sampled_from(kinds))
     layers = draw(st.integers(1, 3))
     width = st.integers(1, 6).map(lambda c: 4 * c)
