@@ -234,10 +234,18 @@ class Space:
             menus = self.places[i].values.items()
             values = {name: menu[j] for (name, menu), j in zip(menus, row, strict=True)}
             try:
-                self._memo[key] = self.places[i].stage(values, cin)
+                self._memo[key] = self._checked(self.places[i].stage(values, cin))
             except ValueError as error:
                 raise ValueError(f"{self._described(i, row)} is no stage: {error}") from error
         made: StageSpec | None = self._memo[key]
+        return made
+
+    def _checked(self, made: StageSpec | None) -> StageSpec | None:
+        """``made``, where it can stand in the template."""
+        if made is not None:
+            if not isinstance(made, StageSpec):
+                raise ValueError(f"{made!r:.60} was made: return a StageSpec")
+            replace(self.template, stages=(made,))
         return made
 
     def _described(self, i: int, row: Row) -> str:
