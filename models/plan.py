@@ -199,10 +199,25 @@ def _stage(style: _Style, stage: StageSpec, cin: int, first: int) -> Iterator[La
 
 def _conv(style: _Style, stage: StageSpec, cin: int, cout: int, stride: int) -> tuple[Layer, ...]:
     """k×k convolution, norm, activation; MnasNet's plain ``conv`` operator."""
+    return _skip(
+        stage, cin, cout, stride, (*_convolved(style, stage, cin, cout, stride), style.act)
+    )
+
+
+def _projection(
+    style: _Style, stage: StageSpec, cin: int, cout: int, stride: int
+) -> tuple[Layer, ...]:
+    """k×k convolution and norm: linear. What an identity becomes where shapes change."""
+    return _skip(stage, cin, cout, stride, _convolved(style, stage, cin, cout, stride))
+
+
+def _convolved(
+    style: _Style, stage: StageSpec, cin: int, cout: int, stride: int
+) -> tuple[Layer, ...]:
     body = style.conv(cin, cout, stage.kernel, stride)
     if stage.se:
         body += (_squeeze(style, cout, squeezed(cin, stage.se)),)
-    return _skip(stage, cin, cout, stride, (*body, style.act))
+    return body
 
 
 def _dsconv(style: _Style, stage: StageSpec, cin: int, cout: int, stride: int) -> tuple[Layer, ...]:
@@ -272,6 +287,7 @@ def _convnext(
 
 _BLOCKS = {
     "conv": _conv,
+    "projection": _projection,
     "dsconv": _dsconv,
     "mbconv": _mbconv,
     "rexnet": _rexnet,

@@ -27,7 +27,8 @@ def scale(
     Channels of the stem, of every stage and of the head go through ``round_channels``, layers
     through ``round_layers``, the side to the nearest pixel (EfficientNet, arXiv:1905.11946,
     section 3.3 and its code). Multipliers below 1 shrink: MobileNet's α and ρ. A multiplier of
-    exactly 1 changes nothing, whatever the rounding.
+    exactly 1 changes nothing, whatever the rounding. Projections keep their number of layers:
+    several linear layers are no deeper than one.
 
     Raises ValueError for a multiplier that is not a positive number, or an unknown rounding.
     """
@@ -40,7 +41,8 @@ def scale(
     stem = replace(spec.stem, channels=round_channels(spec.stem.channels, width, spec.divisor))
     stages, before = [], spec.stem.channels
     for stage in spec.stages:
-        layers = round_layers(stage.layers, depth, depth_rounding)
+        deeper = 1.0 if stage.block == "projection" else depth
+        layers = round_layers(stage.layers, deeper, depth_rounding)
         stages.append(_scaled(stage, layers, width, before, spec.divisor))
         before = stage.widths[-1]
     return replace(

@@ -13,7 +13,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
-BLOCKS = ("conv", "dsconv", "mbconv", "rexnet", "basic", "bottleneck", "convnext")
+BLOCKS = ("conv", "projection", "dsconv", "mbconv", "rexnet", "basic", "bottleneck", "convnext")
 SKIPS = ("identity", "pool", "partial", "none")
 ACTIVATIONS = ("relu", "relu6", "silu", "gelu", "hardswish")
 
@@ -31,7 +31,7 @@ class StageSpec:
     channels    output channels, one number or one for each layer (ReXNet)
     stride      of the first layer; the others have stride 1
     expansion   hidden width: times the input (mbconv, rexnet), times the output (bottleneck,
-                convnext); no meaning for conv, dsconv and basic, where it is 1
+                convnext); no meaning for conv, projection, dsconv and basic, where it is 1
     se          squeeze-and-excitation ratio, 0 for none: of the block's input channels
                 (mbconv) or of the hidden width (rexnet)
     skip        identity: added where stride is 1 and the widths agree; partial: where stride is 1

@@ -38,7 +38,8 @@ class Candidates:
     ``refused`` holds the candidates that were settled since the last ``learn`` and turned out to
     lie outside the window: "row", "cost" and the costing's details of each.
 
-    Raises ValueError for an unknown cost, or where the space has no network in the window.
+    Raises ValueError for an unknown cost, or where the space has no network in the window, or no
+    choice at all.
     """
 
     def __init__(self, space: Space, objective: Objective, cost: CostOf = "macs") -> None:
@@ -154,6 +155,8 @@ class Candidates:
         return f"{self.costing.text(low)} to {self.costing.text(high)}"
 
     def _check_window(self) -> None:
+        if self.space.size == 1:
+            raise ValueError(f"space {self.space.name} has a single network: enlarge its menus")
         rows = self.space.random(256, np.random.default_rng(0))
         costs = self.costs(rows)
         if np.asarray(self.objective.admits(costs)).any():

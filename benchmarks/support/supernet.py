@@ -38,7 +38,7 @@ class Supernet(nn.Module):
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         self.networks = nn.ModuleDict()
-        for values in itertools.product(*(SPACE.stages[0].values[name] for name in _VARIED)):
+        for values in itertools.product(*(SPACE.places[0].values[name] for name in _VARIED)):
             spec = _uniform(dict(zip(_VARIED, values, strict=True)))
             twin = recipe.network(spec, len(data.classes), data.channels)
             self.networks[_key(spec.stages[0])] = build(twin)

@@ -83,7 +83,7 @@ def _columns(space: Space) -> list[tuple[int, str, int, Floats]]:
     """(choice, kind, stage, what each of its values reads) of every column of ``choices``."""
     out: list[tuple[int, str, int, Floats]] = []
     d = 0
-    for stage, choices in enumerate(space.stages):
+    for stage, choices in enumerate(space.places):
         for kind, values in choices.values.items():
             out.append((d, kind, stage, np.linspace(-1, 1, len(values))))
             if len(values) > 2 and any(isinstance(value, str) for value in values):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from nas.space.catalogue import SPACES, space
+from nas.space.choices import Choices, LayerChoices, StageChoices, Value
 from nas.space.costs import Batch, Costs, OfParts
-from nas.space.factorised import Choices, Space, StageChoices, Value
+from nas.space.networks import Space, layerwise
 
 __all__ = [
     "SPACES",
     "Batch",
     "Choices",
     "Costs",
+    "LayerChoices",
     "OfParts",
     "Space",
     "StageChoices",
     "Value",
+    "layerwise",
     "space",
 ]

@@ -7,12 +7,13 @@ from functools import partial
 
 from models.families import family
 from models.scale import round_channels
-from models.spec import StageSpec
-from nas.space.factorised import Space, StageChoices, Value
+from models.spec import ArchSpec, StageSpec, Stem
+from nas.space.choices import StageChoices, Value
+from nas.space.networks import Space, layerwise
 
 
 def space(name: str) -> Space:
-    """The space of that name: ``mnasnet`` or ``mbconv``.
+    """The space of that name: ``mnasnet``, ``mbconv`` or ``macro``.
 
     Raises ValueError for another name.
     """
@@ -86,4 +87,26 @@ def _mbconv() -> Space:
     return Space("mbconv", family("efficientnet-b0"), tuple(stages))
 
 
-SPACES: dict[str, Callable[[], Space]] = {"mnasnet": _mnasnet, "mbconv": _mbconv}
+# Channels, layers; each stage's first layer has stride 2.
+_MACRO = ((64, 2), (128, 3), (256, 3))
+
+
+def _macro_layer(channels: int, stride: int, e: int, k: int) -> StageSpec:
+    return StageSpec("mbconv", 1, channels, k, stride, e)
+
+
+def _macro() -> Space:
+    """Eight layers for 32 pixels, each the identity (0) or one of two MBConvs: 6,561 candidates.
+
+    What NAS-Bench-Macro trained on CIFAR-10 (Su et al. 2021, arXiv:2103.11922, section 4; its
+    ``train/model.py``); ``layer0`` … ``layer7`` are the digits of its architectures.
+    """
+    layers = [(c, 1 if i else 2) for c, count in _MACRO for i in range(count)]
+    operators = {0: None, 1: partial(_macro_layer, e=3, k=3), 2: partial(_macro_layer, e=6, k=5)}
+    # A template has stages; these give way.
+    stages = tuple(StageSpec("mbconv", count, c, 3, 2, 3) for c, count in _MACRO)
+    template = ArchSpec("macro", Stem(32, 3, 1), stages, 1280, resolution=32, classes=10)
+    return layerwise("macro", template, layers, operators)
+
+
+SPACES: dict[str, Callable[[], Space]] = {"mnasnet": _mnasnet, "mbconv": _mbconv, "macro": _macro}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cost import Cost, Part, parts
+from models.cost import Cost, Part, Shape, parts
 from models.spec import ArchSpec, StageSpec, Stem
 
 Batch = NDArray[np.int64]
@@ -35,22 +34,23 @@ def part_costs(network: ArchSpec, made: list[Part]) -> Sequence[Cost]:
 class SpaceCosts:
     """Sums over a network's parts, of any number of a space's candidates at once.
 
-    ``menus`` are, stage by stage, how many values each choice has; ``stage(i, row)`` makes the i-th
-    stage from positions in them. What a stage adds depends on its own choices and on the channels
-    and side of the maps that come in; so each such combination is asked for once and remembered.
+    ``menus`` are, place by place, how many values each choice has; ``stage(i, row, cin)`` makes
+    what stands in the i-th place from positions in them, None for nothing, when ``cin`` channels
+    come in. What it adds depends on its own choices and on the channels and side of the maps that
+    come in; so each such combination is asked for once and remembered.
     """
 
     def __init__(
         self,
         template: ArchSpec,
         menus: Sequence[Sequence[int]],
-        stage: Callable[[int, tuple[int, ...]], StageSpec],
+        stage: Callable[[int, tuple[int, ...], int], StageSpec | None],
     ) -> None:
         self._template, self._menus, self._stage = template, menus, stage
-        self._memo: dict[Any, tuple[Part, Sequence[int]]] = {}
+        self._memo: dict[Any, Any] = {}
 
     def __call__(self, rows: Batch, of: OfParts) -> NDArray[np.int64]:
-        """(N, stages + 2, numbers) of candidates (N, D), as ``Space.over_parts`` says."""
+        """(N, places + 2, numbers) of candidates (N, D), as ``Space.over_parts`` says."""
         stem, numbers = _part(of, 0, self._template)
         found = np.zeros((len(rows), len(self._menus) + 2, len(numbers)), dtype=np.int64)
         found[:, 0] = numbers
@@ -58,17 +58,16 @@ class SpaceCosts:
         state = np.zeros(len(rows), dtype=np.int64)  # which of ``states`` comes in
         start = 0
         for i, menu in enumerate(self._menus):
-            code = state * math.prod(menu)
-            code += np.ravel_multi_index(rows[:, start : start + len(menu)].T, menu)
-            start += len(menu)
+            code = state
+            for size in menu:
+                code, start = code * size + rows[:, start], start + 1
             codes, inverse = np.unique(code, return_inverse=True)
             table, leaving = [], []
             for one in codes:
-                incoming, own = divmod(int(one), math.prod(menu))
-                row = tuple(int(index) for index in np.unravel_index(own, menu))
-                part, numbers = self._stage_part(of, i, row, states[incoming])
+                incoming, row = _digits(int(one), menu)
+                shape, numbers = self._place(of, i, row, states[incoming])
                 table.append(numbers)
-                leaving.append((part.channels, part.side))
+                leaving.append(shape)
             found[:, i + 1] = np.array(table).reshape(len(codes), found.shape[2])[inverse]
             states = sorted(set(leaving))
             place = {shape: position for position, shape in enumerate(states)}
@@ -77,14 +76,21 @@ class SpaceCosts:
         found[:, -1] = np.array(heads).reshape(len(states), found.shape[2])[state]
         return found
 
-    def _stage_part(
-        self, of: OfParts, i: int, row: tuple[int, ...], shape: tuple[int, int]
-    ) -> tuple[Part, Sequence[int]]:
-        """The i-th stage made from ``row``, met by maps of that shape (channels, side)."""
+    def _place(
+        self, of: OfParts, i: int, row: tuple[int, ...], shape: Shape
+    ) -> tuple[Shape, Sequence[int]]:
+        """What leaves the i-th place made from ``row`` when maps of that shape come in, and its
+        numbers."""
         key = (of, i, row, shape)
         if key not in self._memo:
-            self._memo[key] = _part(of, 1, self._alone(self._stage(i, row), *shape))
-        return self._memo[key]
+            stage = self._stage(i, row, shape[0])
+            if stage is None:
+                self._memo[key] = (shape, (0,) * len(self._head(of, *shape)))
+            else:
+                part, numbers = _part(of, 1, self._alone(stage, *shape))
+                self._memo[key] = ((part.channels, part.side), numbers)
+        found: tuple[Shape, Sequence[int]] = self._memo[key]
+        return found
 
     def _head(self, of: OfParts, channels: int, side: int) -> Sequence[int]:
         """The head's numbers after maps of that shape, whatever made them."""
@@ -93,13 +99,23 @@ class SpaceCosts:
             # One layer of stride 1 and kernel 1 keeps any number of channels and any side.
             block = "convnext" if self._template.norm == "layer" else "conv"
             neutral = StageSpec(block, 1, channels, kernel=1)
-            self._memo[key] = _part(of, -1, self._alone(neutral, channels, side))
-        return self._memo[key][1]
+            self._memo[key] = _part(of, -1, self._alone(neutral, channels, side))[1]
+        numbers: Sequence[int] = self._memo[key]
+        return numbers
 
     def _alone(self, stage: StageSpec, channels: int, side: int) -> ArchSpec:
         """A network in which ``stage`` meets maps of that many channels and that side."""
         stem = Stem(channels, kernel=1, stride=1)
         return replace(self._template, stem=stem, stages=(stage,), resolution=side)
+
+
+def _digits(number: int, menu: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+    """``number`` in the mixed radix of ``menu``: what exceeds it, and the digits."""
+    digits = []
+    for size in reversed(menu):
+        number, digit = divmod(number, size)
+        digits.append(digit)
+    return number, tuple(reversed(digits))
 
 
 def _part(of: OfParts, i: int, network: ArchSpec) -> tuple[Part, Sequence[int]]:

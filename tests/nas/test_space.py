@@ -18,8 +18,11 @@ from models.build import build
 from models.cost import cost
 from models.families import family
 from models.spec import ArchSpec, StageSpec
+from nas.samplers import NAMES as SAMPLERS
+from nas.search import search
 from nas.space import Space, StageChoices, space
 from tests.support.paths import ACCEL_NASBENCH, needs_shared
+from tests.support.strategies import spaces
 
 NAMES = ("mnasnet", "mbconv")
 
@@ -47,6 +50,19 @@ def test_costs_of_a_users_own_space() -> None:
     everything = np.array(list(np.ndindex(*searched.sizes)))
     assert len(everything) == searched.size == 128
     check_costs(searched, everything)
+
+
+@settings(deadline=None)
+@given(spaces(), st.integers(0, 2**32 - 1))
+def test_costs_of_any_space(searched: Space, seed: int) -> None:
+    batch = np.unique(searched.random(16, np.random.default_rng(seed)), axis=0)
+    check_costs(searched, batch)
+    for row in batch:
+        spec = searched.spec_of(row)
+        again = searched.choices_of(spec)
+        assert again is not None
+        assert searched.spec(again).key == spec.key
+        assert ArchSpec.from_json(spec.to_json()) == spec
 
 
 def check_costs(searched: Space, batch: np.ndarray) -> None:
@@ -119,7 +135,11 @@ def test_clear_errors() -> None:
         searched.spec({**good, "block0_e": 5})
     with pytest.raises(ValueError, match="block9_e"):
         searched.spec({**good, "block9_e": 6})
-    with pytest.raises(ValueError, match="mnasnet, mbconv"):
+    beyond = searched.indices([good])
+    beyond[0, 1] = 2
+    with pytest.raises(ValueError, match="block0_k has no value at position 2"):
+        searched.costs(beyond)
+    with pytest.raises(ValueError, match="mnasnet, mbconv, macro"):
         space("nasnet")
 
 
@@ -160,3 +180,77 @@ def pool_and_norm_elements(spec: ArchSpec) -> tuple[int, int, int]:
         network(torch.zeros(1, 3, spec.resolution, spec.resolution))
     pool = torch.nn.AdaptiveAvgPool2d
     return entered[pool], left[pool], entered[torch.nn.BatchNorm2d]
+
+
+def grouped(k: int, groups: int) -> StageSpec:
+    return StageSpec("bottleneck", 1, 24, k, 1, 0.5, groups=groups)
+
+
+def test_group_counts_may_vary() -> None:
+    searched = Space(
+        "g", family("resnet-50"), (StageChoices({"k": (3, 5), "groups": (1, 4, 12)}, grouped),)
+    )
+    check_costs(searched, np.array(list(np.ndindex(*searched.sizes))))
+
+
+def test_a_combination_that_is_no_stage_is_named() -> None:
+    searched = Space(
+        "g", family("resnet-50"), (StageChoices({"k": (3, 5), "groups": (1, 7)}, grouped),)
+    )
+    named = "in space g, block0_k=5, block0_groups=7 is no stage: 7 groups do not divide"
+    with pytest.raises(ValueError, match=named):
+        searched.spec({"block0_k": 5, "block0_groups": 7})
+    with pytest.raises(ValueError, match=named):
+        searched.costs([{"block0_k": 5, "block0_groups": 7}])
+    with pytest.raises(ValueError, match=r"in space g, .* is no stage: 7 groups"):
+        search(searched, lambda spec, seed: 0.5, 1e9, 3, low=0)
+    spec = searched.spec({"block0_k": 5, "block0_groups": 1})
+    assert cost(spec).macs == searched.costs([{"block0_k": 5, "block0_groups": 1}]).macs[0]
+
+
+def test_what_is_no_space() -> None:
+    template = family("resnet-50")
+    for menus, named in (
+        ({"k": ()}, "menu of k is empty"),
+        ({"k": (3, 3.0)}, "menu of k, .* holds a value twice"),
+        ({"kernel": (3,)}, "make must take the choices .'kernel'."),
+    ):
+        with pytest.raises(ValueError, match=named):
+            StageChoices(menus, partial(grouped, groups=1))
+    with pytest.raises(ValueError, match="no layers"):
+        Space("empty", template, ())
+    wrong = Space("w", template, (StageChoices({"k": (3,)}, lambda k: k),))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="block0_k=3 is no stage: 3 was made: return a StageSpec"):
+        wrong.costs([{"block0_k": 3}])
+    other = Space(
+        "w", template, (StageChoices({"k": (3,)}, lambda k: StageSpec("convnext", 1, 8)),)
+    )
+    with pytest.raises(ValueError, match="block0_k=3 is no stage: block convnext with norm batch"):
+        other.costs([{"block0_k": 3}])
+
+
+def test_a_space_of_one_network() -> None:
+    """A stage without choices, and one whose menus have one value each."""
+    fixed = StageChoices({}, partial(grouped, k=3, groups=1))
+    searched = Space(
+        "one", family("resnet-50"), (fixed, StageChoices({"k": (3,)}, partial(grouped, groups=2)))
+    )
+    assert searched.size == 1
+    check_costs(searched, np.array([[0]]))
+    assert searched.neighbours(np.array([0])).shape == (0, 1)
+    with pytest.raises(ValueError, match="a single candidate"):
+        searched.mutate({"block1_k": 3}, np.random.default_rng(0))
+    assert len(searched.costs(np.empty((0, 1), dtype=np.int64)).macs) == 0
+    for sampler in SAMPLERS:
+        with pytest.raises(ValueError, match="a single network"):
+            search(searched, lambda spec, seed: 0.5, 2e9, 3, sampler, low=0)
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    """In menus, which then hold Python's own; in candidates; in what make returns."""
+    menus = {"k": tuple(np.array([3, 5])), "groups": np.arange(1, 3)}
+    searched = Space("n", family("resnet-50"), (StageChoices(menus, grouped),))  # type: ignore[arg-type]
+    assert {type(value) for menu in searched.choices.values() for value in menu} == {int}
+    spec = searched.spec({"block0_k": np.int64(5), "block0_groups": np.int32(2)})
+    assert spec.key == searched.spec({"block0_k": 5, "block0_groups": 2}).key
+    assert ArchSpec.from_json(spec.to_json()) == spec

@@ -10,6 +10,7 @@ import pytest
 SHARED = Path(os.environ.get("EVENSCALE_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 REFERENCE = SHARED / "reference_networks.csv"
 ACCEL_NASBENCH = SHARED / "accel_nasbench_dev.csv.gz"
+NAS_BENCH_MACRO = SHARED / "nas_bench_macro_dev.csv.gz"
 
 
 def needs_shared(path: Path) -> pytest.MarkDecorator:

@@ -1,28 +1,18 @@
 """Search spaces: which networks there are, and what a million of them cost.
 
-A space is factorised by stage, as MnasNet's is (arXiv:1807.11626, section 4.1): each stage has
-choices of its own, everything else (stem, head, strides, activation) is a template's. A candidate
-is a mapping from choice names to values, ``{"block0_k": 3, …}``; a batch of candidates is an
-integer array (N, D) of positions in each choice's values, in the order of ``names``.
-
-A space of one's own:
-
-    from models.families import family
-    from nas.space import Space, StageChoices
-
-    def stage(k, e, channels, layers, stride):
-        return StageSpec("mbconv", layers, channels, k, stride, e, se=0.25)
-
-    mine = Space("mine", family("mobilenet-v2"), tuple(
-        StageChoices({"k": (3, 5, 7), "e": (3, 6)}, partial(stage, channels=c, layers=n, stride=s))
-        for c, n, s in ((24, 2, 2), (40, 3, 2), (80, 3, 2), (160, 2, 2))
-    ))
+A space is a template (stem, head, resolution, activation …) and places in it, each with choices of
+its own. Places are whole stages (``StageChoices``: a space factorised by stage, as MnasNet's,
+arXiv:1807.11626, section 4.1) or single layers (``LayerChoices``: a layer-wise space, as those of
+ProxylessNAS, arXiv:1812.00332, FBNet, 1812.03443, and single-path supernets). A candidate is a
+mapping from choice names to values, ``{"block0_k": 3, …}`` or ``{"layer0": 1, …}``; a batch of
+candidates is an integer array (N, D) of positions in each choice's values, in the order of
+``names``. ``docs/own-networks.md`` shows spaces of one's own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -31,35 +21,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.spec import ArchSpec, StageSpec
+from nas.space.choices import Choices, LayerChoices, Operator, Place, Value, joined
 from nas.space.costs import Batch, Costs, OfParts, SpaceCosts, part_costs
-
-Value = int | float | str
-Choices = dict[str, Value]
-
-
-@dataclass(frozen=True)
-class StageChoices:
-    """What may vary in one stage, in ascending order where there is one, and the stage it makes."""
-
-    values: Mapping[str, tuple[Value, ...]]
-    make: Callable[..., StageSpec]
+from nas.space.inverse import Row, row_of
 
 
 @dataclass(frozen=True)
 class Space:
-    """All networks that ``template`` becomes with each stage made from its choices."""
+    """All networks that ``template`` becomes with its stages made place by place.
+
+    Every combination of choices must be a network. One that cannot be made is a ValueError when it
+    is first met, as a spec or among costs, naming the choices.
+
+    Raises ValueError where nothing at all might stand between stem and head.
+    """
 
     name: str
     template: ArchSpec
-    stages: tuple[StageChoices, ...]
+    places: tuple[Place, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", tuple(self.places))
+        if all(place.may_be_absent(self.template.stem.channels) for place in self.places):
+            raise ValueError(
+                f"space {self.name!r:.60} has a network of no layers: leave the identity out of "
+                "one layer's operators"
+            )
 
     @cached_property
     def choices(self) -> dict[str, tuple[Value, ...]]:
-        """Every choice's name and values, stage by stage: ``block0_k`` → (3, 5)."""
+        """Every choice's name and values, place by place: ``block0_k`` → (3, 5)."""
         return {
-            f"block{i}_{name}": values
-            for i, stage in enumerate(self.stages)
-            for name, values in stage.values.items()
+            place.label(i, name): values
+            for i, place in enumerate(self.places)
+            for name, values in place.values.items()
         }
 
     @cached_property
@@ -69,7 +64,7 @@ class Space:
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """How many values each choice has, (D,)."""
-        return np.array([len(values) for values in self.choices.values()])
+        return np.array([len(values) for values in self.choices.values()], dtype=np.int64)
 
     @property
     def size(self) -> int:
@@ -86,12 +81,25 @@ class Space:
 
     def spec_of(self, row: Sequence[int] | Batch) -> ArchSpec:
         """The network of one row of a batch."""
-        made, start = [], 0
-        for i, stage in enumerate(self.stages):
-            end = start + len(stage.values)
-            made.append(self._stage(i, tuple(int(index) for index in row[start:end])))
-            start = end
+        made: list[StageSpec] = []
+        for i, own in self._split(row):
+            cin = made[-1].widths[-1] if made else self.template.stem.channels
+            if (stage := self._stage(i, own, cin)) is None:
+                continue
+            lengthens = made and isinstance(self.places[i], LayerChoices)
+            if lengthens and (longer := joined(made[-1], stage)):
+                made[-1] = longer
+            else:
+                made.append(stage)
         return replace(self.template, name=self._label(row), stages=tuple(made))
+
+    def _split(self, row: Sequence[int] | Batch) -> Iterator[tuple[int, Row]]:
+        """Each place and its own positions."""
+        start = 0
+        for i, place in enumerate(self.places):
+            end = start + len(place.values)
+            yield i, tuple(int(index) for index in row[start:end])
+            start = end
 
     def _label(self, row: Sequence[int] | Batch) -> str:
         """The space's name and the candidate's place in it, in base 36."""
@@ -108,18 +116,16 @@ class Space:
         return replace(self, template=replace(self.template, **changes))
 
     def choices_of(self, spec: ArchSpec) -> Choices | None:
-        """The choices that make ``spec``, None where it is no member."""
-        if len(spec.stages) != len(self.stages):
-            return None
+        """The choices that make ``spec``, the first where several do; None where it is no member.
+
+        Several do where a layer was left out among equal ones: which of them, nobody can tell.
+        """
         rest = replace(spec, name="x", stages=self.template.stages)
         if rest != replace(self.template, name="x"):
             return None
-        row: list[int] = []
-        for i, stage in enumerate(spec.stages):
-            if (found := self._members(i).get(stage)) is None:
-                return None
-            row += found
-        return self.values(row)
+        stem = self.template.stem.channels
+        row = row_of(spec.stages, self.places, self._members, stem)
+        return None if row is None else self.values(row)
 
     def contains(self, spec: ArchSpec) -> bool:
         """Whether ``spec`` is a member, whatever its name."""
@@ -159,9 +165,14 @@ class Space:
         return self.values(self.mutated(self.indices([choices]), rng)[0])
 
     def mutated(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Each row with one choice that has alternatives moved to another of its values."""
+        """Each row with one choice that has alternatives moved to another of its values.
+
+        Raises ValueError where none has.
+        """
         out = batch.copy()
         movable = np.flatnonzero(self.sizes > 1)
+        if not len(movable):
+            raise ValueError(f"space {self.name} has a single candidate: enlarge its menus")
         where = rng.choice(movable, size=len(batch))
         steps = rng.integers(1, self.sizes[where])
         rows = np.arange(len(batch))
@@ -189,44 +200,82 @@ class Space:
         return Costs(*self.part_costs(batch).sum(1).T)
 
     def part_costs(self, batch: Batch | Sequence[Mapping[str, Value]]) -> NDArray[np.int64]:
-        """(N, stages + 2, 4): macs, params, activations, fvcore of stem, each stage and head."""
+        """(N, places + 2, 4): macs, params, activations, fvcore of stem, each place and head."""
         return self.over_parts(batch, part_costs)
 
     def over_parts(
         self, batch: Batch | Sequence[Mapping[str, Value]], of: OfParts
     ) -> NDArray[np.int64]:
-        """(N, stages + 2, numbers): the numbers of stem, each stage and head that ``of`` gives.
+        """(N, places + 2, numbers): the numbers of stem, each place and head that ``of`` gives.
 
-        A stage's must depend on its own choices and on the channels and side that come in, on
-        nothing else: each such combination is asked for once, and looked up.
+        A place's must depend on its own choices and on the channels and side that come in, on
+        nothing else: each such combination is asked for once, and looked up. What stands nowhere
+        has zeros.
         """
         rows = batch if isinstance(batch, np.ndarray) else self.indices(batch)
+        if (odd := (rows < 0) | (rows >= self.sizes)).any():
+            n, d = np.argwhere(odd)[0]
+            raise ValueError(f"row {n}: {self.names[d]} has no value at position {rows[n, d]}")
         return self._costs(rows, of)
 
     @cached_property
     def _costs(self) -> SpaceCosts:
-        menus = [[len(values) for values in stage.values.values()] for stage in self.stages]
+        menus = [[len(values) for values in place.values.values()] for place in self.places]
         return SpaceCosts(self.template, menus, self._stage)
 
     @cached_property
     def _memo(self) -> dict[Any, Any]:
         return {}
 
-    def _stage(self, i: int, row: tuple[int, ...]) -> StageSpec:
-        key = (i, row)
+    def _stage(self, i: int, row: Row, cin: int) -> StageSpec | None:
+        """What stands in the i-th place by these positions, when ``cin`` channels come in."""
+        key = (i, row, cin)
         if key not in self._memo:
-            menus = self.stages[i].values.items()
+            menus = self.places[i].values.items()
             values = {name: menu[j] for (name, menu), j in zip(menus, row, strict=True)}
-            self._memo[key] = self.stages[i].make(**values)
-        made: StageSpec = self._memo[key]
+            try:
+                self._memo[key] = self._checked(self.places[i].stage(values, cin))
+            except ValueError as error:
+                raise ValueError(f"{self._described(i, row)} is no stage: {error}") from error
+        made: StageSpec | None = self._memo[key]
         return made
 
-    def _members(self, i: int) -> dict[StageSpec, tuple[int, ...]]:
-        """Every stage that the i-th choices can make → their positions."""
-        key = ("members", i)
+    def _checked(self, made: StageSpec | None) -> StageSpec | None:
+        """``made``, where it can stand in the template."""
+        if made is not None:
+            if not isinstance(made, StageSpec):
+                raise ValueError(f"{made!r:.60} was made: return a StageSpec")
+            replace(self.template, stages=(made,))
+        return made
+
+    def _described(self, i: int, row: Row) -> str:
+        """The positions as the choices that a person wrote."""
+        menus = self.places[i].values.items()
+        chosen = [
+            f"{self.places[i].label(i, name)}={menu[j]!r}"
+            for (name, menu), j in zip(menus, row, strict=True)
+        ]
+        return f"in space {self.name}, {', '.join(chosen) or f'place {i}'}"
+
+    def _members(self, i: int, cin: int) -> dict[StageSpec | None, Row]:
+        """All that may stand in the i-th place, met by ``cin`` channels → its positions."""
+        key = ("members", i, cin)
         if key not in self._memo:
-            radix = [len(values) for values in self.stages[i].values.values()]
+            radix = [len(values) for values in self.places[i].values.values()]
             rows = [tuple(row) for row in np.ndindex(*radix)]
-            self._memo[key] = {self._stage(i, row): row for row in reversed(rows)}
-        members: dict[StageSpec, tuple[int, ...]] = self._memo[key]
+            self._memo[key] = {self._stage(i, row, cin): row for row in reversed(rows)}
+        members: dict[StageSpec | None, Row] = self._memo[key]
         return members
+
+
+def layerwise(
+    name: str,
+    template: ArchSpec,
+    layers: Sequence[tuple[int, int]],
+    operators: Mapping[Any, Operator | None],
+) -> Space:
+    """A space of layers of given (channels, stride), each any of the same ``operators``.
+
+    ``operators`` as in ``LayerChoices``; the choices are ``layer0``, ``layer1`` …
+    """
+    return Space(name, template, tuple(LayerChoices(c, s, operators) for c, s in layers))
