@@ -13,11 +13,11 @@ from common.command import Formatter, count, parser, path, place, run
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
+from models.deploy.export import FORMATS, export
+from models.deploy.preprocessing import FILE_NAME as PREPROCESSING
+from models.deploy.preprocessing import WEIGHTS, read_preprocessing
 from models.describe import stages
-from models.export import FORMATS, export
 from models.families import family, names
-from models.preprocessing import FILE_NAME as PREPROCESSING
-from models.preprocessing import WEIGHTS, read_preprocessing
 from models.spec import ArchSpec
 
 if TYPE_CHECKING:

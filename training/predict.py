@@ -19,7 +19,7 @@ from torch import Tensor
 
 from models.build import build
 from models.choose import read
-from models.preprocessing import WEIGHTS, Preprocessing, read_preprocessing
+from models.deploy.preprocessing import WEIGHTS, Preprocessing, read_preprocessing
 from models.pretrained import load_weights, read_safetensors
 from training.data import Data
 from training.device import choose_device

@@ -63,7 +63,7 @@ def _line(member: family.Member) -> str:
 
 
 def _write_onnx(spec: ArchSpec, path: Path) -> None:
-    from models.export import export
+    from models.deploy.export import export
 
     export(spec, path, "onnx")
     print(path)

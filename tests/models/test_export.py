@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from models.build import build
-from models.export import export
+from models.deploy.export import export
 from models.families import family
 from models.spec import ArchSpec, StageSpec, Stem
 
@@ -110,7 +110,7 @@ def test_the_mode_is_left_as_it_was_and_bad_formats_are_named(tmp_path: Path) ->
 
 
 def test_missing_onnx_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.export.find_spec", lambda _: None)
+    monkeypatch.setattr("models.deploy.export.find_spec", lambda _: None)
     with pytest.raises(ValueError, match=r"evenscale\[onnx\]"):
         export(TINY, tmp_path / "x.onnx", "onnx")
 

@@ -136,7 +136,7 @@ def test_published_numbers_are_those_of_the_trained_series() -> None:
 def test_onnx_without_its_packages_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.export.find_spec", lambda _: None)
+    monkeypatch.setattr("models.deploy.export.find_spec", lambda _: None)
     given = ("family", "--baseline", TINY, "--phi", "0", "--onnx", "--out", tmp_path)
     assert_refused(in_process(main, given, capsys), "evenscale[onnx]")
 

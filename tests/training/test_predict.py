@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from models.__main__ import main as models_command
-from models.preprocessing import RESIZE, Preprocessing, read_preprocessing
+from models.deploy.preprocessing import RESIZE, Preprocessing, read_preprocessing
 from tests.support.command import assert_refused, in_process
 from training.__main__ import main
 from training.data import load

@@ -152,8 +152,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr("training.loop.train._trained", refuse)
         patch.setattr("training.stopwatch._passes", refuse)
         patch.setattr("reports.networks.rows", lambda group: ([], []))
-        patch.setattr("models.export._onnx", refuse)
-        patch.setattr("models.export._pt2", refuse)
+        patch.setattr("models.deploy.export._onnx", refuse)
+        patch.setattr("models.deploy.export._pt2", refuse)
         yield folder
 
 

@@ -19,7 +19,7 @@ from common.command import count, parser, path, place, when_stopped
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
-from models.preprocessing import WEIGHTS
+from models.deploy.preprocessing import WEIGHTS
 from models.pretrained import initialised, read_weights
 from models.spec import ArchSpec
 from training.data import Data, load

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.preprocessing import Preprocessing
+from models.deploy.preprocessing import Preprocessing
 from models.spec import ArchSpec
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def export(
     images = torch.rand(2, spec.in_channels, spec.resolution, spec.resolution)
     whole, names = module, ("images", "logits")
     if inside and expects is not None:
-        from models.classifier import Classifier
+        from models.deploy.classifier import Classifier
 
         whole, names = Classifier(module, expects), ("pixels", "probabilities")
         images = (255 * images).to(torch.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.preprocessing import Preprocessing
+from models.deploy.preprocessing import Preprocessing
 
 
 class Classifier(nn.Module):
