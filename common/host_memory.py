@@ -9,8 +9,13 @@ from pathlib import Path
 
 # The CPU's allocator and the system's ENOMEM; CUDA and MPS; cuBLAS and cuDNN; oneDNN, which gives
 # no other reason when its scratch memory cannot be had; C++'s own.
-_OUT_OF_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED",
-                  "could not create a primitive", "std::bad_alloc")  # fmt: skip
+_OUT_OF_MEMORY = (
+    "allocate memory",
+    "out of memory",
+    "ALLOC_FAILED",
+    "could not create a primitive",
+    "std::bad_alloc",
+)
 
 _ROOT = Path("/")
 # Of a control group's memory, by version: the limit, the use, and how much of the use is cached

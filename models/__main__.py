@@ -59,8 +59,11 @@ def _export_options(one: _Command) -> None:
         help="a safetensors file, of python -m training or with torchvision's names, or "
         "`pretrained`: torchvision's published ones; default: the run's own, else random",
     )
-    one.add_argument("--with-preprocessing", action="store_true", help="of a run of training: "
-                     "pixels (uint8) in, probabilities out")  # fmt: skip
+    one.add_argument(
+        "--with-preprocessing",
+        action="store_true",
+        help="of a run of training: pixels (uint8) in, probabilities out",
+    )
     one.add_argument("--seed", type=int, default=0, help="of the random weights")
 
 
@@ -69,11 +72,20 @@ def _list(_: argparse.Namespace) -> None:
     for name in names():
         spec = family(name)
         found = cost(spec)
-        rows.append([name, str(spec.resolution), format_size(found.macs),
-                     format_size(found.params), format_size(found.fvcore)])  # fmt: skip
+        rows.append(
+            [
+                name,
+                str(spec.resolution),
+                format_size(found.macs),
+                format_size(found.params),
+                format_size(found.fvcore),
+            ]
+        )
     _print(["network", "pixels", "FLOPs", "parameters", "fvcore total"], rows)
-    print("\nMultipliers in a name: mobilenet-v1-ALPHA-PIXELS, mobilenet-v2-WIDTH-PIXELS, "
-          "rexnet-WIDTH; for example mobilenet-v1-0.75-192.")  # fmt: skip
+    print(
+        "\nMultipliers in a name: mobilenet-v1-ALPHA-PIXELS, mobilenet-v2-WIDTH-PIXELS, "
+        "rexnet-WIDTH; for example mobilenet-v1-0.75-192."
+    )
 
 
 def _show(args: argparse.Namespace) -> None:
@@ -81,10 +93,17 @@ def _show(args: argparse.Namespace) -> None:
     found = stages(spec)
     total = cost(spec)
     rows = [
-        [str(i), row.operator, f"{row.resolution}×{row.resolution}", str(row.channels),
-         str(row.layers), format_size(row.macs), format_size(row.params)]
+        [
+            str(i),
+            row.operator,
+            f"{row.resolution}×{row.resolution}",
+            str(row.channels),
+            str(row.layers),
+            format_size(row.macs),
+            format_size(row.params),
+        ]
         for i, row in enumerate(found, 1)
-    ]  # fmt: skip
+    ]
     layers = str(sum(row.layers for row in found))
     rows.append(["", "total", "", "", layers, format_size(total.macs), format_size(total.params)])
     print(f"{spec.name} ({spec.key})")
@@ -116,8 +135,14 @@ def _export(args: argparse.Namespace) -> None:
     if args.to == "json":
         export(spec, args.out, args.to)
     else:
-        export(spec, args.out, args.to, _module(spec, args), expects=expects,
-               inside=args.with_preprocessing)  # fmt: skip
+        export(
+            spec,
+            args.out,
+            args.to,
+            _module(spec, args),
+            expects=expects,
+            inside=args.with_preprocessing,
+        )
     print(args.out)
 
 

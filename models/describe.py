@@ -40,10 +40,16 @@ def stages(spec: ArchSpec) -> list[Stage]:
 
 def operator(stage: StageSpec) -> str:
     """As the papers write it: ``MBConv6, k5×5, SE 0.25``."""
-    names = {"mbconv": f"MBConv{stage.expansion:g}", "rexnet": f"ReXNet block {stage.expansion:g}",
-             "conv": "Conv", "projection": "Projection", "dsconv": "Depthwise separable",
-             "basic": "Basic block", "bottleneck": "Bottleneck",
-             "convnext": "ConvNeXt block"}  # fmt: skip
+    names = {
+        "mbconv": f"MBConv{stage.expansion:g}",
+        "rexnet": f"ReXNet block {stage.expansion:g}",
+        "conv": "Conv",
+        "projection": "Projection",
+        "dsconv": "Depthwise separable",
+        "basic": "Basic block",
+        "bottleneck": "Bottleneck",
+        "convnext": "ConvNeXt block",
+    }
     words = [names[stage.block], f"k{stage.kernel}×{stage.kernel}"]
     if stage.se:
         words.append(f"SE {stage.se:.3g}")

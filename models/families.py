@@ -100,8 +100,15 @@ def _mobilenet_v1(alpha: float = 1.0, resolution: float = 224) -> ArchSpec:
 
 def _mobilenet_v2(width: float = 1.0, resolution: float = 224) -> ArchSpec:
     """MobileNetV2 (arXiv:1801.04381, Table 2); widths below 1 leave the head at 1280."""
-    blocks = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
-              (6, 160, 3, 2), (6, 320, 1, 1))  # fmt: skip
+    blocks = (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    )
     spec = ArchSpec(
         name="mobilenet-v2",
         stem=Stem(32),

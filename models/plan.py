@@ -145,9 +145,14 @@ class _Style:
         return Norm(spec.norm, channels, spec.norm_eps, spec.norm_momentum)
 
     def conv(
-        self, cin: int, cout: int, kernel: int = 1, stride: int = 1, groups: int = 1,
+        self,
+        cin: int,
+        cout: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
         act: Act | None = None,
-    ) -> tuple[Layer, ...]:  # fmt: skip
+    ) -> tuple[Layer, ...]:
         """Convolution, norm and, where given, activation."""
         layers = (Conv(cin, cout, kernel, stride, groups, kernel // 2), self.norm(cout))
         return (*layers, act) if act else layers
@@ -300,10 +305,15 @@ _BLOCKS = {
 def _squeeze(style: _Style, channels: int, inside: int, normed: bool = False) -> Excite:
     """Squeeze-and-excitation; ReXNet's has batch norm and ReLU inside."""
     middle: tuple[Layer, ...] = (style.norm(inside), Act("relu")) if normed else (style.act,)
-    return Excite((
-        GlobalPool(), Conv(channels, inside, 1, bias=True), *middle,
-        Conv(inside, channels, 1, bias=True), Act("sigmoid"),
-    ))  # fmt: skip
+    return Excite(
+        (
+            GlobalPool(),
+            Conv(channels, inside, 1, bias=True),
+            *middle,
+            Conv(inside, channels, 1, bias=True),
+            Act("sigmoid"),
+        )
+    )
 
 
 def _skip(

@@ -56,16 +56,40 @@ def pareto(
     """
     figure, axes = new_figure()
     axes.axvspan(*window, color=FRONT, alpha=0.05, lw=0, label="window of costs")
-    axes.scatter([c.cost for c in trained], [c.accuracy for c in trained], s=22, color=PLAIN,
-                 label=f"trained ({len(trained)})", zorder=2)  # fmt: skip
-    axes.step([c.cost for c in front], [c.accuracy for c in front], where="post", color=FRONT,
-              marker="o", ms=5, lw=1.4, label=f"Pareto front ({len(front)})", zorder=3)  # fmt: skip
-    axes.scatter([best.cost], [best.accuracy], marker="*", s=260, color=CHOSEN, zorder=4,
-                 label="chosen")  # fmt: skip
+    axes.scatter(
+        [c.cost for c in trained],
+        [c.accuracy for c in trained],
+        s=22,
+        color=PLAIN,
+        label=f"trained ({len(trained)})",
+        zorder=2,
+    )
+    axes.step(
+        [c.cost for c in front],
+        [c.accuracy for c in front],
+        where="post",
+        color=FRONT,
+        marker="o",
+        ms=5,
+        lw=1.4,
+        label=f"Pareto front ({len(front)})",
+        zorder=3,
+    )
+    axes.scatter(
+        [best.cost], [best.accuracy], marker="*", s=260, color=CHOSEN, zorder=4, label="chosen"
+    )
     for name, cost in known:
         axes.axvline(cost, color=SCALE, lw=1, ls=(0, (4, 3)))
-        axes.annotate(f" {name}", (cost, 0.02), xycoords=("data", "axes fraction"), rotation=90,
-                      va="bottom", ha="right", fontsize=8, color=SCALE)  # fmt: skip
+        axes.annotate(
+            f" {name}",
+            (cost, 0.02),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            va="bottom",
+            ha="right",
+            fontsize=8,
+            color=SCALE,
+        )
     if chance is not None and axes.get_ylim()[0] < chance * 1.5:
         axes.axhline(chance, color=SCALE, lw=1, ls=":")
     axes.set_xlabel(unit)
@@ -104,14 +128,25 @@ def surface(path: Path, found: ScalingResult, points: pd.DataFrame) -> None:
     if inside.min() < inside.max():
         axes.tricontour(plane, inside, levels=[0.5], colors=[CHOSEN], linewidths=1.6)
     trained = points[points["role"] != "baseline"]
-    axes.scatter(trained["realised_width"], trained["realised_resolution"],
-                 s=18 + 14 * trained["trainings"], facecolor="white", edgecolor="#24292f", lw=1,
-                 zorder=3, label="trained; larger: more often")  # fmt: skip
+    axes.scatter(
+        trained["realised_width"],
+        trained["realised_resolution"],
+        s=18 + 14 * trained["trainings"],
+        facecolor="white",
+        edgecolor="#24292f",
+        lw=1,
+        zorder=3,
+        label="trained; larger: more often",
+    )
     for row in trained.to_dict("records"):
         if row["role"]:
             label = row["role"].replace("paper", "paper's 1.2/1.1/1.15")
-            axes.annotate(f"  {label}", (row["realised_width"], row["realised_resolution"]),
-                          fontsize=8, va="center")  # fmt: skip
+            axes.annotate(
+                f"  {label}",
+                (row["realised_width"], row["realised_resolution"]),
+                fontsize=8,
+                va="center",
+            )
     best = found.coefficients
     answer = f"answer: α {best.alpha:.2f}, β {best.beta:.2f}, γ {best.gamma:.2f}"
     axes.scatter([best.beta], [best.gamma], marker="*", s=280, color=CHOSEN, zorder=4, label=answer)

@@ -25,8 +25,12 @@ from reports.tables import stopped_table, trials_table
 from trials.store.study import read_run
 from trials.store.view import Record, RunView
 
-UNITS = {"macs": "FLOPs (multiply-adds of convolution and linear layers, one image)",
-         "params": "parameters", "activations": "activations", LATENCY: "latency"}  # fmt: skip
+UNITS = {
+    "macs": "FLOPs (multiply-adds of convolution and linear layers, one image)",
+    "params": "parameters",
+    "activations": "activations",
+    LATENCY: "latency",
+}
 PUBLISHED = {"EfficientNet-B0": "efficientnet-b0", "MobileNetV2": "mobilenet-v2"}
 
 
@@ -44,12 +48,17 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     _figures(run, found, objective, run_dir)
     page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")
     _answer(page, found, objective, settings)
-    page.figure(run_dir / "pareto.png", "Accuracy against cost. Dashed lines stand at the cost of "
-                "known networks for scale; they were not trained here.")  # fmt: skip
+    page.figure(
+        run_dir / "pareto.png",
+        "Accuracy against cost. Dashed lines stand at the cost of "
+        "known networks for scale; they were not trained here.",
+    )
     _front(page, found, settings["cost"])
     page.heading("The chosen network")
-    page.table(["operator", "input", "channels", "layers", "FLOPs", "parameters"],
-               readable(stage_table(found.best.spec)))  # fmt: skip
+    page.table(
+        ["operator", "input", "channels", "layers", "FLOPs", "parameters"],
+        readable(stage_table(found.best.spec)),
+    )
     page.heading("The search")
     page.figure(run_dir / "history.png", "The reward of each trial, and the best so far.")
     _circumstances(page, records, settings)
@@ -79,8 +88,17 @@ def _figures(run: RunView, found: SearchResult, objective: Objective, run_dir: P
         known += latencies.marks(run)
     window = (objective.low * objective.budget, objective.high * objective.budget)
     chance = run.settings.get("data", {}).get("chance")
-    figures.pareto(run_dir / "pareto.png", trained, found.front, found.best, known, unit, window,
-                   chance, partial(cost_text, kind))  # fmt: skip
+    figures.pareto(
+        run_dir / "pareto.png",
+        trained,
+        found.front,
+        found.best,
+        known,
+        unit,
+        window,
+        chance,
+        partial(cost_text, kind),
+    )
     figures.history(run_dir / "history.png", trained)
 
 
@@ -133,12 +151,23 @@ def _front(page: Page, found: SearchResult, kind: str) -> None:
     for i, one in enumerate(found.front):
         prices = cost(one.spec)
         chosen = i if one.number == found.best.number else chosen
-        rows.append([one.spec.name, one.number, f"{100 * one.accuracy:.2f} %",
-                     *(cost_text(kind, one.cost) for _ in other), format_size(prices.macs),
-                     format_size(prices.fvcore), format_size(prices.params),
-                     f"{one.reward:.4f}"])  # fmt: skip
-    page.table(["network", "trial", "accuracy", *other, "FLOPs", "fvcore total", "parameters",
-                "reward"], rows, chosen)  # fmt: skip
+        rows.append(
+            [
+                one.spec.name,
+                one.number,
+                f"{100 * one.accuracy:.2f} %",
+                *(cost_text(kind, one.cost) for _ in other),
+                format_size(prices.macs),
+                format_size(prices.fvcore),
+                format_size(prices.params),
+                f"{one.reward:.4f}",
+            ]
+        )
+    page.table(
+        ["network", "trial", "accuracy", *other, "FLOPs", "fvcore total", "parameters", "reward"],
+        rows,
+        chosen,
+    )
 
 
 def _circumstances(page: Page, records: Sequence[Record], settings: dict[str, Any]) -> None:
@@ -160,8 +189,9 @@ def _circumstances(page: Page, records: Sequence[Record], settings: dict[str, An
             "the bar: the finished trainings said that it would lose. Not among the figures and "
             "never on the front; the search's model counts with what their curves let expect."
         )
-        page.table(["trial", "network", "stopped at", "accuracy then", "bar"],
-                   stopped_table(records))  # fmt: skip
+        page.table(
+            ["trial", "network", "stopped at", "accuracy then", "bar"], stopped_table(records)
+        )
     show_failures(page, records)
 
 

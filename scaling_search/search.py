@@ -106,9 +106,14 @@ def search(
         **{"trials": trials, "minutes": minutes, "region": region},
     }
     with open_run(
-        None if run_dir is None else Path(run_dir), facts, ["maximize"],
-        from_json=baseline.from_json, resume=resume, storage=storage, join=join,
-    ) as run:  # fmt: skip
+        None if run_dir is None else Path(run_dir),
+        facts,
+        ["maximize"],
+        from_json=baseline.from_json,
+        resume=resume,
+        storage=storage,
+        join=join,
+    ) as run:
         # Of several drivers, each would find points of its own: one has measured them before.
         points = points_of(run, baseline, None if join else measure, measured_on)
         run.study.sampler = sampler(method, points, seed)
@@ -116,9 +121,12 @@ def search(
         ended = conduct(run, _proposer(baseline, points), accuracy, trials, means, stop=stop)
         found = conclusion(run, points, method, ended.reason)
         run.name_answer(
-            {"key": found.point.spec.key, "coefficients": found.coefficients.to_dict(),
-             "ended": found.ended}
-        )  # fmt: skip
+            {
+                "key": found.point.spec.key,
+                "coefficients": found.coefficients.to_dict(),
+                "ended": found.ended,
+            }
+        )
         if run.dir is not None:
             found.write(run.dir)
             reached = family.reachable(baseline, found.coefficients, phis)

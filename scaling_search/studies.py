@@ -202,6 +202,8 @@ def _methods(
     return [
         *singles,
         ("compound", direction),
-        *((name, nearest(baseline, multipliers(split, ratio), target))
-          for name, split in shared.items()),
-    ]  # fmt: skip
+        *(
+            (name, nearest(baseline, multipliers(split, ratio), target))
+            for name, split in shared.items()
+        ),
+    ]

@@ -46,10 +46,16 @@ class StudyPlan:
     def to_dicts(self) -> list[dict[str, Any]]:
         """The entries, JSON-ready, as a report reads them back."""
         return [
-            {"baseline": name, "series": entry.series, "factor": entry.factor,
-             "key": entry.point.spec.key, "cost": entry.cost, **entry.point.to_dict()}
+            {
+                "baseline": name,
+                "series": entry.series,
+                "factor": entry.factor,
+                "key": entry.point.spec.key,
+                "cost": entry.cost,
+                **entry.point.to_dict(),
+            }
             for name, entry in self.entries
-        ]  # fmt: skip
+        ]
 
 
 def planned(

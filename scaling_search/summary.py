@@ -15,8 +15,10 @@ from trials.latencies import Reading
 def summary(found: ScalingResult, run_dir: Path) -> str:
     """The answer, its intervals and comparisons, what the points cost, where the files are."""
     grid = found.grid
-    lines = [f"{len(found.trials)} trainings of {len(grid.points)} points, {shared(grid)}; "
-             f"{found.dropped} nominal points could not reach this and were left out"]  # fmt: skip
+    lines = [
+        f"{len(found.trials)} trainings of {len(grid.points)} points, {shared(grid)}; "
+        f"{found.dropped} nominal points could not reach this and were left out"
+    ]
     if said := grid.cost.described():
         lines += [said, *_measured(found)]
     for symbol, name in zip("αβγ", ("alpha", "beta", "gamma"), strict=True):
@@ -25,11 +27,16 @@ def summary(found: ScalingResult, run_dir: Path) -> str:
         lines.append(f"  {symbol} = {value:.3f}   90 % interval {low:.3f} to {high:.3f}")
     if said := doubt(found):
         lines.append(f"  {said}")
-    lines.append(f"  trained for it: nominal d × w × r {product(found.point.nominal)}, "
-                 f"realised {product(found.point.realised)}")  # fmt: skip
+    lines.append(
+        f"  trained for it: nominal d × w × r {product(found.point.nominal)}, "
+        f"realised {product(found.point.realised)}"
+    )
     lines += [f"  against {item.against}: {_compared(item)}" for item in found.comparisons]
-    lines += [f"coefficients: {run_dir / 'coefficients.json'}", f"family: {run_dir / 'family'}",
-              f"report: {run_dir / 'report.html'}"]  # fmt: skip
+    lines += [
+        f"coefficients: {run_dir / 'coefficients.json'}",
+        f"family: {run_dir / 'family'}",
+        f"report: {run_dir / 'report.html'}",
+    ]
     return "\n".join(lines)
 
 
@@ -37,10 +44,12 @@ def doubt(found: ScalingResult) -> str:
     """Why the intervals may be wrong; empty where enough trainings were repeated."""
     if found.repeats >= ENOUGH_REPEATS:
         return ""
-    return (f"{found.repeats or 'No'} trainings repeat a network with another seed. How noisy "
-            "trainings are is then guessed, from the number of validation pictures where it is "
-            "known, and all intervals are as rough as that guess: go on with --resume and more "
-            "--trials.")  # fmt: skip
+    return (
+        f"{found.repeats or 'No'} trainings repeat a network with another seed. How noisy "
+        "trainings are is then guessed, from the number of validation pictures where it is "
+        "known, and all intervals are as rough as that guess: go on with --resume and more "
+        "--trials."
+    )
 
 
 def product(multipliers: Multipliers) -> str:
@@ -51,8 +60,10 @@ def product(multipliers: Multipliers) -> str:
 def _compared(item: Comparison) -> str:
     if item.verdict == "same":
         return "the answer itself"
-    return (f"{item.verdict} ({100 * item.difference:+.2f} points, {100 * item.low:+.2f} to "
-            f"{100 * item.high:+.2f})")  # fmt: skip
+    return (
+        f"{item.verdict} ({100 * item.difference:+.2f} points, {100 * item.low:+.2f} to "
+        f"{100 * item.high:+.2f})"
+    )
 
 
 def shared(grid: Grid) -> str:
@@ -76,7 +87,9 @@ def _measured(found: ScalingResult) -> list[str]:
     for place in sorted(trained):
         point = grid.points[place]
         if point.latency is not None:
-            lines.append(f"  {quartiles(point.latency)}, {format_size(point.macs)} FLOPs: "
-                         f"{names.get(place, '')}realised d × w × r "
-                         f"{product(point.realised)}")  # fmt: skip
+            lines.append(
+                f"  {quartiles(point.latency)}, {format_size(point.macs)} FLOPs: "
+                f"{names.get(place, '')}realised d × w × r "
+                f"{product(point.realised)}"
+            )
     return lines

@@ -35,8 +35,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     made = parser("benchmarks.gpu", __doc__ or "")
     made.add_argument("--minutes", type=float, default=8.0, help="for everything")
     made.add_argument("--out", type=Path, required=True, help="directory of the results")
-    made.add_argument("--bundle", type=Path, default=Path("build/gpu-bundle"),
-                      help="what make gpu-bundle has prepared")  # fmt: skip
+    made.add_argument(
+        "--bundle",
+        type=Path,
+        default=Path("build/gpu-bundle"),
+        help="what make gpu-bundle has prepared",
+    )
     made.add_argument("--steps", default=",".join(STEPS), help="some of them; prepare always runs")
     made.add_argument("--rehearse", action="store_true", help="on the CPU, with next to no work")
     args = made.parse_args(argv)
@@ -82,9 +86,12 @@ def _run(arguments: list[str], seconds: float, log: int, work: Path) -> str | No
     """Run a step; what became of it where it did not come to its own end."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "benchmarks.gpu.step", *arguments],
-        stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
         env={**os.environ, "EVENSCALE_CACHE": str(work / "cache")},
-    )  # fmt: skip
+    )
     try:
         code = process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -100,8 +107,13 @@ def _run(arguments: list[str], seconds: float, log: int, work: Path) -> str | No
 def _note(out: Path, name: str, status: str, allowed: float) -> None:
     pages = read(out)
     empty = {"facts": {}, "tables": {}, "words": [], "failures": [], "seconds": 0.0}
-    write(out, {**pages, name: {"allowed": round(allowed), **empty, **pages.get(name, {}),
-                                "status": status}})  # fmt: skip
+    write(
+        out,
+        {
+            **pages,
+            name: {"allowed": round(allowed), **empty, **pages.get(name, {}), "status": status},
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -77,8 +77,10 @@ def macro(path: Path, count: int) -> list[Known]:
     """
     with gzip.open(path, "rt") as file:
         lines = list(csv.DictReader(file))
-    known = [Known(macro_spec(line["architecture"]), float(line["cifar10_top1_percent"]))
-             for line in lines]  # fmt: skip
+    known = [
+        Known(macro_spec(line["architecture"]), float(line["cifar10_top1_percent"]))
+        for line in lines
+    ]
     for line, (spec, _) in zip(lines, known, strict=True):
         price = cost(spec)
         if (price.macs, price.params) != (int(line["macs"]), int(line["params"])):
@@ -110,8 +112,11 @@ def macro_spec(architecture: str) -> ArchSpec:
         made = space("macro").spec({f"layer{i}": int(d) for i, d in enumerate(architecture)})
     else:
         stages = []
-        for channels, digits in ((64, architecture[:2]), (128, architecture[2:5]),
-                                 (256, architecture[5:])):  # fmt: skip
+        for channels, digits in (
+            (64, architecture[:2]),
+            (128, architecture[2:5]),
+            (256, architecture[5:]),
+        ):
             for place, digit in enumerate(digits):
                 stride = 1 if place else 2
                 if digit != "0":

@@ -21,8 +21,13 @@ from common.command import run as run_command
 
 _WHEELS = Path(__file__).with_name("wheels.txt")
 _SOURCE_ONLY = ("fvcore", "iopath")  # pure Python, published without wheels
-_PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64",
-              "manylinux2014_x86_64", "manylinux1_x86_64")  # fmt: skip
+_PLATFORMS = (
+    "manylinux_2_28_x86_64",
+    "manylinux_2_27_x86_64",
+    "manylinux_2_17_x86_64",
+    "manylinux2014_x86_64",
+    "manylinux1_x86_64",
+)
 COMMAND = (
     "python3 -m pip install -q --no-index --no-deps --no-cache-dir --upgrade --target /tmp/site "
     "{out}/wheels/*.whl && PYTHONPATH=/tmp/site:. python3 -m benchmarks.gpu --minutes 8 "
@@ -33,8 +38,12 @@ COMMAND = (
 def main(argv: Sequence[str] | None = None) -> None:
     """Fill the folder."""
     made = parser("benchmarks.gpu.bundle", __doc__ or "")
-    made.add_argument("--shared", type=path, default=Path("../shared/data"),
-                      help=f"the folder that holds {CIFAR}, {MACRO} and {ACCEL}")  # fmt: skip
+    made.add_argument(
+        "--shared",
+        type=path,
+        default=Path("../shared/data"),
+        help=f"the folder that holds {CIFAR}, {MACRO} and {ACCEL}",
+    )
     made.add_argument("--out", type=path, default=Path("build/gpu-bundle"))
     made.add_argument("--python", default="3.12", help="of the machine with the GPU")
     args = made.parse_args(argv)
@@ -55,16 +64,30 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _download(wheels: Path, python: str) -> None:
     platforms = [word for one in _PLATFORMS for word in ("--platform", one)]
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(wheels),
-         *_SOURCE_ONLY],
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(wheels), *_SOURCE_ONLY],
         check=True,
-    )  # fmt: skip
+    )
     subprocess.run(
-        [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:",
-         "--python-version", python, "--implementation", "cp", *platforms, "-d", str(wheels),
-         "-r", str(_WHEELS)],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--python-version",
+            python,
+            "--implementation",
+            "cp",
+            *platforms,
+            "-d",
+            str(wheels),
+            "-r",
+            str(_WHEELS),
+        ],
         check=True,
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -46,9 +46,14 @@ class Page:
         self.out, self.name = out, name
         self._begun, self._ends = time.monotonic(), time.monotonic() + seconds
         self.content: dict[str, Any] = {
-            "status": "running", "allowed": round(seconds), "seconds": 0.0,
-            "facts": {}, "tables": {}, "words": [], "failures": [],
-        }  # fmt: skip
+            "status": "running",
+            "allowed": round(seconds),
+            "seconds": 0.0,
+            "facts": {},
+            "tables": {},
+            "words": [],
+            "failures": [],
+        }
         self._save()
 
     def left(self) -> float:

@@ -27,13 +27,21 @@ def plain(spec: ArchSpec, recipe: Recipe, data: Data, device: str, loaders: int)
     network = build(twin).to(device).train()
     place = torch.device(device)
     batches = DataLoader(
-        Pictures(data, recipe, twin.resolution), recipe.batch, shuffle=True, drop_last=True,
-        num_workers=loaders, pin_memory=device == "cuda", persistent_workers=loaders > 0,
-    )  # fmt: skip
+        Pictures(data, recipe, twin.resolution),
+        recipe.batch,
+        shuffle=True,
+        drop_last=True,
+        num_workers=loaders,
+        pin_memory=device == "cuda",
+        persistent_workers=loaders > 0,
+    )
     optimizer = torch.optim.SGD(
-        network.parameters(), recipe.rate(), recipe.momentum,
-        weight_decay=recipe.weight_decay, nesterov=True,
-    )  # fmt: skip
+        network.parameters(),
+        recipe.rate(),
+        recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=True,
+    )
     total = recipe.epochs * len(batches)
     planned = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: schedule(step / total, recipe.warmup)
@@ -58,10 +66,13 @@ def _validated(network: nn.Module, recipe: Recipe, data: Data, side: int, device
     network.eval()
     split = data.validation
     held_out = min(recipe.held_out or len(split), len(split))
-    ready = v2.Compose([
-        v2.Resize(side, antialias=True), v2.ToDtype(torch.float32, scale=True),
-        v2.Normalize(data.mean.flatten().tolist(), data.std.flatten().tolist()),
-    ])  # fmt: skip
+    ready = v2.Compose(
+        [
+            v2.Resize(side, antialias=True),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(data.mean.flatten().tolist(), data.std.flatten().tolist()),
+        ]
+    )
     correct = 0
     for start in range(0, held_out, 500):
         stop = min(start + 500, held_out)

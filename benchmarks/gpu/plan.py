@@ -87,8 +87,8 @@ class Scale:
 
 def _macro(epochs: int, **changes: int) -> Recipe:
     """At CIFAR-10's own 32 pixels, for which these networks were made."""
-    return Recipe(reference=32, resolution=32, epochs=epochs, batch=256, regularise=False,
-                  **changes)  # type: ignore[arg-type]  # fmt: skip
+    made = Recipe(reference=32, resolution=32, epochs=epochs, batch=256, regularise=False)
+    return replace(made, **changes)  # type: ignore[arg-type]
 
 
 def _proxy(**changes: int) -> Recipe:

@@ -53,8 +53,11 @@ def main() -> None:
         image = torch.zeros(1, 3, spec.resolution, spec.resolution)
         totals: list[int] = []
 
-        def count(module: torch.nn.Module = module, image: torch.Tensor = image,
-                  totals: list[int] = totals) -> None:  # fmt: skip
+        def count(
+            module: torch.nn.Module = module,
+            image: torch.Tensor = image,
+            totals: list[int] = totals,
+        ) -> None:
             totals.append(FlopCountAnalysis(module, image).total())
 
         with torch.no_grad():

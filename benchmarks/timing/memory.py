@@ -67,8 +67,20 @@ def noise(count: int, side: int) -> Data:
         pixels = torch.randint(0, 256, (images, 3, side, side), generator=generator)
         return Split(pixels.byte(), torch.arange(images) % 10)
 
-    data = Data("noise", split(count), split(2), split(0), tuple("0123456789"), 3, side, side, (),
-                0.0, "none", True)  # fmt: skip
+    data = Data(
+        "noise",
+        split(count),
+        split(2),
+        split(0),
+        tuple("0123456789"),
+        3,
+        side,
+        side,
+        (),
+        0.0,
+        "none",
+        True,
+    )
     _ = data.mean  # computed once for each data set: no part of a training either
     return data
 
@@ -88,8 +100,11 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for name, side, batch in CASES:
         estimate, peak = measure(name, side, batch)
-        print(f"| {name} | {side} | {batch} | {estimate / 2**20:.0f} | {peak / 2**20:.0f} | "
-              f"{estimate / peak:.2f} |", flush=True)  # fmt: skip
+        print(
+            f"| {name} | {side} | {batch} | {estimate / 2**20:.0f} | {peak / 2**20:.0f} | "
+            f"{estimate / peak:.2f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -85,8 +85,10 @@ def table(plain: Counter[str], ours: Counter[str]) -> None:
     """Seconds of one training, the mean over the networks, and their percentages."""
     print("| | plain, s | % | ours, s | % |\n|---|---|---|---|---|")
     for kind in (*KINDS, TAPS, LOADING, REST):
-        cells = [f"{spent[kind]:.2f} | {100 * spent[kind] / spent.total():.0f}"
-                 for spent in (plain, ours)]  # fmt: skip
+        cells = [
+            f"{spent[kind]:.2f} | {100 * spent[kind] / spent.total():.0f}"
+            for spent in (plain, ours)
+        ]
         print(f"| {kind} | {' | '.join(cells)} |")
     print(f"| all | {plain.total():.2f} | 100 | {ours.total():.2f} | 100 |")
 

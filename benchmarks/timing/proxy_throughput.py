@@ -73,9 +73,12 @@ def plain(spec: ArchSpec, recipe: Recipe, data: Data, seed: int) -> float:
         Pictures(data, recipe, twin.resolution), recipe.batch, shuffle=True, drop_last=True
     )
     optimizer = torch.optim.SGD(
-        network.parameters(), recipe.rate(), recipe.momentum,
-        weight_decay=recipe.weight_decay, nesterov=True,
-    )  # fmt: skip
+        network.parameters(),
+        recipe.rate(),
+        recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=True,
+    )
     total = recipe.epochs * len(batches)
     planned = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: schedule(step / total, recipe.warmup)
@@ -97,10 +100,13 @@ def _accuracy(network: nn.Module, recipe: Recipe, data: Data, side: int) -> floa
     network.eval()
     split = data.validation
     held_out = min(recipe.held_out or len(split), len(split))
-    resize = v2.Compose([
-        v2.Resize(side, antialias=True), v2.ToDtype(torch.float32, scale=True),
-        v2.Normalize(data.mean.flatten().tolist(), data.std.flatten().tolist()),
-    ])  # fmt: skip
+    resize = v2.Compose(
+        [
+            v2.Resize(side, antialias=True),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(data.mean.flatten().tolist(), data.std.flatten().tolist()),
+        ]
+    )
     correct = 0
     for start in range(0, held_out, 500):
         stop = min(start + 500, held_out)
@@ -139,9 +145,11 @@ def compare(specs: list[ArchSpec], recipe: Recipe, data: Data, args: argparse.Na
     """Plain and ours in turn, on the same networks."""
     workers = cores()
     threads = torch.get_num_threads()
-    print(f"{len(specs)} networks, {recipe.images} pictures of {data.name}, {recipe.epochs} epochs "
-          f"at {recipe.resolution} pixels; plain: 1 process of {threads} threads, ours: {workers} "
-          f"processes of 1; torch {torch.__version__}")  # fmt: skip
+    print(
+        f"{len(specs)} networks, {recipe.images} pictures of {data.name}, {recipe.epochs} epochs "
+        f"at {recipe.resolution} pixels; plain: 1 process of {threads} threads, ours: {workers} "
+        f"processes of 1; torch {torch.__version__}"
+    )
     evaluator = Evaluator(ByName(args.data), recipe, "cpu")
     ratios = []
     with ProcessPool(evaluator, workers) as pool:
@@ -159,12 +167,16 @@ def compare(specs: list[ArchSpec], recipe: Recipe, data: Data, args: argparse.Na
             end = time.perf_counter()
             ratios.append((middle - start) / (end - middle))
             rates = [3600 * len(specs) / taken for taken in (middle - start, end - middle)]
-            print(f"round {turn + 1}: plain {rates[0]:.0f} candidates an hour (mean accuracy "
-                  f"{statistics.mean(theirs):.3f}), ours {rates[1]:.0f} "
-                  f"({statistics.mean(ours):.3f}): {ratios[-1]:.2f} times",
-                  flush=True)  # fmt: skip
-    print(f"median {statistics.median(ratios):.2f} times, {min(ratios):.2f} to {max(ratios):.2f}, "
-          f"n = {len(ratios)}")  # fmt: skip
+            print(
+                f"round {turn + 1}: plain {rates[0]:.0f} candidates an hour (mean accuracy "
+                f"{statistics.mean(theirs):.3f}), ours {rates[1]:.0f} "
+                f"({statistics.mean(ours):.3f}): {ratios[-1]:.2f} times",
+                flush=True,
+            )
+    print(
+        f"median {statistics.median(ratios):.2f} times, {min(ratios):.2f} to {max(ratios):.2f}, "
+        f"n = {len(ratios)}"
+    )
 
 
 if __name__ == "__main__":

@@ -85,9 +85,12 @@ def table(args: argparse.Namespace) -> None:
         for name in args.sampler:
             for trials in args.trials:
                 found = _fresh(storage, name, trials, args.fill)
-                print(f"| {storage} | {name} | {trials:,} | {found['trial']:.2f} | "
-                      f"{found['processor']:.2f} | {found['proposal']:.2f} | "
-                      f"{found['peak'] - empty:.0f} |", flush=True)  # fmt: skip
+                print(
+                    f"| {storage} | {name} | {trials:,} | {found['trial']:.2f} | "
+                    f"{found['processor']:.2f} | {found['proposal']:.2f} | "
+                    f"{found['peak'] - empty:.0f} |",
+                    flush=True,
+                )
 
 
 def _fresh(storage: str, name: str, trials: int, filled: int) -> dict[str, float]:
@@ -206,8 +209,10 @@ def second(spec: ArchSpec, seed: int) -> float:
 def speedup() -> None:
     """Wall time of 40 one-second evaluations, by one worker process and by two, in turn."""
     taken = {workers: _seconds(workers) for workers in (1, 2)}
-    print(f"40 evaluations of a second: {taken[1]:.1f} s with one worker, {taken[2]:.1f} s with "
-          f"two: {taken[1] / taken[2]:.2f} times")  # fmt: skip
+    print(
+        f"40 evaluations of a second: {taken[1]:.1f} s with one worker, {taken[2]:.1f} s with "
+        f"two: {taken[1] / taken[2]:.2f} times"
+    )
 
 
 def _seconds(workers: int) -> float:

@@ -109,8 +109,12 @@ def trained(args: argparse.Namespace) -> list[Path]:
     missing = [i for i, file in enumerate(files) if not file.exists()]
     if missing:
         data = load(args.pictures, size=24)
-        recipe = replace(proxy_recipe(data.native_size, "cpu"),
-                         images=args.images, epochs=args.epochs, width=args.width)  # fmt: skip
+        recipe = replace(
+            proxy_recipe(data.native_size, "cpu"),
+            images=args.images,
+            epochs=args.epochs,
+            width=args.width,
+        )
     for i in missing:
         facts = train_one(rows[i], recipe, data, trial_seed(0, i))
         files[i].write_text(json.dumps(facts))
@@ -157,8 +161,10 @@ def agreement(table: list[Network]) -> None:
     for share in MEASURED:
         at = np.array([one.curve[share] for one in table])
         tau = kendalltau(at, last).statistic
-        print(f"at {share:g}: mean {100 * at.mean():.1f} %, correlation with the end "
-              f"{np.corrcoef(at, last)[0, 1]:.2f}, τ {tau:.2f}")  # fmt: skip
+        print(
+            f"at {share:g}: mean {100 * at.mean():.1f} %, correlation with the end "
+            f"{np.corrcoef(at, last)[0, 1]:.2f}, τ {tau:.2f}"
+        )
 
 
 def replay(
@@ -209,20 +215,26 @@ def training(
 ) -> tuple[optuna.trial.FrozenTrial, float]:  # fmt: skip
     """The trial as a search would have stored it, and the seconds that it took."""
     bars = Curves(study.get_trials(deepcopy=False), AIM, *stop).bars(one.cost) if stop else ()
-    made: dict[str, Any] = {"params": SPACE.values(one.row),
-                            "distributions": distributions(candidates)}  # fmt: skip
+    made: dict[str, Any] = {
+        "params": SPACE.values(one.row),
+        "distributions": distributions(candidates),
+    }
     paid = {"cost": {"cost": one.cost}}
     curve: list[tuple[float, float]] = []
     for share, bar in bars:
         curve.append((share, one.curve[share]))
         if one.curve[share] < bar:
             found = Stopped(Evaluation(one.curve[share], 0, 0.0, curve=tuple(curve)))
-            trial = create_trial(state=TrialState.PRUNED, **made,
-                                 user_attrs={**paid, "stopped": found.to_dict()})  # fmt: skip
+            trial = create_trial(
+                state=TrialState.PRUNED, **made, user_attrs={**paid, "stopped": found.to_dict()}
+            )
             return trial, share * one.steps + len(curve) * one.rung
     whole = Evaluation(one.accuracy, 0, 0.0, curve=tuple(curve))
-    trial = create_trial(value=AIM.reward(one.accuracy, one.cost), **made,
-                         user_attrs={**paid, "evaluation": whole.to_dict()})  # fmt: skip
+    trial = create_trial(
+        value=AIM.reward(one.accuracy, one.cost),
+        **made,
+        user_attrs={**paid, "evaluation": whole.to_dict()},
+    )
     return trial, one.steps + len(curve) * one.rung + one.end
 
 
@@ -241,8 +253,10 @@ def cells(best: float, found: Any, without: Any) -> Iterator[str]:
         gain = 100 * (found[:, i, 0] - without[:, i, 0])
         means = rng.choice(gain, (2000, len(gain))).mean(1)
         low, high = np.quantile(means, (0.05, 0.95))
-        yield (f"{100 * (best - found[:, i, 0].mean()):.2f}, {found[:, i, 1].mean():.1f} begun, "
-               f"{gain.mean():+.2f} ({low:+.2f} to {high:+.2f})")  # fmt: skip
+        yield (
+            f"{100 * (best - found[:, i, 0].mean()):.2f}, {found[:, i, 1].mean():.1f} begun, "
+            f"{gain.mean():+.2f} ({low:+.2f} to {high:+.2f})"
+        )
 
 
 if __name__ == "__main__":

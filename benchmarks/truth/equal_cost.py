@@ -28,8 +28,16 @@ def row(name: str, target: str, rounding: str) -> tuple[list[str], np.ndarray]:
     baseline = SpecBaseline(family(name), rounding)
     made = grid(baseline, target_macs(target, baseline))
     errors = np.array([abs(point.error) for point in made.points[1:]])
-    cells = [name, target, rounding, f"{len(errors)}", f"{np.mean(errors <= FINE):.0%}",
-             f"{100 * errors.max():.2f} %", f"{made.dropped}", f"{made.merged}"]  # fmt: skip
+    cells = [
+        name,
+        target,
+        rounding,
+        f"{len(errors)}",
+        f"{np.mean(errors <= FINE):.0%}",
+        f"{100 * errors.max():.2f} %",
+        f"{made.dropped}",
+        f"{made.merged}",
+    ]
     return cells, errors
 
 
@@ -39,8 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--baselines", default=",".join(BASELINES), help="(%(default)s)")
     parser.add_argument("--targets", default="2x,4x,0.5x,800M", help="(%(default)s)")
     options = parser.parse_args(arguments)
-    print("| baseline | target | depth rounding | points | within 1 % | largest error | left out | "
-          "became another |\n" + "|---" * 8 + "|")  # fmt: skip
+    print(
+        "| baseline | target | depth rounding | points | within 1 % | largest error | left out | "
+        "became another |\n" + "|---" * 8 + "|"
+    )
     every, grids = [], 0
     for name in options.baselines.split(","):
         for target in options.targets.split(","):
@@ -50,8 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
                 every.append(errors)
                 grids += 1
     off = np.concatenate(every)
-    print(f"\n{len(off)} points of {grids} grids: {np.mean(off <= FINE):.1%} within 1 %, "
-          f"{np.mean(off <= TOLERANCE):.1%} within 3 %, mean {100 * off.mean():.2f} %")  # fmt: skip
+    print(
+        f"\n{len(off)} points of {grids} grids: {np.mean(off <= FINE):.1%} within 1 %, "
+        f"{np.mean(off <= TOLERANCE):.1%} within 3 %, mean {100 * off.mean():.2f} %"
+    )
     return 0
 
 

@@ -37,17 +37,44 @@ def powers(phi: float) -> ArchSpec:
 
 def ladders() -> None:
     """Released networks against the powers of the coefficients."""
-    line("released", "depth", "width", "pixels", "parameters", "FLOPs", "× B0", "φ", "α^φ", "β^φ",
-         "pixels", "parameters", "FLOPs", "× B0", "2^φ", "(α·β²·γ²)^φ")  # fmt: skip
+    line(
+        "released",
+        "depth",
+        "width",
+        "pixels",
+        "parameters",
+        "FLOPs",
+        "× B0",
+        "φ",
+        "α^φ",
+        "β^φ",
+        "pixels",
+        "parameters",
+        "FLOPs",
+        "× B0",
+        "2^φ",
+        "(α·β²·γ²)^φ",
+    )
     line(*["---:"] * 16)
     base = cost(B0).macs
     for phi, (name, multipliers) in zip(PHIS, EFFICIENTNET_MULTIPLIERS.items(), strict=True):
         width, depth, side, _ = multipliers
         one, two = family(name), powers(phi)
         product = (ALPHA * BETA**2 * GAMMA**2) ** phi
-        line(name, depth, width, side, *sizes(one, base), f"{phi:g}", f"{ALPHA**phi:.3f}",
-             f"{BETA**phi:.3f}", two.resolution, *sizes(two, base), f"{2**phi:.3g}",
-             f"{product:.3g}")  # fmt: skip
+        line(
+            name,
+            depth,
+            width,
+            side,
+            *sizes(one, base),
+            f"{phi:g}",
+            f"{ALPHA**phi:.3f}",
+            f"{BETA**phi:.3f}",
+            two.resolution,
+            *sizes(two, base),
+            f"{2**phi:.3g}",
+            f"{product:.3g}",
+        )
 
 
 def sizes(spec: ArchSpec, base: int) -> tuple[str, str, str]:
@@ -57,8 +84,14 @@ def sizes(spec: ArchSpec, base: int) -> tuple[str, str, str]:
 
 def rounding() -> None:
     """Channels and layers of the released networks, and what was asked for."""
-    line("network", "stem, stages, head", "layers of the stages", "total",
-         "layers asked for", "worst width error")  # fmt: skip
+    line(
+        "network",
+        "stem, stages, head",
+        "layers of the stages",
+        "total",
+        "layers asked for",
+        "worst width error",
+    )
     line(*["---"] * 6)
     stages = [stage.layers for stage in B0.stages]
     plain = [B0.stem.channels, *(stage.widths[0] for stage in B0.stages), B0.head]
@@ -66,8 +99,14 @@ def rounding() -> None:
         channels = [round_channels(c, width) for c in plain]
         layers = [round_layers(n, depth) for n in stages]
         worst = max((c / (p * width) - 1 for c, p in zip(channels, plain, strict=True)), key=abs)
-        line(name, " ".join(map(str, channels)), " ".join(map(str, layers)), sum(layers),
-             f"{sum(stages) * depth:.1f}", f"{100 * worst:+.1f} %")  # fmt: skip
+        line(
+            name,
+            " ".join(map(str, channels)),
+            " ".join(map(str, layers)),
+            sum(layers),
+            f"{sum(stages) * depth:.1f}",
+            f"{100 * worst:+.1f} %",
+        )
 
 
 def below() -> None:

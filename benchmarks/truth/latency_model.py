@@ -63,9 +63,11 @@ def main() -> None:
     base = reference_alone(study, searched.template.key)
     assert base is not None
     print(clock.measured_on)
-    print(f"template {format_duration(base.low)} alone (median {format_duration(base.median)}); "
-          f"measured {format_duration(measured.min())} to {format_duration(measured.max())}; "
-          f"rounds {np.mean([reading.n for reading in found]):.0f}")  # fmt: skip
+    print(
+        f"template {format_duration(base.low)} alone (median {format_duration(base.median)}); "
+        f"measured {format_duration(measured.min())} to {format_duration(measured.max())}; "
+        f"rounds {np.mean([reading.n for reading in found]):.0f}"
+    )
     print("| held out | median error | 90 % | networks |\n|---|---|---|---|")
     for count in SAMPLES:
         model = LatencyModel(searched, known.sample[0][:count], known.sample[1][:count])

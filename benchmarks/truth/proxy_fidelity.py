@@ -47,10 +47,12 @@ def rows(path: str, half: str, seed: int) -> Trained:
     halves = np.array_split(np.random.default_rng(5).permutation(len(lines)), 2)
     chosen = np.random.default_rng(seed).permutation(halves[HALVES.index(half)])
     return [
-        (searched.spec(accel_nasbench_choices(lines[i]["architecture"])),
-         float(lines[i]["imagenet_top1_percent"]))
+        (
+            searched.spec(accel_nasbench_choices(lines[i]["architecture"])),
+            float(lines[i]["imagenet_top1_percent"]),
+        )
         for i in chosen
-    ]  # fmt: skip
+    ]
 
 
 def sample(every: Trained, count: int) -> Trained:

@@ -53,12 +53,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluator = Evaluator(source, recipe, "cpu")
     print("| seed | sampler | mean reward of all | best seen | named, trained again |")
     print("|---|---|---|---|---|")
-    named = {name: [one(name, seed, evaluator, args) for seed in range(args.seeds)]
-             for name in SAMPLERS}  # fmt: skip
+    named = {
+        name: [one(name, seed, evaluator, args) for seed in range(args.seeds)] for name in SAMPLERS
+    }
     differences = [a - b for a, b in zip(*(named[name] for name in SAMPLERS), strict=True)]
     spread = statistics.stdev(differences) if len(differences) > 1 else float("nan")
-    print(f"auto - random: mean {statistics.mean(differences):+.2f}, standard deviation over seeds "
-          f"{spread:.2f}, n = {len(differences)}")  # fmt: skip
+    print(
+        f"auto - random: mean {statistics.mean(differences):+.2f}, standard deviation over seeds "
+        f"{spread:.2f}, n = {len(differences)}"
+    )
 
 
 def one(name: str, seed: int, evaluator: Evaluator, args: argparse.Namespace) -> float:
@@ -67,17 +70,27 @@ def one(name: str, seed: int, evaluator: Evaluator, args: argparse.Namespace) ->
     searched = space("mnasnet").with_template(classes=len(data.classes), in_channels=data.channels)
     directory = args.out / f"{name}-{seed}"
     found = search(
-        searched, evaluator, AIM.budget, args.trainings, name, seed=seed, run_dir=directory,
-        resume=(directory / FILE_NAME).exists(), settings={"recipe": evaluator.recipe.key},
-    )  # fmt: skip
+        searched,
+        evaluator,
+        AIM.budget,
+        args.trainings,
+        name,
+        seed=seed,
+        run_dir=directory,
+        resume=(directory / FILE_NAME).exists(),
+        settings={"recipe": evaluator.recipe.key},
+    )
     seen = [
         100 * AIM.reward(r.evaluation.accuracy, r.cost["cost"])
         for r in found.trials
         if r.evaluation
     ]
     again = again_of(found.best, seed, evaluator, args, directory)
-    print(f"| {seed} | {name} | {statistics.mean(seen):.2f} | {max(seen):.2f} | "
-          f"{statistics.mean(again):.2f} |", flush=True)  # fmt: skip
+    print(
+        f"| {seed} | {name} | {statistics.mean(seen):.2f} | {max(seen):.2f} | "
+        f"{statistics.mean(again):.2f} |",
+        flush=True,
+    )
     return statistics.mean(again)
 
 

@@ -90,8 +90,12 @@ def keep(file: Path, facts: dict[str, object]) -> None:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     command = parser("benchmarks.truth.search_quality", __doc__ or "")
     command.add_argument("--data", type=Path, default=DATA, help="Accel-NASBench rows")
-    command.add_argument("--samplers", nargs="+", choices=(*NAMES, *VARIANTS),
-                        default=[name for name in (*NAMES, *VARIANTS) if name != "gp"])  # fmt: skip
+    command.add_argument(
+        "--samplers",
+        nargs="+",
+        choices=(*NAMES, *VARIANTS),
+        default=[name for name in (*NAMES, *VARIANTS) if name != "gp"],
+    )
     command.add_argument("--aim", nargs="+", choices=TASKS, default=TASKS)
     command.add_argument("--seeds", type=count, default=15, help="searches each")
     command.add_argument("--trials", type=count, default=300, help="trainings each")

@@ -139,8 +139,14 @@ def survival() -> None:
     for version in SHOWN:
         spec = family(f"efficientnet-{version}")
         kept = keeps(spec)
-        line(version.upper(), len(kept), f"{kept[0]:.3f}", f"{kept[-1]:.3f}",
-             f"{sum(kept) / len(kept):.3f}", "0.800")  # fmt: skip
+        line(
+            version.upper(),
+            len(kept),
+            f"{kept[0]:.3f}",
+            f"{kept[-1]:.3f}",
+            f"{sum(kept) / len(kept):.3f}",
+            "0.800",
+        )
 
 
 def keeps(spec: ArchSpec) -> list[float]:

@@ -99,13 +99,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     n = args.searches
     for hope, times in lost.items():
         share, error = times / n, (times * (n - times) / n**3) ** 0.5
-        print(f"{hope:g} deviations hoped for: the best network was stopped in "
-              f"{100 * share:.1f} % ± {100 * error:.1f} of {n} searches")  # fmt: skip
+        print(
+            f"{hope:g} deviations hoped for: the best network was stopped in "
+            f"{100 * share:.1f} % ± {100 * error:.1f} of {n} searches"
+        )
     print(f"{100 * stopped / n / args.networks:.0f} % of {args.networks} networks were stopped")
     for name, errors in zip(("composed", "whole trainings"), np.array(off).T, strict=True):
         known = errors[np.isfinite(errors)]
-        print(f"line off by {100 * known.mean():+.2f} points ± "
-              f"{100 * known.std(ddof=1) / len(known) ** 0.5:.2f} ({name})")  # fmt: skip
+        print(
+            f"line off by {100 * known.mean():+.2f} points ± "
+            f"{100 * known.std(ddof=1) / len(known) ** 0.5:.2f} ({name})"
+        )
 
 
 if __name__ == "__main__":

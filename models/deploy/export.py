@@ -104,10 +104,16 @@ def _onnx(
         if find_spec(package) is None:
             raise ValueError(f"ONNX needs {package}: pip install 'evenscale[onnx]'")
     torch.onnx.export(
-        module, (images,), path, input_names=[names[0]], output_names=[names[1]], dynamo=True,
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), external_data=False,
+        module,
+        (images,),
+        path,
+        input_names=[names[0]],
+        output_names=[names[1]],
+        dynamo=True,
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+        external_data=False,
         verbose=False,
-    )  # fmt: skip
+    )
     if expects is not None:
         _describe(path, expects)
     if find_spec("onnxruntime") is not None:

@@ -97,9 +97,13 @@ class AmoebaNet(nn.Module):
 
 class _Cell(nn.Module):
     def __init__(
-        self, cell: Cell, previous: tuple[int, int], current: tuple[int, int], width: int,
+        self,
+        cell: Cell,
+        previous: tuple[int, int],
+        current: tuple[int, int],
+        width: int,
         stride: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.cell, self.stride = cell, stride
         self.now = _conv(current[0], width)

@@ -179,12 +179,35 @@ def _mobilenets() -> list[Published]:
         for side, (millions, top1, top5) in zip((224, 192, 160, 128), points, strict=True):
             point = f"{alpha}-{side}"
             note = _V1_NOTES.get(point) or _V1_NOTES.get(alpha, "")
-            rows.append(Published(f"MobileNetV1 {point}", "MobileNetV1", 2017, side, params,
-                                  millions * 1e6, top1, top5, _SLIM_V1, note))  # fmt: skip
+            rows.append(
+                Published(
+                    f"MobileNetV1 {point}",
+                    "MobileNetV1",
+                    2017,
+                    side,
+                    params,
+                    millions * 1e6,
+                    top1,
+                    top5,
+                    _SLIM_V1,
+                    note,
+                )
+            )
     for point, params, flops, top1, top5 in _V2:
         side = int(point.split("-")[1])
-        rows.append(Published(f"MobileNetV2 {point}", "MobileNetV2", 2018, side, params, flops,
-                              top1, top5, _SLIM_V2))  # fmt: skip
+        rows.append(
+            Published(
+                f"MobileNetV2 {point}",
+                "MobileNetV2",
+                2018,
+                side,
+                params,
+                flops,
+                top1,
+                top5,
+                _SLIM_V2,
+            )
+        )
     return rows
 
 
@@ -214,8 +237,22 @@ _LATE = [
 
 PUBLISHED = {row.name: row for row in (*_RESULTS, *_EARLY, *_mobilenets(), *_LATE)}
 
-_ORDER = ("LeNet", "AlexNet", "VGG", "GoogLeNet", "ResNet", "ResNeXt", "Xception", "MobileNetV1",
-          "DenseNet", "MobileNetV2", "MnasNet", "EfficientNet", "ReXNet", "ConvNeXt")  # fmt: skip
+_ORDER = (
+    "LeNet",
+    "AlexNet",
+    "VGG",
+    "GoogLeNet",
+    "ResNet",
+    "ResNeXt",
+    "Xception",
+    "MobileNetV1",
+    "DenseNet",
+    "MobileNetV2",
+    "MnasNet",
+    "EfficientNet",
+    "ReXNet",
+    "ConvNeXt",
+)
 HISTORY = [
     row.name
     for family in _ORDER

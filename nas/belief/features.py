@@ -87,8 +87,9 @@ def _columns(space: Space) -> list[tuple[int, str, int, Floats]]:
         for kind, values in choices.values.items():
             out.append((d, kind, stage, np.linspace(-1, 1, len(values))))
             if len(values) > 2 and any(isinstance(value, str) for value in values):
-                out += [(d, f"{kind}={value}", stage, _hot(i, values))
-                        for i, value in enumerate(values)]  # fmt: skip
+                out += [
+                    (d, f"{kind}={value}", stage, _hot(i, values)) for i, value in enumerate(values)
+                ]
             d += 1
     return out
 

@@ -139,9 +139,13 @@ class Model:
 
         bounds = [(m - 5 * s, m + 5 * s) for m, s in zip(mu, sd, strict=True)]
         found = minimize(
-            negative_log_posterior, mu, jac=True, method="L-BFGS-B", bounds=bounds,
+            negative_log_posterior,
+            mu,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
             options={"maxiter": 40},
-        )  # fmt: skip
+        )
         self._variances, self.noise = np.exp(found.x[:-2]), float(np.exp(found.x[-2]))
         self.scale, self.evidence = float(np.exp(found.x[-1])), -float(found.fun)
 

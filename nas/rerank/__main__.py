@@ -40,8 +40,12 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--over", type=float, help="another exponent above T")
     made.add_argument("--low", type=float, help="least cost, as a share of T")
     made.add_argument("--high", type=float, help="greatest cost, as a share of T")
-    made.add_argument("--by", choices=("model", "measured"), help="accuracies that rank; default: "
-                      "the model's for the sampler auto, else the measured ones")  # fmt: skip
+    made.add_argument(
+        "--by",
+        choices=("model", "measured"),
+        help="accuracies that rank; default: "
+        "the model's for the sampler auto, else the measured ones",
+    )
     made.add_argument("--prior", type=path, metavar="RUN|CSV", help="the search's, for its model")
     made.add_argument(
         "--storage", type=storage_url, help="the URL of a run that has no journal file"

@@ -122,9 +122,14 @@ def search(
         "minutes": minutes,
     }
     with open_run(
-        None if run_dir is None else Path(run_dir), facts, objective.directions,
-        from_json=ArchSpec.from_json, resume=resume, storage=storage, join=join,
-    ) as run:  # fmt: skip
+        None if run_dir is None else Path(run_dir),
+        facts,
+        objective.directions,
+        from_json=ArchSpec.from_json,
+        resume=resume,
+        storage=storage,
+        join=join,
+    ) as run:
         if callable(cost) and not isinstance(cost, Latency):
             _check_cost(OfSpec(space, cost), run)
         counted = _latencies(cost, space, objective, run) if isinstance(cost, Latency) else cost

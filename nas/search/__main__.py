@@ -52,35 +52,65 @@ def options() -> argparse.ArgumentParser:
 
     made = parser("nas.search", DESCRIPTION)
     goal = made.add_argument_group("what is searched")
-    goal.add_argument("--budget", default="400M", help="T, such as 400M or 1.5G; with --cost "
-                      "latency a time, such as 12ms")  # fmt: skip
+    goal.add_argument(
+        "--budget",
+        default="400M",
+        help="T, such as 400M or 1.5G; with --cost latency a time, such as 12ms",
+    )
     goal.add_argument("--space", default="mnasnet", choices=SPACES)
-    goal.add_argument("--aim", default="reward", choices=AIMS, help="reward: ACC*(COST/T)^w; "
-                      "hard: ACC*min(1, T/COST); front: the Pareto front itself")  # fmt: skip
+    goal.add_argument(
+        "--aim",
+        default="reward",
+        choices=AIMS,
+        help="reward: ACC*(COST/T)^w; hard: ACC*min(1, T/COST); front: the Pareto front itself",
+    )
     goal.add_argument("--cost", default="macs", choices=(*COSTS, LATENCY))
     goal.add_argument("--w", type=float, default=-0.07, help="the reward's exponent")
     goal.add_argument("--over", type=float, help="another exponent above T (default: the same)")
     goal.add_argument("--low", type=float, default=0.5, help="least cost trained, as a share of T")
     goal.add_argument("--high", type=float, default=1.0, help="greatest cost, as a share of T")
     goal.add_argument("--sampler", default="auto", choices=NAMES)
-    goal.add_argument("--trust", type=float, default=TRUST, help="in (0, 1], how far auto "
-                      "trusts trainings against what parameters alone say; 1: fully")  # fmt: skip
-    goal.add_argument("--stop-early", action="store_true", help="stop trainings on whose way it "
-                      "shows that they will lose; needs --trust 1")  # fmt: skip
+    goal.add_argument(
+        "--trust",
+        type=float,
+        default=TRUST,
+        help="in (0, 1], how far auto trusts trainings against what parameters alone say; 1: fully",
+    )
+    goal.add_argument(
+        "--stop-early",
+        action="store_true",
+        help="stop trainings on whose way it shows that they will lose; needs --trust 1",
+    )
     goal.add_argument("--trials", type=count, default=30, help="networks to train")
     goal.add_argument("--resolution", type=count, default=224, help="pixels FLOPs are counted at")
-    goal.add_argument("--prior", type=path, metavar="RUN|CSV",
-                      help="an earlier run, or a table of known accuracies")  # fmt: skip
-    goal.add_argument("--calibrate", type=count, metavar="K", help="afterwards train K of the "
-                      "networks again, and longer, and report how the rankings agree")  # fmt: skip
+    goal.add_argument(
+        "--prior",
+        type=path,
+        metavar="RUN|CSV",
+        help="an earlier run, or a table of known accuracies",
+    )
+    goal.add_argument(
+        "--calibrate",
+        type=count,
+        metavar="K",
+        help="afterwards train K of the "
+        "networks again, and longer, and report how the rankings agree",
+    )
     goal.add_argument("--longer", type=count, default=4, help="times the epochs, with --calibrate")
     clock = made.add_argument_group("latency", "with --cost latency")
-    clock.add_argument("--latency-device", default="cpu", help="cpu, cuda, cuda:1, mps; best one "
-                       "on which nothing is trained")  # fmt: skip
+    clock.add_argument(
+        "--latency-device",
+        default="cpu",
+        help="cpu, cuda, cuda:1, mps; best one on which nothing is trained",
+    )
     clock.add_argument("--latency-batch", type=count, default=1, help="images at once")
     clock.add_argument("--latency-threads", type=count, default=1, help="on a CPU")
-    clock.add_argument("--latency-sample", type=count, default=SAMPLE, help="networks that are "
-                       "measured before the first training")  # fmt: skip
+    clock.add_argument(
+        "--latency-sample",
+        type=count,
+        default=SAMPLE,
+        help="networks that are measured before the first training",
+    )
     add_options(made)
     return made
 
@@ -104,13 +134,30 @@ def main(argv: Sequence[str] | None = None) -> None:
     prior = load_prior(args.prior, searched) if args.prior else None
     with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
         found = search(
-            searched, evaluator, budget, args.trials, args.sampler, args.aim, counted,
-            args.seed, run_dir, args.resume, w=args.w, over=args.over, low=args.low,
-            high=args.high, executor=lambda: executor(args, evaluator),
-            storage=args.storage, join=args.join, minutes=args.minutes,
-            settings=facts(args.data, data, evaluator.recipe), progress=Progress,
-            prior=prior, trust=args.trust, stop_early=args.stop_early,
-        )  # fmt: skip
+            searched,
+            evaluator,
+            budget,
+            args.trials,
+            args.sampler,
+            args.aim,
+            counted,
+            args.seed,
+            run_dir,
+            args.resume,
+            w=args.w,
+            over=args.over,
+            low=args.low,
+            high=args.high,
+            executor=lambda: executor(args, evaluator),
+            storage=args.storage,
+            join=args.join,
+            minutes=args.minutes,
+            settings=facts(args.data, data, evaluator.recipe),
+            progress=Progress,
+            prior=prior,
+            trust=args.trust,
+            stop_early=args.stop_early,
+        )
     # The answer stands whatever becomes of the calibration.
     with when_stopped(f"stopped; the search's answer is in {run_dir}: go on with --resume"):
         report(run_dir, args.storage)

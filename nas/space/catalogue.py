@@ -26,8 +26,12 @@ def space(name: str) -> Space:
 _MOBILENET_V2 = (
     (16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1),
 )  # fmt: skip
-_OPERATORS = {"conv": ("conv", 1), "dconv": ("mbconv", 1), "mbconv3": ("mbconv", 3),
-              "mbconv6": ("mbconv", 6)}  # fmt: skip
+_OPERATORS = {
+    "conv": ("conv", 1),
+    "dconv": ("mbconv", 1),
+    "mbconv3": ("mbconv", 3),
+    "mbconv6": ("mbconv", 6),
+}
 
 
 def _mnasnet_stage(

@@ -53,10 +53,16 @@ def _published(axes: Axes, found: Sequence[Row], what: str) -> list[tuple[float,
     for index, (family, points) in enumerate(families.items()):
         points.sort()
         loud = family == EMPHASISED
-        axes.plot([p[0] for p in points], [p[1] for p in points], marker="o",
-                  label=family if loud or len(found) > LABELLED else None,
-                  ms=6 if loud else 4, lw=2 if loud else 0.9, zorder=3 if loud else 2,
-                  color=CHOSEN if loud else _COLOURS[index % len(_COLOURS)])  # fmt: skip
+        axes.plot(
+            [p[0] for p in points],
+            [p[1] for p in points],
+            marker="o",
+            label=family if loud or len(found) > LABELLED else None,
+            ms=6 if loud else 4,
+            lw=2 if loud else 0.9,
+            zorder=3 if loud else 2,
+            color=CHOSEN if loud else _COLOURS[index % len(_COLOURS)],
+        )
     return [point for points in families.values() for point in points]
 
 
@@ -85,9 +91,25 @@ def _overlap(one: tuple[float, float, float], other: tuple[float, float, float])
 def _own(axes: Axes, own: Sequence[Row], what: str) -> None:
     at = [getattr(row, what).measured for row in own]
     if at:
-        axes.plot(at, [0.0] * len(at), marker="^", ls="", ms=9, color=FRONT, clip_on=False,
-                  transform=axes.get_xaxis_transform(),
-                  label="your family (accuracy on ImageNet unknown)")  # fmt: skip
+        axes.plot(
+            at,
+            [0.0] * len(at),
+            marker="^",
+            ls="",
+            ms=9,
+            color=FRONT,
+            clip_on=False,
+            transform=axes.get_xaxis_transform(),
+            label="your family (accuracy on ImageNet unknown)",
+        )
     for x, row in zip(at, own, strict=True):
-        axes.annotate(row.name, (x, 0.02), xycoords=("data", "axes fraction"), rotation=90,
-                      fontsize=7, ha="center", va="bottom", color=FRONT)  # fmt: skip
+        axes.annotate(
+            row.name,
+            (x, 0.02),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            fontsize=7,
+            ha="center",
+            va="bottom",
+            color=FRONT,
+        )

@@ -71,8 +71,9 @@ def _row(name: str, entry: TableRow | None) -> Row:
     base = measure(entry.group)
     params_ratio = Compared(counted.params / base.params, entry.params_ratio)
     flops_ratio = Compared(counted.macs / base.macs, entry.flops_ratio)
-    return Row(name, params, flops, counted.fvcore, entry.group, params_ratio, flops_ratio,
-               published)  # fmt: skip
+    return Row(
+        name, params, flops, counted.fvcore, entry.group, params_ratio, flops_ratio, published
+    )
 
 
 def run_rows(run: Path) -> list[Row]:

@@ -52,8 +52,11 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     )
     _comparisons(page, found)
     add_points(page, points, tried)
-    page.figure(run_dir / "points.png", "Mean proxy accuracy of the trained points, with the "
-                "standard error of each mean where there is more than one training.")  # fmt: skip
+    page.figure(
+        run_dir / "points.png",
+        "Mean proxy accuracy of the trained points, with the "
+        "standard error of each mean where there is more than one training.",
+    )
     add_left_out(page, tried)
     add_rounding(page, found, settings)
     _family(page, run_dir)
@@ -73,16 +76,26 @@ def _answer(page: Page, found: ScalingResult) -> None:
     if said := doubt(found):
         page.text(said)
     page.table(
-        ["coefficient", "value", "90 % interval", "nominal, of the network that stands for it",
-         "realised by it"],
         [
-            [SYMBOLS[name], f"{getattr(found.coefficients, name):.3f}",
-             "{:.3f} to {:.3f}".format(*found.confidence[name]),
-             f"{nominal:.3f}", f"{realised:.3f}"]
-            for name, nominal, realised in
-            zip(SYMBOLS, found.point.nominal, found.point.realised, strict=True)
+            "coefficient",
+            "value",
+            "90 % interval",
+            "nominal, of the network that stands for it",
+            "realised by it",
         ],
-    )  # fmt: skip
+        [
+            [
+                SYMBOLS[name],
+                f"{getattr(found.coefficients, name):.3f}",
+                "{:.3f} to {:.3f}".format(*found.confidence[name]),
+                f"{nominal:.3f}",
+                f"{realised:.3f}",
+            ]
+            for name, nominal, realised in zip(
+                SYMBOLS, found.point.nominal, found.point.realised, strict=True
+            )
+        ],
+    )
     page.note(
         "FLOPs are multiply-adds of convolution and linear layers for one image at the network's "
         "own resolution. Coefficients are realised multipliers; α·β²·γ² is the ratio of FLOPs at "
@@ -117,11 +130,14 @@ def _comparisons(page: Page, found: ScalingResult) -> None:
     rows = []
     for item in found.comparisons:
         same = item.verdict == "same"
-        rows.append([
-            _listed([item.against]), "the answer itself" if same else item.verdict,
-            "" if same else f"{100 * item.difference:+.2f}",
-            "" if same else f"{100 * item.low:+.2f} to {100 * item.high:+.2f}",
-        ])  # fmt: skip
+        rows.append(
+            [
+                _listed([item.against]),
+                "the answer itself" if same else item.verdict,
+                "" if same else f"{100 * item.difference:+.2f}",
+                "" if same else f"{100 * item.low:+.2f} to {100 * item.high:+.2f}",
+            ]
+        )
     page.table(["against", "verdict", "difference (points)", "90 % interval"], rows)
     page.note(
         "Differences are of fitted accuracies. Trainings of one repeat share their seed, so the "
@@ -138,19 +154,32 @@ def _family(page: Page, run_dir: Path) -> None:
     rows = []
     for member in members:
         memory = member["memory"]
-        rows.append([
-            f"{member['phi']:g}", format_size(member["cost"]["macs"]),
-            f"{100 * member['error']:+.1f} %",
-            *(format_size(member["cost"][name]) for name in ("params", "activations")),
-            product(Multipliers(**member["realised"])), member["spec"]["resolution"],
-            f"{member['dropout']:g}, {member['drop_path']:g}",
-            f"{memory['bytes'] / 2**30:.1f} GiB" if memory else "",
-        ])  # fmt: skip
+        rows.append(
+            [
+                f"{member['phi']:g}",
+                format_size(member["cost"]["macs"]),
+                f"{100 * member['error']:+.1f} %",
+                *(format_size(member["cost"][name]) for name in ("params", "activations")),
+                product(Multipliers(**member["realised"])),
+                member["spec"]["resolution"],
+                f"{member['dropout']:g}, {member['drop_path']:g}",
+                f"{memory['bytes'] / 2**30:.1f} GiB" if memory else "",
+            ]
+        )
     page.table(
-        ["φ", "FLOPs", "off target", "parameters", "activations", "realised d × w × r", "pixels",
-         "dropout, stochastic depth", "training memory, batch 32"],
+        [
+            "φ",
+            "FLOPs",
+            "off target",
+            "parameters",
+            "activations",
+            "realised d × w × r",
+            "pixels",
+            "dropout, stochastic depth",
+            "training memory, batch 32",
+        ],
         rows,
-    )  # fmt: skip
+    )
 
 
 def _circumstances(page: Page, run: RunView, tried: Grid) -> None:

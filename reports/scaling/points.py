@@ -40,20 +40,22 @@ def points_table(run: RunView, tried: Grid, found: ScalingResult) -> pd.DataFram
     for place, values in accuracies.items():
         point = tried.points[place]
         n = len(values)
-        rows.append({
-            "role": ", ".join(roles.get(place, [])),
-            **{f"nominal_{name}": value for name, value in point.nominal._asdict().items()},
-            **{f"realised_{name}": value for name, value in point.realised._asdict().items()},
-            "macs": point.macs,
-            "ratio": point.ratio,
-            **_latency(point.latency),
-            "trainings": n,
-            "mean": float(np.mean(values)),
-            "se": float(np.std(values, ddof=1) / n**0.5) if n > 1 else None,
-            "fitted": float(found.surface.mean(tried.shares[[place]])[0]) if place else None,
-            "adjusted": ", ".join(dict.fromkeys(point.adjusted)),
-            "chosen": point is found.point or point == found.point,
-        })  # fmt: skip
+        rows.append(
+            {
+                "role": ", ".join(roles.get(place, [])),
+                **{f"nominal_{name}": value for name, value in point.nominal._asdict().items()},
+                **{f"realised_{name}": value for name, value in point.realised._asdict().items()},
+                "macs": point.macs,
+                "ratio": point.ratio,
+                **_latency(point.latency),
+                "trainings": n,
+                "mean": float(np.mean(values)),
+                "se": float(np.std(values, ddof=1) / n**0.5) if n > 1 else None,
+                "fitted": float(found.surface.mean(tried.shares[[place]])[0]) if place else None,
+                "adjusted": ", ".join(dict.fromkeys(point.adjusted)),
+                "chosen": point is found.point or point == found.point,
+            }
+        )
     return pd.DataFrame(rows).sort_values("mean", ascending=False, ignore_index=True)
 
 
@@ -74,21 +76,37 @@ def add_points(page: Page, points: pd.DataFrame, tried: Grid) -> None:
     rows = []
     for row in points.to_dict("records"):
         spread = "" if row["se"] is None or np.isnan(row["se"]) else f" ± {100 * row['se']:.2f}"
-        rows.append([
-            row["role"] or "grid",
-            *(product(Multipliers(*(row[f"{kind}_{name}"] for name in SINGLES)))
-              for kind in ("nominal", "realised")),
-            *([_stored(row)] if measured else []),
-            format_size(row["macs"]), f"{row['ratio']:.3f}", row["trainings"],
-            f"{100 * row['mean']:.2f}{spread} %", row["adjusted"],
-        ])  # fmt: skip
+        rows.append(
+            [
+                row["role"] or "grid",
+                *(
+                    product(Multipliers(*(row[f"{kind}_{name}"] for name in SINGLES)))
+                    for kind in ("nominal", "realised")
+                ),
+                *([_stored(row)] if measured else []),
+                format_size(row["macs"]),
+                f"{row['ratio']:.3f}",
+                row["trainings"],
+                f"{100 * row['mean']:.2f}{spread} %",
+                row["adjusted"],
+            ]
+        )
     chosen = points.index[points["chosen"]]
     page.table(
-        ["point", "nominal d × w × r", "realised d × w × r",
-         *(["latency, quartiles"] if measured else []), "FLOPs", "ratio of FLOPs", "trainings",
-         "accuracy", "fine adjustment"],
-        rows, int(chosen[0]) if len(chosen) else None,
-    )  # fmt: skip
+        [
+            "point",
+            "nominal d × w × r",
+            "realised d × w × r",
+            *(["latency, quartiles"] if measured else []),
+            "FLOPs",
+            "ratio of FLOPs",
+            "trainings",
+            "accuracy",
+            "fine adjustment",
+        ],
+        rows,
+        int(chosen[0]) if len(chosen) else None,
+    )
 
 
 def _stored(row: dict[Any, Any]) -> str:
@@ -119,12 +137,27 @@ def add_rounding(page: Page, found: ScalingResult, settings: dict[str, Any]) -> 
         f"before their cost is adjusted; each asks for {ratio:.2f} times the baseline's FLOPs:"
     )
     rows = [
-        [item.rule, item.points, item.levels, _spread(item.deeper), _spread(item.dearer),
-         f"{item.within} of {item.points}"]
+        [
+            item.rule,
+            item.points,
+            item.levels,
+            _spread(item.deeper),
+            _spread(item.dearer),
+            f"{item.within} of {item.points}",
+        ]
         for item in roundings(grid.baseline.spec, wanted, ratio)
-    ]  # fmt: skip
-    page.table(["rule", "nominal points", "different depths", "realised over nominal depth",
-                "FLOPs over those asked for", "within 3 %"], rows)  # fmt: skip
+    ]
+    page.table(
+        [
+            "rule",
+            "nominal points",
+            "different depths",
+            "realised over nominal depth",
+            "FLOPs over those asked for",
+            "within 3 %",
+        ],
+        rows,
+    )
     fine = sum(error <= FINE for error in errors)
     page.text(
         f"Adjusted by resolution, layers and widths, the {len(errors)} points lie within "

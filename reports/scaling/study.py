@@ -86,15 +86,21 @@ def study_table(run: RunView) -> pd.DataFrame:
         paired = [own[seed] - reference[seed] for seed in sorted(own.keys() & reference.keys())]
         mean, error = _mean(list(own.values()))
         difference, difference_error = _mean(paired)
-        rows.append({
-            **{name: entry[name] for name in ("baseline", "series", "factor")},
-            **{f"nominal_{name}": value for name, value in entry["nominal"].items()},
-            **{f"realised_{name}": value for name, value in entry["realised"].items()},
-            **{name: entry["cost"].get(name) for name in ("macs", "activations", "params")},
-            "error": entry["error"], "trainings": len(own), "failed": failed.get(entry["key"], 0),
-            "mean": mean, "se": error,
-            "difference": difference, "difference_se": difference_error,
-        })  # fmt: skip
+        rows.append(
+            {
+                **{name: entry[name] for name in ("baseline", "series", "factor")},
+                **{f"nominal_{name}": value for name, value in entry["nominal"].items()},
+                **{f"realised_{name}": value for name, value in entry["realised"].items()},
+                **{name: entry["cost"].get(name) for name in ("macs", "activations", "params")},
+                "error": entry["error"],
+                "trainings": len(own),
+                "failed": failed.get(entry["key"], 0),
+                "mean": mean,
+                "se": error,
+                "difference": difference,
+                "difference_se": difference_error,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -136,20 +142,34 @@ def _mean(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 
 def _cells(table: pd.DataFrame, study: str) -> tuple[list[str], Cells]:
-    head = ["network", "scaling", "factor", "realised d × w × r", "FLOPs", "activations",
-            "parameters", "accuracy, %", "trainings",
-            f"points above {REFERENCES.get(study, 'the baseline')}"]  # fmt: skip
+    head = [
+        "network",
+        "scaling",
+        "factor",
+        "realised d × w × r",
+        "FLOPs",
+        "activations",
+        "parameters",
+        "accuracy, %",
+        "trainings",
+        f"points above {REFERENCES.get(study, 'the baseline')}",
+    ]
     rows = []
     for row in table.to_dict("records"):
         realised = (row[f"realised_{name}"] for name in ("depth", "width", "resolution"))
         failed = f" ({row['failed']} failed)" if row["failed"] else ""
-        rows.append([
-            str(row["baseline"]), str(row["series"]), f"{row['factor']:.3g}",
-            " × ".join(f"{value:.2f}" for value in realised),
-            *(format_size(row[name]) for name in ("macs", "activations", "params")),
-            _percent(row["mean"], row["se"], ""), f"{row['trainings']}{failed}",
-            _percent(row["difference"], row["difference_se"], "+"),
-        ])  # fmt: skip
+        rows.append(
+            [
+                str(row["baseline"]),
+                str(row["series"]),
+                f"{row['factor']:.3g}",
+                " × ".join(f"{value:.2f}" for value in realised),
+                *(format_size(row[name]) for name in ("macs", "activations", "params")),
+                _percent(row["mean"], row["se"], ""),
+                f"{row['trainings']}{failed}",
+                _percent(row["difference"], row["difference_se"], "+"),
+            ]
+        )
     return head, rows
 
 
@@ -162,10 +182,14 @@ def _percent(mean: float | None, error: float | None, sign: str) -> str:
 
 def _published_cells(published: pd.DataFrame) -> tuple[list[str], Cells]:
     rows = [
-        [str(row["baseline"]), str(row["series"]), format_size(row["macs"]),
-         f"{100 * row['accuracy']:.1f}"]
+        [
+            str(row["baseline"]),
+            str(row["series"]),
+            format_size(row["macs"]),
+            f"{100 * row['accuracy']:.1f}",
+        ]
         for row in published.to_dict("records")
-    ]  # fmt: skip
+    ]
     return ["network", "scaling", "FLOPs as printed", "ImageNet top-1, %"], rows
 
 
@@ -191,9 +215,12 @@ def _grid(head: list[str], rows: Cells) -> str:
 def _page(run: RunView, table: pd.DataFrame, published: pd.DataFrame, run_dir: Path) -> None:
     study, records = run.settings["study"], run.finished()
     page = Page(TITLES[study])
-    page.figure(run_dir / "study.png", "Mean accuracy against FLOPs, with its standard error; "
-                "marks of equal FLOPs are set a little apart. "
-                "Published accuracies are ImageNet's and have their own axes.")  # fmt: skip
+    page.figure(
+        run_dir / "study.png",
+        "Mean accuracy against FLOPs, with its standard error; "
+        "marks of equal FLOPs are set a little apart. "
+        "Published accuracies are ImageNet's and have their own axes.",
+    )
     page.table(*_cells(table, study))
     page.note(NOTE + "Trainings of one repeat share their seed, so differences are paired.")
     for line in run.settings["left_out"]:
@@ -205,8 +232,10 @@ def _page(run: RunView, table: pd.DataFrame, published: pd.DataFrame, run_dir: P
     if study in SAID:
         page.text(f"Published: {SAID[study]}")
     page.heading("How it was measured")
-    page.text(f"{len(records)} trainings, depth rounding {run.settings['depth_rounding']}, "
-              f"seed {run.seed}.")  # fmt: skip
+    page.text(
+        f"{len(records)} trainings, depth rounding {run.settings['depth_rounding']}, "
+        f"seed {run.seed}."
+    )
     about_pictures(page, run.settings)
     show_failures(page, records)
     page.write(run_dir / "report.html")

@@ -28,9 +28,12 @@ def draw(path: Path, table: pd.DataFrame, published: pd.DataFrame) -> None:
     """
     names, columns = list(dict.fromkeys(table["baseline"])), 2 if len(published) else 1
     figure, panels = plt.subplots(
-        len(names), columns, squeeze=False, layout="constrained",
+        len(names),
+        columns,
+        squeeze=False,
+        layout="constrained",
         figsize=(_WIDTH * columns, _HEIGHT * len(names)),
-    )  # fmt: skip
+    )
     colours = _colours([*table["series"], *published["series"]])
     for name, row in zip(names, panels, strict=True):
         trained = table[(table["baseline"] == name) & (table["trainings"] > 0)]
@@ -82,9 +85,18 @@ def _marks(axes: Axes, rows: pd.DataFrame, label: str, shift: float, **style: An
     errors = 100 * rows["se"].astype(float).fillna(0) if "se" in rows else 0 * accuracy
     moved = ScaledTranslation(shift / 72 if errors.any() else 0, 0, axes.figure.dpi_scale_trans)
     axes.errorbar(
-        rows["macs"], accuracy, yerr=errors if errors.any() else None, label=label, lw=0, ms=5,
-        elinewidth=1.2, capsize=2, transform=axes.transData + moved, zorder=3, **style,
-    )  # fmt: skip
+        rows["macs"],
+        accuracy,
+        yerr=errors if errors.any() else None,
+        label=label,
+        lw=0,
+        ms=5,
+        elinewidth=1.2,
+        capsize=2,
+        transform=axes.transData + moved,
+        zorder=3,
+        **style,
+    )
     # What has a transform of its own is left out of the axes' limits.
     axes.update_datalim([*zip(rows["macs"], accuracy - errors, strict=True)])
     axes.update_datalim([*zip(rows["macs"], accuracy + errors, strict=True)])

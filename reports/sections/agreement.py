@@ -67,8 +67,9 @@ def _pairs(
     found = [_row(f"proxy and {name}", accuracy, size) for name, size in sizes.items()]
     found.append(_row("proxy and itself under another seed", accuracy, again))
     found.append(_row("proxy and longer training", accuracy, longer))
-    return found + [_row(f"{name} and longer training", size, longer)
-                    for name, size in sizes.items()]  # fmt: skip
+    return found + [
+        _row(f"{name} and longer training", size, longer) for name, size in sizes.items()
+    ]
 
 
 def _row(name: str, one: Scores, other: Scores) -> Row:

@@ -46,10 +46,15 @@ def account(run: RunView) -> str:
         f"{refused} were refused because they turned out to lie outside the window.",
     ]
     spread = [(one["latency_high"] - one["latency_low"]) / one["cost"] for one in measured]
-    lines.append(f"The quartiles of a network's timings lie {100 * np.median(spread):.1f} % of its "
-                 "latency apart (median).")  # fmt: skip
-    missed = [abs(one["latency_expected"] / one["cost"] - 1)
-              for one in measured if one["latency_expected"] is not None]  # fmt: skip
+    lines.append(
+        f"The quartiles of a network's timings lie {100 * np.median(spread):.1f} % of its "
+        "latency apart (median)."
+    )
+    missed = [
+        abs(one["latency_expected"] / one["cost"] - 1)
+        for one in measured
+        if one["latency_expected"] is not None
+    ]
     if missed:
         half, most = (100 * np.quantile(missed, share) for share in (0.5, 0.9))
         lines.append(

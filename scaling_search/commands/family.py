@@ -21,15 +21,24 @@ from scaling_search.summary import product
 def main(argv: Sequence[str] | None = None) -> None:
     """Write every member at its realised cost, and print a line on each."""
     made = parser("scaling_search family", "Write a family's members, each at its realised cost.")
-    made.add_argument("--coefficients", default=f"{PAPER.alpha},{PAPER.beta},{PAPER.gamma}",
-                      help="coefficients.json of a run, or three numbers")  # fmt: skip
+    made.add_argument(
+        "--coefficients",
+        default=f"{PAPER.alpha},{PAPER.beta},{PAPER.gamma}",
+        help="coefficients.json of a run, or three numbers",
+    )
     add_baseline(made)
-    made.add_argument("--phi", default=",".join(f"{phi:g}" for phi in family.PHIS),
-                      help="steps, separated by commas; negative ones shrink")  # fmt: skip
+    made.add_argument(
+        "--phi",
+        default=",".join(f"{phi:g}" for phi in family.PHIS),
+        help="steps, separated by commas; negative ones shrink",
+    )
     made.add_argument("--targets", help="FLOPs in place of --phi: 1x,2x,4x or 400M,800M")
     made.add_argument("--batch", type=count, default=family.BATCH, help="for the memory estimate")
-    made.add_argument("--onnx", action="store_true", help="also write each member as ONNX, with "
-                      "fresh weights; needs the extra onnx")  # fmt: skip
+    made.add_argument(
+        "--onnx",
+        action="store_true",
+        help="also write each member as ONNX, with fresh weights; needs the extra onnx",
+    )
     made.add_argument("--out", type=path, default=Path("family"))
     args = made.parse_args(_joined(sys.argv[1:] if argv is None else argv))
     spec = choose(args.baseline)
@@ -50,12 +59,17 @@ def _line(member: family.Member) -> str:
     """What a member costs, how it is scaled and regularised."""
     counted = ", ".join(
         f"{format_size(member.cost[count])} {name}"
-        for count, name in (("macs", "FLOPs"), ("params", "parameters"),
-                            ("activations", "activations"))
-    )  # fmt: skip
-    memory = "" if member.memory is None else (
-        f"; training takes about {member.memory / 2**30:.1f} GiB at batch {member.batch}"
-    )  # fmt: skip
+        for count, name in (
+            ("macs", "FLOPs"),
+            ("params", "parameters"),
+            ("activations", "activations"),
+        )
+    )
+    memory = (
+        ""
+        if member.memory is None
+        else (f"; training takes about {member.memory / 2**30:.1f} GiB at batch {member.batch}")
+    )
     rates = f"dropout {member.spec.dropout:g}, stochastic depth {member.spec.drop_path:g}"
     return (
         f"{counted}; depth × width × resolution {product(member.point.realised)}; {rates}{memory}"

@@ -52,17 +52,27 @@ def options() -> argparse.ArgumentParser:
     goal = made.add_argument_group("what is searched")
     target = goal.add_mutually_exclusive_group()
     target.add_argument("--target-flops", help="a multiple (2x, 0.5x) or size (800M); default: 2x")
-    target.add_argument("--target-latency", help="in place of FLOPs, for one batch on --device: "
-                        "12ms, 0.5s, or a multiple of the baseline's own (2x)")  # fmt: skip
+    target.add_argument(
+        "--target-latency",
+        help="in place of FLOPs, for one batch on --device: "
+        "12ms, 0.5s, or a multiple of the baseline's own (2x)",
+    )
     goal.add_argument("--latency-batch", type=count, default=1, help="images at once")
     goal.add_argument("--latency-threads", type=count, default=1, help="on a CPU")
     add_baseline(goal)
     goal.add_argument("--trials", type=count, default=40, help="trainings in all")
-    goal.add_argument("--method", default="adaptive", choices=METHODS, help="adaptive: train where "
-                      "it tells most; grid: Optuna's GridSampler, equal repeats")  # fmt: skip
+    goal.add_argument(
+        "--method",
+        default="adaptive",
+        choices=METHODS,
+        help="adaptive: train where it tells most; grid: Optuna's GridSampler, equal repeats",
+    )
     goal.add_argument("--step", type=float, default=0.1, help="of the grid, in shares of the cost")
-    goal.add_argument("--region", type=float, help="stop when the 90 %% region is at most this "
-                      "part of all ways to scale")  # fmt: skip
+    goal.add_argument(
+        "--region",
+        type=float,
+        help="stop when the 90 %% region is at most this part of all ways to scale",
+    )
     add_options(made)
     return made
 
@@ -85,14 +95,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"run directory: {run_dir}", file=sys.stderr)
     with when_stopped(f"stopped; what has finished is kept in {run_dir}: go on with --resume"):
         found = search(
-            baseline, evaluator, args.target_latency or _flops(args), args.trials, args.seed,
-            run_dir, args.resume, method=args.method, depth_rounding=args.depth_rounding,
-            step=args.step, executor=lambda: executor(args, evaluator), minutes=args.minutes,
-            region=args.region, measure=None if clock is None else _Shown(clock),
+            baseline,
+            evaluator,
+            args.target_latency or _flops(args),
+            args.trials,
+            args.seed,
+            run_dir,
+            args.resume,
+            method=args.method,
+            depth_rounding=args.depth_rounding,
+            step=args.step,
+            executor=lambda: executor(args, evaluator),
+            minutes=args.minutes,
+            region=args.region,
+            measure=None if clock is None else _Shown(clock),
             measured_on=None if clock is None else clock.measured_on,
             settings={**facts(args.data, data, evaluator.recipe), "growth": growth},
-            storage=args.storage, join=args.join, progress=Progress,
-        )  # fmt: skip
+            storage=args.storage,
+            join=args.join,
+            progress=Progress,
+        )
         report(run_dir, args.storage)
         print(summary(found, run_dir))
     print(f"next: {next_command('training', '--spec', run_dir, data=args.data)}")

@@ -50,16 +50,30 @@ def options() -> argparse.ArgumentParser:
     made = parser("scaling_search study", DESCRIPTION)
     made.add_argument("study", choices=STUDIES)
     goal = made.add_argument_group("what is compared")
-    goal.add_argument("--baselines", default="efficientnet-b0", metavar="NAME,NAME",
-                      help="runs of nas.search, spec files or families' names")  # fmt: skip
-    goal.add_argument("--factors", help="single: of every dimension, 1,1.5,2, or of some, "
-                      "'d=1,2;w=1,1.4'; width: of the width; compare: of the cost, 2,4. Default: "
-                      "the paper's, and 4 for compare")  # fmt: skip
-    goal.add_argument("--shares", action="append", default=[], metavar="d=0.1,w=0.8,r=0.1",
-                      help="compare: one more split of the extra cost; repeatable")  # fmt: skip
-    goal.add_argument("--coefficients", default=f"{PAPER.alpha},{PAPER.beta},{PAPER.gamma}",
-                      help="compare: of compound scaling; coefficients.json of a run, or three "
-                      "numbers")  # fmt: skip
+    goal.add_argument(
+        "--baselines",
+        default="efficientnet-b0",
+        metavar="NAME,NAME",
+        help="runs of nas.search, spec files or families' names",
+    )
+    goal.add_argument(
+        "--factors",
+        help="single: of every dimension, 1,1.5,2, or of some, "
+        "'d=1,2;w=1,1.4'; width: of the width; compare: of the cost, 2,4. Default: "
+        "the paper's, and 4 for compare",
+    )
+    goal.add_argument(
+        "--shares",
+        action="append",
+        default=[],
+        metavar="d=0.1,w=0.8,r=0.1",
+        help="compare: one more split of the extra cost; repeatable",
+    )
+    goal.add_argument(
+        "--coefficients",
+        default=f"{PAPER.alpha},{PAPER.beta},{PAPER.gamma}",
+        help="compare: of compound scaling; coefficients.json of a run, or three numbers",
+    )
     add_depth_rounding(goal)
     goal.add_argument("--repeats", type=count, default=3, help="trainings of each network")
     add_options(made)
@@ -87,12 +101,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     run_dir = run_directory(args, f"study-{args.study}-{data.name}")
     print(f"run directory: {run_dir}\n{_announced(plan, args.repeats)}", file=sys.stderr)
     settings = {
-        **facts(args.data, data, evaluator.recipe), "kind": KIND, "seed": args.seed,
-        "study": args.study, "baselines": {name: spec.key for name, spec in specs.items()},
-        "factors": ladders, "shares": splits, "coefficients": asdict(coefficients),
-        "repeats": args.repeats, "depth_rounding": args.depth_rounding, "minutes": args.minutes,
-        "networks": list(plan.networks), "entries": plan.to_dicts(), "left_out": plan.left_out,
-    }  # fmt: skip
+        **facts(args.data, data, evaluator.recipe),
+        "kind": KIND,
+        "seed": args.seed,
+        "study": args.study,
+        "baselines": {name: spec.key for name, spec in specs.items()},
+        "factors": ladders,
+        "shares": splits,
+        "coefficients": asdict(coefficients),
+        "repeats": args.repeats,
+        "depth_rounding": args.depth_rounding,
+        "minutes": args.minutes,
+        "networks": list(plan.networks),
+        "entries": plan.to_dicts(),
+        "left_out": plan.left_out,
+    }
     with when_stopped(f"stopped; what has finished is kept in {run_dir}: go on with --resume"):
         _train(plan, args, settings, run_dir, lambda: executor(args, evaluator))
         page = report(run_dir, args.storage)
@@ -114,8 +137,10 @@ def _splits(study: str, given: Sequence[str]) -> dict[str, tuple[float, float, f
 
 def _announced(plan: StudyPlan, repeats: int) -> str:
     networks, costs = len(plan.networks), [entry.point.macs for _, entry in plan.entries]
-    return (f"{networks} networks of {format_size(min(costs))} to {format_size(max(costs))} FLOPs, "
-            f"{repeats * networks} trainings")  # fmt: skip
+    return (
+        f"{networks} networks of {format_size(min(costs))} to {format_size(max(costs))} FLOPs, "
+        f"{repeats * networks} trainings"
+    )
 
 
 def _train(
@@ -127,9 +152,14 @@ def _train(
 ) -> None:
     means = Means(executor, args.minutes, Progress)
     with open_run(
-        run_dir, settings, ["maximize"], from_json=ArchSpec.from_json, resume=args.resume,
-        storage=args.storage, join=args.join,
-    ) as run:  # fmt: skip
+        run_dir,
+        settings,
+        ["maximize"],
+        from_json=ArchSpec.from_json,
+        resume=args.resume,
+        storage=args.storage,
+        join=args.join,
+    ) as run:
         conduct(run, _proposer(plan), accuracy, args.repeats * len(plan.networks), means)
 
 

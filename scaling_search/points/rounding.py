@@ -57,9 +57,13 @@ def _rounded(baseline: SpecBaseline, wanted: list[Multipliers], ratio: float) ->
     depths, deeper, dearer = zip(*found, strict=True)
     within = sum(abs(cost - 1) <= TOLERANCE for cost in dearer)
     return Rounded(
-        baseline.depth_rounding, len(found), len(set(depths)), _spread(deeper), _spread(dearer),
+        baseline.depth_rounding,
+        len(found),
+        len(set(depths)),
+        _spread(deeper),
+        _spread(dearer),
         within,
-    )  # fmt: skip
+    )
 
 
 def _spread(values: tuple[float, ...]) -> tuple[float, float, float]:

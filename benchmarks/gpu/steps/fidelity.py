@@ -75,11 +75,15 @@ def _tell(
     truth = [known[number].top1 for number in found]
     losses = [-(one.loss if one.loss is not None else 1e3) for one in found.values()]
     place.page.row(
-        TAUS, known=name, networks=len(found), epochs=recipe.epochs, pixels=recipe.resolution,
+        TAUS,
+        known=name,
+        networks=len(found),
+        epochs=recipe.epochs,
+        pixels=recipe.resolution,
         pictures=int(next(iter(found.values())).details["images"]),
         loss=str(agreement(losses, truth)),
         accuracy=str(agreement([one.accuracy for one in found.values()], truth)),
         mean_accuracy=statistics.mean(one.accuracy for one in found.values()),
         seconds_each=wall / len(found),
         seconds_of_one=statistics.median(one.seconds for one in found.values()),
-    )  # fmt: skip
+    )

@@ -23,16 +23,25 @@ def measure(place: Place) -> None:
     for (name, batch), medians in found.items():
         middle = statistics.median(medians)
         place.page.row(
-            "latency in fresh processes", network=name, batch=batch, processes=len(medians),
+            "latency in fresh processes",
+            network=name,
+            batch=batch,
+            processes=len(medians),
             median_ms=1000 * middle,
             spread=f"{100 * (max(medians) - min(medians)) / middle:.1f} %",
-        )  # fmt: skip
+        )
 
 
 def _ask(place: Place, found: dict[tuple[str, int], list[float]]) -> None:
     scale = place.scale
-    asked = [sys.executable, "-m", "benchmarks.gpu.steps.latency", scale.device,
-             ",".join(map(str, scale.batches)), *scale.latencies]  # fmt: skip
+    asked = [
+        sys.executable,
+        "-m",
+        "benchmarks.gpu.steps.latency",
+        scale.device,
+        ",".join(map(str, scale.batches)),
+        *scale.latencies,
+    ]
     done = subprocess.run(
         asked, capture_output=True, text=True, timeout=max(5.0, place.page.left()), check=True
     )

@@ -30,10 +30,14 @@ def _row(place: Place, spec: ArchSpec, batch: int) -> None:
     estimate = training_bytes(price.params, price.activations, batch)
     peak = _peak(spec, batch, torch.device(place.scale.device))
     place.page.row(
-        "peak of a training step", network=spec.name, batch=batch, pixels=spec.resolution,
-        estimate_GiB=estimate / 2**30, peak_GiB=peak / 2**30 if peak else "unknown on a CPU",
+        "peak of a training step",
+        network=spec.name,
+        batch=batch,
+        pixels=spec.resolution,
+        estimate_GiB=estimate / 2**30,
+        peak_GiB=peak / 2**30 if peak else "unknown on a CPU",
         peak_over_estimate=peak / estimate if peak else "",
-    )  # fmt: skip
+    )
 
 
 def _peak(spec: ArchSpec, batch: int, device: torch.device) -> int:

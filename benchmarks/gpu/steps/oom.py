@@ -19,8 +19,15 @@ def measure(place: Place) -> None:
     """The same training with the whole memory, and with so little that its batch cannot fit."""
     batch, side = place.scale.halved
     page, device = place.page, place.scale.device
-    recipe = Recipe(resolution=side, images=2 * batch, held_out=batch, epochs=2, batch=batch,
-                    lr=0.1, regularise=False)  # fmt: skip
+    recipe = Recipe(
+        resolution=side,
+        images=2 * batch,
+        held_out=batch,
+        epochs=2,
+        batch=batch,
+        lr=0.1,
+        regularise=False,
+    )
     (spec,) = candidates(1)
     data = ByName(str(place.pictures), 32).data()
 
@@ -47,5 +54,9 @@ def measure(place: Place) -> None:
 
 
 def _said(found: Evaluation) -> dict[str, object]:
-    return {"micro_batch": found.details["micro_batch"], "accuracy": found.accuracy,
-            "loss": found.loss, "last_training_loss": found.details["losses"][-1]}  # fmt: skip
+    return {
+        "micro_batch": found.details["micro_batch"],
+        "accuracy": found.accuracy,
+        "loss": found.loss,
+        "last_training_loss": found.details["losses"][-1],
+    }

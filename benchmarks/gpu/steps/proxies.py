@@ -84,10 +84,14 @@ class _Bench:
         work = sum(2 * 3 * macs * self.images for macs in self.macs) / len(self.macs)
         peak = self.place.page.content["facts"].get("matrix product, TFLOP/s")
         self.place.page.row(
-            TABLE, way=way, candidates_an_hour=3600 / each, seconds_each=each,
-            images_a_second=self.images / each, times_the_plain_loop=self._plain / each,
+            TABLE,
+            way=way,
+            candidates_an_hour=3600 / each,
+            seconds_each=each,
+            images_a_second=self.images / each,
+            times_the_plain_loop=self._plain / each,
             of_the_matrix_ceiling=f"{100 * work / each / 1e12 / peak:.2f} %" if peak else "",
-        )  # fmt: skip
+        )
 
 
 def _seconds(training: Training, spec: ArchSpec, seed: int) -> float:
@@ -101,9 +105,12 @@ def _seconds(training: Training, spec: ArchSpec, seed: int) -> float:
 def _processes(bench: _Bench, source: ByName, label: str) -> None:
     """Each count of trainings in flight at once, on workers that are warm."""
     place = bench.place
-    jobs = Jobs((Training(source, bench.recipe, place.scale.device),
-                 Training(source, replace(bench.recipe, images=512, held_out=256),
-                          place.scale.device)))  # fmt: skip
+    jobs = Jobs(
+        (
+            Training(source, bench.recipe, place.scale.device),
+            Training(source, replace(bench.recipe, images=512, held_out=256), place.scale.device),
+        )
+    )
     with pool_of(place, jobs, max(place.scale.at_once)) as pool:
         _round(pool, bench.specs[:1] * max(place.scale.at_once), SEEDS)
         for count in place.scale.at_once:
@@ -223,7 +230,11 @@ def _by_kernel(place: Place, spec: ArchSpec, source: ByName) -> None:
     busy = sum(getattr(event, key) for event in events) / 1e6
     place.page.fact("device busy, of the wall time of a profiled eager training", busy / wall)
     for event in events[:_TOP]:
-        place.page.row("by kernel", kernel=event.key[:90], calls=event.count,
-                       of_busy=f"{getattr(event, key) / 1e4 / busy:.1f} %")  # fmt: skip
+        place.page.row(
+            "by kernel",
+            kernel=event.key[:90],
+            calls=event.count,
+            of_busy=f"{getattr(event, key) / 1e4 / busy:.1f} %",
+        )
     text = seen.key_averages().table(sort_by=key, row_limit=60, max_name_column_width=100)
     (place.page.out / "kernels.txt").write_text(text)

@@ -18,15 +18,38 @@ def measure(place: Place) -> None:
     data = ("--data", place.pictures, "--device", place.scale.device, *place.scale.budgets)
     seconds = page.left() / 2 - _REPORT
     nas, scaling = work / "nas", work / "scaling"
-    page.part("nas.search", lambda: run(
-        place, "nas.search", [*data, "--minutes", f"{seconds / 60:.2f}", "--out", nas],
-        nas, "nas-report.html", seconds + 2 * _REPORT))  # fmt: skip
+    page.part(
+        "nas.search",
+        lambda: run(
+            place,
+            "nas.search",
+            [*data, "--minutes", f"{seconds / 60:.2f}", "--out", nas],
+            nas,
+            "nas-report.html",
+            seconds + 2 * _REPORT,
+        ),
+    )
     baseline = nas if (nas / "baseline.json").exists() else "efficientnet-b0"
     seconds = page.left() - 2 * _REPORT
-    page.part("scaling_search", lambda: run(
-        place, "scaling_search", [*data, "--baseline", baseline, "--minutes",
-                                  f"{max(seconds, 1) / 60:.2f}", "--out", scaling],
-        scaling, "scaling-report.html", max(5.0, page.left() - 2)))  # fmt: skip
+    page.part(
+        "scaling_search",
+        lambda: run(
+            place,
+            "scaling_search",
+            [
+                *data,
+                "--baseline",
+                baseline,
+                "--minutes",
+                f"{max(seconds, 1) / 60:.2f}",
+                "--out",
+                scaling,
+            ],
+            scaling,
+            "scaling-report.html",
+            max(5.0, page.left() - 2),
+        ),
+    )
 
 
 def run(
@@ -36,8 +59,11 @@ def run(
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
-        capture_output=True, text=True, timeout=most, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=most,
+        check=False,
+    )
     place.page.fact(f"{module}: seconds", time.perf_counter() - start)
     for line in [*done.stderr.strip().splitlines()[-1:], *done.stdout.strip().splitlines()]:
         place.page.say(f"{module}: {line}")

@@ -21,8 +21,10 @@ def measure(place: Place) -> None:
     with log.open("w") as file:
         code = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *wanted],
-            stdout=file, stderr=subprocess.STDOUT, timeout=max(5.0, page.left()),
-        ).returncode  # fmt: skip
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            timeout=max(5.0, page.left()),
+        ).returncode
     page.say(log.read_text().strip().splitlines()[-1])
     if code not in (0, 5):
         page.fail("pytest", log.read_text()[-3000:])
