@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -125,20 +126,22 @@ class _Residual(nn.Module):
         self.body = _sequence(layer.body)
         self.shortcut = _sequence(layer.shortcut)
         self.after = _sequence(layer.after)
-        self.drop = drop
+        self.more, self.drop = layer.more, drop
 
     def forward(self, x: Tensor) -> Tensor:
         y, short = self.body(x), self.shortcut(x)
-        if self.training and self.drop:
-            y = _drop_path(y, self.drop)
-        more = y.shape[1] - short.shape[1]
-        if more:  # cut, or filled up with zeros: a slice's gradient would lose the memory format
-            short = F.pad(short, (0, 0, 0, 0, 0, more))
+        if self.drop:
+            y = _drop_path(y, self.drop, self.training)
+        if self.more:  # cut or filled up: a slice's gradient would lose the memory format
+            short = F.pad(short, (0, 0, 0, 0, 0, self.more))
         return self.after(y + short)  # type: ignore[no-any-return]
 
 
-def _drop_path(x: Tensor, rate: float) -> Tensor:
+@torch.fx.wrap  # a call of its own in a traced network, of which both modes have it
+def _drop_path(x: Tensor, rate: float, training: bool) -> Tensor:
     """Stochastic depth (arXiv:1603.09382): each image loses the branch with chance ``rate``."""
+    if not training:
+        return x
     keep = torch.empty(len(x), 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(1 - rate)
     return x * (keep / (1 - rate))
 

@@ -87,11 +87,12 @@ class Excite(NamedTuple):
 
 
 class Residual(NamedTuple):
-    """``after(body(x) + shortcut(x))``, the sum on the first ``channels`` where they differ."""
+    """``after(body(x) + shortcut(x))``, the shortcut filled up with ``more`` channels of zeros, or
+    cut by as many where ``more`` is negative."""
 
     body: tuple[Layer, ...]
     shortcut: tuple[Layer, ...]
-    channels: int
+    more: int = 0
     after: tuple[Layer, ...] = ()
 
 
@@ -321,11 +322,11 @@ def _skip(
 ) -> tuple[Layer, ...]:
     """``body`` with the skip connection that the stage asks for, where shapes allow it."""
     if stage.skip == "pool":
-        return (Residual(body, (Pool("avg", 3, stride, 1),), min(cin, cout)),)
+        return (Residual(body, (Pool("avg", 3, stride, 1),), cout - cin),)
     if stage.skip == "identity" and stride == 1 and cin == cout:
-        return (Residual(body, (), cin),)
+        return (Residual(body, ()),)
     if stage.skip == "partial" and stride == 1 and cin <= cout:
-        return (Residual(body, (), cin),)
+        return (Residual(body, (), cout - cin),)
     return body
 
 
@@ -337,4 +338,4 @@ def _resnet(
         return (*_skip(stage, cin, cout, stride, body), style.act)
     projected = stride != 1 or cin != cout
     shortcut = style.conv(cin, cout, stride=stride) if projected else ()
-    return (Residual(body, shortcut, cout, (style.act,)),)
+    return (Residual(body, shortcut, after=(style.act,)),)

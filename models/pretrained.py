@@ -3,6 +3,10 @@
 torchvision's names are mapped by order: both sides list their modules in the order in which the
 image meets them; the k-th of one is the k-th of the other, and every name and shape must then
 agree. torchvision itself is needed only to fetch its weights.
+
+Three things do not make weights another network's: the prefix that ``DataParallel`` gives every
+name, batch norm's counters missing, as in files from before PyTorch 0.4.1, and another precision;
+they are copied in the network's.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ PUBLISHED = {
     "convnext-b": "convnext_base",
     "convnext-l": "convnext_large",
 }
+_PREFIX = "module."
+_COUNTER = "num_batches_tracked"
 _LAST = ("classifier", "fc", "downsample", "layer_scale")
 
 
@@ -42,8 +48,8 @@ def load_torchvision_state_dict(module: nn.Module, state_dict: Mapping[str, Tens
 
     Raises ValueError, and changes nothing, where the two are not the same network.
     """
-    theirs = _by_module(state_dict)
-    mine = _by_module(module.state_dict())
+    own = module.state_dict()
+    theirs, mine = _by_module(_unwrapped(state_dict)), _by_module(own)
     if len(theirs) != len(mine):
         raise ValueError(
             f"the weights hold {len(theirs)} modules and the network {len(mine)}: "
@@ -51,20 +57,30 @@ def load_torchvision_state_dict(module: nn.Module, state_dict: Mapping[str, Tens
         )
     renamed: dict[str, Tensor] = {}
     for source, target in zip(_in_forward_order(theirs), mine, strict=True):
-        if set(theirs[source]) != set(mine[target]):
+        if {*theirs[source]} | ({_COUNTER} & {*mine[target]}) != {*mine[target]}:
             raise ValueError(
                 f"{source} holds {sorted(theirs[source])} where the network's {target} holds "
                 f"{sorted(mine[target])}: they are of different networks"
             )
         for leaf, tensor in theirs[source].items():
-            own = mine[target][leaf]
-            if own.shape != tensor.shape:
-                raise ValueError(
-                    f"{source}.{leaf} is {tuple(tensor.shape)} where the network has "
-                    f"{tuple(own.shape)}: give the spec the weights' width and classes"
-                )
             renamed[f"{target}.{leaf}"] = tensor
-    module.load_state_dict(renamed)
+            _check_shape(f"{source}.{leaf}", tensor, own[f"{target}.{leaf}"])
+    module.load_state_dict(own | renamed)
+
+
+def _unwrapped(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Without the prefix that ``DataParallel`` gives all names."""
+    if not all(name.startswith(_PREFIX) for name in state):
+        return state
+    return {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
+
+
+def _check_shape(name: str, tensor: Tensor, own: Tensor) -> None:
+    if tensor.shape != own.shape:
+        raise ValueError(
+            f"{name} is {tuple(tensor.shape)} where the network has {tuple(own.shape)}: give the "
+            "spec the weights' width and classes"
+        )
 
 
 def _by_module(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -147,17 +163,14 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
 
     Raises ValueError, and changes nothing, where they are of another network.
     """
-    own = module.state_dict()
-    if set(own) != set(state_dict):
-        load_torchvision_state_dict(module, state_dict)
+    own, given = module.state_dict(), _unwrapped(state_dict)
+    counters = {name for name in own if name.endswith(_COUNTER)}
+    if set(own) != set(given) | counters:
+        load_torchvision_state_dict(module, given)
         return
-    for name, tensor in state_dict.items():
-        if own[name].shape != tensor.shape:
-            raise ValueError(
-                f"{name} is {tuple(tensor.shape)} where the network has "
-                f"{tuple(own[name].shape)}: give the spec the weights' width and classes"
-            )
-    module.load_state_dict(dict(state_dict))
+    for name, tensor in given.items():
+        _check_shape(name, tensor, own[name])
+    module.load_state_dict(own | dict(given))
 
 
 def initialised(spec: ArchSpec, state_dict: Mapping[str, Tensor]) -> nn.Module:
@@ -166,6 +179,7 @@ def initialised(spec: ArchSpec, state_dict: Mapping[str, Tensor]) -> nn.Module:
     Where the weights are for another number of classes than the spec's the classifier is a fresh
     one. Raises ValueError where they are of another network.
     """
+    state_dict = _unwrapped(state_dict)
     first, last = _ends(state_dict)
     classes, channels = len(state_dict[f"{last}.bias"]), state_dict[f"{first}.weight"].shape[1]
     if channels != spec.in_channels:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from common.plain import plain
 from models.spec import MAX_RESOLUTION, ArchSpec, StageSpec, round_half_up
 
 DEPTH_ROUNDINGS = ("ceil", "nearest")
@@ -32,6 +33,7 @@ def scale(
 
     Raises ValueError for a multiplier that is not a positive number, or an unknown rounding.
     """
+    depth, width, resolution = plain(depth), plain(width), plain(resolution)
     for what, value in (("depth", depth), ("width", width), ("resolution", resolution)):
         if not 0 < value < 1000:
             raise ValueError(f"the {what} multiplier {value} is not a number between 0 and 1000")

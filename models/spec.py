@@ -1,7 +1,8 @@
 """A network as data: ``ArchSpec`` and its stages, validated at birth, JSON both ways.
 
 Everything else (cost, module, drawing, export) reads an ``ArchSpec``; nothing else describes a
-network. Two specs with the same ``key`` are the same network, whatever they are called.
+network. Two specs with the same ``key`` are the same network, whatever they are called. NumPy's
+numbers are taken for Python's own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import math
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
+
+from common.plain import make_plain, plain
 
 BLOCKS = ("conv", "projection", "dsconv", "mbconv", "rexnet", "basic", "bottleneck", "convnext")
 SKIPS = ("identity", "pool", "partial", "none")
@@ -52,6 +55,7 @@ class StageSpec:
     groups: int = 1
 
     def __post_init__(self) -> None:
+        make_plain(self)
         _one_of("block", self.block, BLOCKS)
         _one_of("skip", self.skip, SKIPS)
         _integer("layers", self.layers, 1, MAX_LAYERS)
@@ -60,8 +64,8 @@ class StageSpec:
         _integer("groups", self.groups, 1, MAX_CHANNELS)
         _real("expansion", self.expansion, 1 / 64, 64)
         _real("se", self.se, 0, 1)
-        if isinstance(self.channels, list):
-            object.__setattr__(self, "channels", tuple(self.channels))
+        if isinstance(self.channels, list | tuple):
+            object.__setattr__(self, "channels", tuple(plain(width) for width in self.channels))
         widths = self.channels if isinstance(self.channels, tuple) else (self.channels,)
         for width in widths:
             _integer("channels", width, 1, MAX_CHANNELS)
@@ -108,6 +112,7 @@ class Stem:
     pool: bool = False
 
     def __post_init__(self) -> None:
+        make_plain(self)
         _integer("stem channels", self.channels, 1, MAX_CHANNELS)
         _integer("stem kernel", self.kernel, 1, 31)
         _integer("stem stride", self.stride, 1, 4)
@@ -147,6 +152,7 @@ class ArchSpec:
     divisor: int = 8
 
     def __post_init__(self) -> None:
+        make_plain(self)
         object.__setattr__(self, "stages", tuple(self.stages))
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 200:
             raise ValueError(f"name {self.name!r:.60} is not a text of 1 to 200 characters")
@@ -192,14 +198,14 @@ class ArchSpec:
 
     @classmethod
     def from_json(cls, text: str) -> ArchSpec:
-        """The spec that ``to_json`` wrote.
+        """The spec that ``to_json`` wrote, whatever byte-order mark an editor put before it.
 
         Raises ValueError, with the offending value, for anything else.
         """
         if len(text) > MAX_JSON:
             raise ValueError(f"{len(text)} characters of JSON: a spec has at most {MAX_JSON}")
         try:
-            facts = json.loads(text, parse_constant=_refuse_constant)
+            facts = json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"not a network spec: the JSON cannot be read ({error})") from None
         facts = dict(_mapping(facts, cls, "spec"))

@@ -15,6 +15,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from common.plain import make_plain
+
 Number = TypeVar("Number", float, NDArray[np.float64])
 
 Direction = Literal["maximize", "minimize"]
@@ -41,6 +43,7 @@ class Objective:
     high: float = 1.0
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.aim not in AIMS:
             raise ValueError(f"aim {self.aim!r} is unknown: choose one of {', '.join(AIMS)}")
         if not 0 < self.budget < float("inf"):

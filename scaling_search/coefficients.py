@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.paths import expanded
+from common.plain import make_plain
 
 _MOST = 100.0  # |ln| of a coefficient or multiplier: products of their squares are still numbers
 
@@ -42,6 +43,7 @@ class Coefficients:
     gamma: float
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for name, value in asdict(self).items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not math.exp(-_MOST) < value < math.exp(_MOST):
@@ -124,6 +126,6 @@ def read_coefficients(text: str) -> Coefficients:
     if not path.is_file():
         return parse_coefficients(text)
     try:
-        return parse_coefficients(path.read_text("utf-8"))
+        return parse_coefficients(path.read_text("utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{text} is no coefficients.json of a scaling search: {error}") from None

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from hypothesis import given, settings
 from safetensors.torch import save_file
 from torch import nn
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from models.build import build
 from models.families import family
 from models.pretrained import load_torchvision_state_dict, read_safetensors
-from models.spec import BLOCKS
+from models.spec import BLOCKS, ArchSpec
+from tests.support.strategies import specs
 
 PAIRS = [
     ("efficientnet-b0", "efficientnet_b0", {}),
@@ -116,7 +119,8 @@ def test_drop_path_keeps_the_mean_and_is_off_in_evaluation() -> None:
 
     torch.manual_seed(0)
     x = torch.ones(20_000, 1, 1, 1)
-    kept = _drop_path(x, 0.2)
+    kept = _drop_path(x, 0.2, training=True)
+    assert _drop_path(x, 0.2, training=False) is x
     # Each entry is 0 or 1.25: the mean of 20,000 has a standard error of 0.0035; six of them.
     assert kept.mean().item() == pytest.approx(1.0, abs=0.022)
     assert set(kept.unique().tolist()) == {0.0, 1.25}
@@ -132,3 +136,31 @@ def test_building_is_deterministic() -> None:
         states.append(build(family("mobilenet-v1-0.25-128")).state_dict())
     for one, two in itertools.pairwise(states):
         assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    "name", ["efficientnet-b0", "resnet-18", "rexnet-1.0", "convnext-t", "mobilenet-v1"]
+)
+def test_traced_by_fx_and_torchvisions_feature_extractor(name: str) -> None:
+    """As torchvision's own networks are: in both modes, without a warning."""
+    torch.manual_seed(0)
+    spec = replace(family(name), drop_path=0.2)
+    module = build(spec).eval()
+    x = torch.randn(2, 3, 65, 65)
+    with torch.no_grad():
+        assert torch.equal(torch.fx.symbolic_trace(module)(x), module(x))
+        extractor = create_feature_extractor(module, {"stages.1": "middle", "head": "logits"})
+        found = extractor(x)
+        assert torch.equal(found["middle"], module.stages[:2](module.stem(x)))  # type: ignore[index,operator]
+        assert torch.equal(found["logits"], module(x))
+    torch.fx.symbolic_trace(module.train())(x).sum().backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+
+
+@given(specs())
+@settings(deadline=None, max_examples=30)
+def test_any_spec_is_traced(spec: ArchSpec) -> None:
+    module = build(spec).eval()
+    x = torch.randn(1, spec.in_channels, 48, 48)
+    with torch.no_grad():
+        assert torch.equal(torch.fx.symbolic_trace(module)(x), module(x))

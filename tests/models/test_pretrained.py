@@ -119,3 +119,47 @@ def test_training_starts_from_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "two" / "weights.safetensors").exists()
     with pytest.raises(ValueError, match=r"absent\.safetensors"):
         train([*common, "--init", str(tmp_path / "absent.safetensors")])
+
+
+def changed(state: dict[str, torch.Tensor], how: str) -> dict[str, torch.Tensor]:
+    """Weights as others save them."""
+    if how == "wrapped":
+        return {f"module.{name}": value for name, value in state.items()}
+    if how == "uncounted":
+        return {name: v for name, v in state.items() if not name.endswith("num_batches_tracked")}
+    return {name: v.half() if v.is_floating_point() else v for name, v in state.items()}
+
+
+@pytest.mark.parametrize("hows", [["wrapped"], ["uncounted"], ["half"],
+                                  ["half", "uncounted", "wrapped"]])  # fmt: skip
+@pytest.mark.parametrize("theirs", [False, True], ids=["own names", "torchvision's names"])
+def test_weights_that_others_saved(theirs: bool, hows: list[str], tmp_path: Path) -> None:
+    spec = replace(family("mobilenet-v2-0.35"), classes=5)
+    donor = (
+        torchvision.models.mobilenet_v2(width_mult=0.35, num_classes=5) if theirs else build(spec)
+    )
+    state = weights_of(donor)
+    for how in hows:
+        state = changed(state, how)
+    save_file(state, tmp_path / "weights.safetensors")
+    module = initialised(spec, read_weights(str(tmp_path / "weights.safetensors"), spec.name))
+    assert {value.dtype for value in module.state_dict().values()} == {torch.float32, torch.int64}
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        close = 0.05 if "half" in hows else 1e-6
+        assert torch.allclose(module.eval()(x), donor.eval()(x), atol=close, rtol=close)
+    fresh = initialised(
+        replace(spec, classes=3), read_weights(str(tmp_path / "weights.safetensors"), "")
+    )
+    assert fresh(x).shape == (2, 3)
+
+
+def test_a_name_too_few_is_another_network() -> None:
+    state = weights_of(build(TINY))
+    mixed = {
+        f"module.{name}" if i else name: value for i, (name, value) in enumerate(state.items())
+    }
+    without = dict(list(state.items())[:-3])
+    for broken in (mixed, without):
+        with pytest.raises(ValueError, match="different networks"):
+            load_weights(build(TINY), broken)

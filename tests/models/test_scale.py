@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,3 +128,14 @@ def test_unknown_family_names_its_neighbours() -> None:
     for bad in ("mobilenet-v2-0", "rexnet-nan", "mobilenet-v1-1-2-3", "mobilenet-v1-1-9.5", ""):
         with pytest.raises(ValueError, match="did you mean"):
             family(bad)
+
+
+def test_numpys_multipliers() -> None:
+    b0 = family("efficientnet-b0")
+    grid = np.array([1.2, 1.1, 1.15])
+    scaled = scale(b0, *grid)
+    assert scaled == scale(b0, 1.2, 1.1, 1.15)
+    assert scaled.to_json() == scale(b0, 1.2, 1.1, 1.15).to_json()
+    assert scale(b0, np.int64(2)) == scale(b0, 2)
+    with pytest.raises(ValueError, match="width multiplier nan"):
+        scale(b0, width=np.float64("nan"))

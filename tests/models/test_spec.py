@@ -6,11 +6,14 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.choose import choose
 from models.families import family, names
 from models.spec import ArchSpec, StageSpec, Stem
 from tests.support.strategies import specs
@@ -113,3 +116,37 @@ def test_hostile_json_is_refused_quickly() -> None:
     huge = '{"name":"x","stem":{"channels":8},"stages":[],"resolution":' + "9" * 5000 + "}"
     with pytest.raises(ValueError):
         ArchSpec.from_json(huge)
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    """They become Python's own, so that keys and JSON agree; NaN and booleans stay no numbers."""
+    own = ArchSpec(
+        "x", Stem(8, 3, 1), (StageSpec("rexnet", 2, (16, 24), 3, 1, 1.5, se=0.25),), head=32,
+        resolution=64, dropout=0.25,
+    )  # fmt: skip
+    stage = StageSpec(
+        "rexnet", np.int64(2), tuple(np.array([16, 24])), np.int8(3), np.uint16(1),  # type: ignore[arg-type]
+        np.float32(1.5), se=np.float64(0.25),  # type: ignore[arg-type]
+    )  # fmt: skip
+    stem = Stem(np.int32(8), np.int64(3), np.int64(1))  # type: ignore[arg-type]
+    numpys = ArchSpec(
+        "x", stem, (stage,), head=np.int64(32), resolution=np.int64(64), dropout=np.float64(0.25),  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert numpys == own
+    assert numpys.key == own.key
+    assert numpys.to_json() == own.to_json()
+    assert {type(value) for value in vars(numpys.stages[0]).values()} == {str, int, tuple, float}
+    for odd in (np.bool_(True), np.float64(2.5), np.float64("nan"), np.array([1, 2])):
+        with pytest.raises(ValueError, match="layers"):
+            StageSpec("conv", odd, 8)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="dropout"):
+        replace(own, dropout=np.float32("nan"))
+
+
+def test_a_byte_order_mark_before_a_spec(tmp_path: Path) -> None:
+    """Windows editors write one."""
+    spec = family("efficientnet-b0")
+    file = tmp_path / "spec.json"
+    file.write_text(spec.to_json(), encoding="utf-8-sig")
+    assert choose(str(file)) == spec
+    assert ArchSpec.from_json(file.read_text(encoding="utf-8")) == spec

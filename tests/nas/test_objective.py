@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -97,3 +99,10 @@ def test_hypervolume_counts_unit_squares(drawn: list[tuple[int, int]]) -> None:
     accuracy, cost = [a for a, _ in drawn], [c for _, c in drawn]
     squares = {(x, y) for a, c in drawn for x in range(0, a) for y in range(c, 6)}
     assert hypervolume(accuracy, cost, (0, 6)) == len(squares)
+
+
+def test_numpys_numbers() -> None:
+    """As a run records them."""
+    found = Objective(np.float64(4e8), w=np.float32(-0.5), low=np.int64(0))
+    assert found == Objective(4e8, w=-0.5, low=0)
+    assert json.dumps(asdict(found)) == json.dumps(asdict(Objective(4e8, w=-0.5, low=0)))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling_search.coefficients import PAPER, Coefficients, parse_coefficients
+from scaling_search.coefficients import PAPER, Coefficients, parse_coefficients, read_coefficients
 
 positive = st.floats(0.3, 3.0)
 
@@ -53,3 +55,18 @@ def test_unit_product_has_no_phi() -> None:
         Coefficients(1, 1, 1).phi(2)
     with pytest.raises(ValueError, match="not a positive number"):
         PAPER.phi(0)
+
+
+def test_numpys_numbers() -> None:
+    found = Coefficients(*np.array([1.5, 1.25, 2.0], dtype=np.float32))
+    assert found == Coefficients(1.5, 1.25, 2.0)
+    assert json.dumps(found.to_dict()) == json.dumps(Coefficients(1.5, 1.25, 2.0).to_dict())
+    assert Coefficients(np.int64(1), np.float64(1.1), 1) == Coefficients(1, 1.1, 1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="beta"):
+        Coefficients(1.2, np.bool_(True), 1.1)  # type: ignore[arg-type]
+
+
+def test_a_byte_order_mark_before_coefficients(tmp_path: Path) -> None:
+    file = tmp_path / "coefficients.json"
+    file.write_text(json.dumps(PAPER.to_dict()), encoding="utf-8-sig")
+    assert read_coefficients(str(file)) == PAPER
