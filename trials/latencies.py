@@ -1,7 +1,7 @@
 """Measured latencies of networks, kept with the study: nothing is measured twice.
 
 A machine on which others work is slower at one time than at another, by more than networks differ.
-So each network is timed in turn with a reference (``Paired``), until the median ratio of the two is
+So each network is timed in turn with a reference (`Paired`), until the median ratio of the two is
 known to about 1 % or the rounds are spent, and its latency is that ratio times what the reference
 took at the beginning: the lower quartile of its timings alone, because other work only ever adds to
 a latency.
@@ -24,7 +24,7 @@ _ABOUT = "latency"  # the study's attribute that says how latencies are measured
 
 
 class Reading(NamedTuple):
-    """Seconds for one batch: median and quartiles of ``n`` timings."""
+    """Seconds for one batch: median and quartiles of `n` timings."""
 
     median: float
     low: float
@@ -48,10 +48,10 @@ def reading_of(seconds: Sequence[float]) -> Reading:
 
 
 class Readings:
-    """Latencies by network, from ``measure`` or from the study's attributes.
+    """Latencies by network, from `measure` or from the study's attributes.
 
-    ``about`` says, as JSON, what the latencies hold for: device, threads, batch. It is stored with
-    the first of them, and must be the same while there is more to measure. Without ``measure``,
+    `about` says, as JSON, what the latencies hold for: device, threads, batch. It is stored with
+    the first of them, and must be the same while there is more to measure. Without `measure`,
     only what is stored can be read.
     """
 
@@ -82,9 +82,9 @@ class Readings:
         return self._known.get(_name(key, occasion))
 
     def read(self, network: Any, occasion: int = 0) -> Reading:
-        """The latency of a network with a ``key``, measured now where it was not before.
+        """The latency of a network with a `key`, measured now where it was not before.
 
-        ``occasion`` tells repeated measurements of one network apart.
+        `occasion` tells repeated measurements of one network apart.
 
         Raises ValueError where it is to be measured and there is nothing to measure with, or under
         other circumstances than the others, and for a latency that is not above 0.
@@ -121,15 +121,15 @@ def _name(key: str, occasion: int) -> str:
 
 
 class Paired(Readings):
-    """Readings of networks that are each timed in turn with ``reference``.
+    """Readings of networks that are each timed in turn with `reference`.
 
-    ``measure`` is what one short timing of some passes says, warm-up excluded: it is asked for 8 to
+    `measure` is what one short timing of some passes says, warm-up excluded: it is asked for 8 to
     32 timings of a network and as many of the reference, which is first timed alone. Without it,
-    only what is stored can be read. ``about`` as for ``Readings``.
+    only what is stored can be read. `about` as for `Readings`.
 
     alone   what the reference took alone; its lower quartile is what counts
 
-    Raises ValueError as ``Readings.read`` does.
+    Raises ValueError as `Readings.read` does.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Paired(Readings):
 
 
 def reference_alone(study: optuna.Study, key: str) -> Reading | None:
-    """``Paired.alone`` of a study."""
+    """`Paired.alone` of a study."""
     return Readings(study).stored(key, _ALONE)
 
 
@@ -155,7 +155,7 @@ def _alone(measure: Measure, network: Any) -> Reading:
 
 
 def _ratio(measure: Measure, reference: Any, base: float, network: Any) -> Reading:
-    """Timed in turn with the reference, which takes ``base`` seconds alone."""
+    """Timed in turn with the reference, which takes `base` seconds alone."""
     found: list[float] = []
     while True:
         now = _seconds(measure, reference)

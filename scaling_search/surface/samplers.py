@@ -1,17 +1,18 @@
 """Two ways to walk the grid, each an Optuna sampler of "point" and "repeat".
 
-``PlainGrid`` is Optuna's own ``GridSampler``: every point, equal repeats. ``AdaptiveGrid`` asks
-``allocation.choose``.
+``PlainGrid`` gives every point equal repeats. ``AdaptiveGrid`` asks ``allocation.choose``.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution, IntDistribution
-from optuna.samplers import BaseSampler, GridSampler
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from scaling_search.points.grid import Grid
@@ -69,44 +70,8 @@ def _pictures(trial: FrozenTrial) -> int | None:
     return told if isinstance(told, int) and told > 0 else None
 
 
-class PlainGrid(GridSampler):
-    """Every point once, then every point with the next seed, and so on.
-
-    Within a repeat the baseline and the single-dimension points come first, the others in a random
-    order that the seed determines.
-    """
-
-    def __init__(self, grid: Grid, seed: int) -> None:
-        points = list(range(len(grid.points)))
-        super().__init__({"point": points, "repeat": list(range(MAX_REPEATS))}, seed)
-        self._trainings = len(points) * MAX_REPEATS
-        # The parent shuffles all pairs, which would give some points every repeat before others
-        # have one. ``point`` comes before ``repeat`` in a pair: the names are sorted.
-        self._all_grids.sort(key=lambda pair: (pair[1], pair[0] not in grid.reserved))
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """The parent would begin again where every training was made."""
-        if trial.number < self._trainings:
-            super().before_trial(study, trial)
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """The trial's cell of the grid: each trial has one of its own."""
-        if trial.number >= self._trainings:
-            raise GridExhausted(_EXHAUSTED)
-        return super().sample_independent(study, trial, param_name, param_distribution)
-
-    def after_trial(self, *_: Any, **__: Any) -> None:
-        """The loop that asks decides when to stop: the parent's way works in ``optimize`` only."""
-
-
-class AdaptiveGrid(BaseSampler):
-    """The trainings that ``allocation.choose`` picks."""
+class _Drawn(BaseSampler):
+    """Draws both parameters together, by the study, the seed and the trial's number alone."""
 
     def __init__(self, grid: Grid, seed: int) -> None:
         self._grid = grid
@@ -117,14 +82,6 @@ class AdaptiveGrid(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         """Both parameters are drawn together."""
         return dict(space(self._grid))
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """The next training; nothing where every possible one is made."""
-        evidence = evidence_of(study, self._grid, before=trial.number)
-        chosen = choose(evidence, self._seed, trial.number)
-        return {} if chosen is None else dict(zip(("point", "repeat"), chosen, strict=True))
 
     def sample_independent(
         self,
@@ -144,3 +101,38 @@ class AdaptiveGrid(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         """Nothing to keep: every decision is drawn from the study."""
+
+
+class PlainGrid(_Drawn):
+    """Every point once, then every point with the next seed, and so on.
+
+    Within a repeat the baseline and the single-dimension points come first, the others in a random
+    order that the seed determines, another one in each repeat.
+    """
+
+    def __init__(self, grid: Grid, seed: int) -> None:
+        super().__init__(grid, seed)
+        pairs = list(itertools.product(range(len(grid.points)), range(MAX_REPEATS)))
+        np.random.RandomState(seed).shuffle(pairs)  # the legacy generator never changes its draws
+        self._pairs = sorted(pairs, key=lambda pair: (pair[1], pair[0] not in grid.reserved))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The trial's own training; nothing where every possible one is made."""
+        if trial.number >= len(self._pairs):
+            return {}
+        place, repeat = self._pairs[trial.number]
+        return {"point": place, "repeat": repeat}
+
+
+class AdaptiveGrid(_Drawn):
+    """The trainings that ``allocation.choose`` picks."""
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The next training; nothing where every possible one is made."""
+        evidence = evidence_of(study, self._grid, before=trial.number)
+        chosen = choose(evidence, self._seed, trial.number)
+        return {} if chosen is None else dict(zip(("point", "repeat"), chosen, strict=True))

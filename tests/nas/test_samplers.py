@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import optuna
 import pytest
+from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from models.families import family
@@ -17,6 +18,7 @@ from nas.objective import Objective
 from nas.samplers import NAMES, SpaceExhausted, sampler, tell
 from nas.space import Choices, Space, StageChoices, space
 
+Storage = InMemoryStorage | None
 QUICK = tuple(name for name in NAMES if name != "gp")
 
 
@@ -39,10 +41,14 @@ def accuracy(choices: Choices, searched: Space) -> float:
     return 0.5 + 0.02 * float(np.log(cost.params[0])) - 0.01 * float(np.log(cost.activations[0]))
 
 
-def create(name: str, searched: Space, aim: Objective, seed: int = 0) -> optuna.Study:
+def create(
+    name: str, searched: Space, aim: Objective, seed: int = 0, storage: Storage = None
+) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     made = sampler(name, searched, aim, seed=seed)
-    return optuna.create_study(directions=aim.directions, sampler=made)
+    return optuna.create_study(
+        study_name="s", storage=storage, directions=aim.directions, sampler=made
+    )
 
 
 def ask(study: optuna.Study, searched: Space) -> tuple[optuna.Trial, Choices]:
@@ -99,14 +105,13 @@ def test_a_resumed_search_decides_the_same(name: str) -> None:
     """A new sampler on a copy of the study, as after a kill, proposes what the old one would."""
     searched = space("mbconv")
     objective = Objective(400e6)
-    study = create(name, searched, objective, seed=1)
+    one, other = InMemoryStorage(), InMemoryStorage()
+    study = create(name, searched, objective, seed=1, storage=one)
     for _ in range(31):
         step(study, searched, objective)
-    resumed = create(name, searched, objective, seed=1)
-    for trial in study.get_trials():
-        resumed.add_trial(trial)
-    for key, value in study._storage.get_study_system_attrs(study._study_id).items():
-        resumed._storage.set_study_system_attr(resumed._study_id, key, value)
+    optuna.copy_study(from_study_name="s", from_storage=one, to_storage=other)
+    made = sampler(name, searched, objective, seed=1)
+    resumed = optuna.load_study(study_name="s", storage=other, sampler=made)
     assert ask(study, searched)[1] == ask(resumed, searched)[1]
 
 

@@ -210,6 +210,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from tests import trials_helpers
+    from tests.support import trials_helpers
 
     trials_helpers.main()  # under its importable name, so that workers can load what it sends

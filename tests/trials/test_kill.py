@@ -46,7 +46,12 @@ def finished(run_dir: Path) -> list[Record]:
 
 
 def in_child(work: Callable[[], object]) -> int:
-    """Run in a forked child, which starts in milliseconds; its wait status."""
+    """Run in a forked child; its wait status."""
+    return os.waitstatus_to_exitcode(os.waitpid(fork(work), 0)[1])
+
+
+def fork(work: Callable[[], object]) -> int:
+    """The pid of a child that runs it; unlike a fresh process, it starts in milliseconds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forking beside idle BLAS threads
         pid = os.fork()
@@ -57,7 +62,7 @@ def in_child(work: Callable[[], object]) -> int:
             os.write(2, f"{error!r}\n".encode())
             os._exit(1)
         os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return pid
 
 
 def break_write(at: int, cut: float, end: Callable[[], None]) -> None:
@@ -71,7 +76,7 @@ def break_write(at: int, cut: float, end: Callable[[], None]) -> None:
         if count != at:
             return whole(self, logs)
         line = json.dumps(logs[0], separators=(",", ":")).encode() + b"\n"
-        with open(self._file_path, "ab") as file:
+        with self.path.open("ab") as file:
             file.write(line[: round(cut * len(line))])
         return end()
 

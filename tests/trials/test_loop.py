@@ -293,7 +293,7 @@ def test_another_driver_may_finish_first(
         def propose_late(trial: optuna.Trial, run: Run) -> Proposal:
             return propose(other_finishes("proposed", trial), run)
 
-        monkeypatch.setattr(one._driver, "is_gone", lambda *_: other_finishes("taken over", True))
+        monkeypatch.setattr(one._driver, "fate", lambda *_: other_finishes("taken over", "gone"))
         monkeypatch.setattr(one.study.sampler, "after_trial", lambda *_: other_finishes("told"))
         executor = Scripted(1, lambda n, a: other_finishes("trained", GOOD))
         run_trials(one, propose_late, executor, objective, 3)
@@ -311,7 +311,9 @@ def test_a_lone_driver_does_not_list_its_trials(
         directory = None if storage is None else tmp_path / str(trials)
         url = f"sqlite:///{tmp_path}/study.db" if storage == "sqlite" else None
         with toy_run(directory, storage=url) as run:
-            kind, counted = type(run.study._storage), []
+            asked, counted = run.ask(), []
+            run.put_back(asked)
+            kind = type(asked.storage)
             whole = kind.get_all_trials
             with monkeypatch.context() as patched:
                 patched.setattr(

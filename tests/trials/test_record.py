@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trials.record import (
@@ -46,12 +46,14 @@ failures = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(evaluations)
 def test_evaluation_survives_json(evaluation: Evaluation) -> None:
     text = json.dumps(evaluation.to_dict(), allow_nan=False)
     assert Evaluation.from_dict(json.loads(text)) == evaluation
 
 
+@settings(deadline=None)
 @given(failures)
 def test_failure_survives_json(failure: Failure) -> None:
     assert Failure.from_dict(json.loads(json.dumps(failure.to_dict()))) == failure

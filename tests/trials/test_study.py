@@ -270,23 +270,6 @@ def test_drivers_share_a_database(tmp_path: Path) -> None:
         toy_run(tmp_path / "x", join=True)
 
 
-def test_only_a_dead_drivers_trials_are_taken_over(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/study.db"
-    with toy_run(tmp_path / "s", storage=url, join=True) as one:
-        alive, dead, silent = one.ask(), one.ask(), one.ask()
-        nobody = subprocess.Popen(["true"])
-        nobody.wait()
-        host = os.uname().nodename
-        dead.set_user_attr("driver", f"{host}:{nobody.pid}:0")
-        silent.set_user_attr("driver", "another.host:1:0")
-        one.study.set_user_attr("driver another.host:1:0", time.time() - 1000)
-        with toy_run(tmp_path / "s", storage=url, join=True) as two:
-            numbers = [trial.number for trial in two.interrupted()]
-            assert numbers == [dead.number, silent.number]
-            assert two.interrupted() == []
-            assert alive.number == 0
-
-
 def test_a_trial_put_back_keeps_its_number(tmp_path: Path) -> None:
     for storage in (None, f"sqlite:///{tmp_path}/study.db"):
         with toy_run(tmp_path / str(bool(storage)), storage=storage) as run:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from sqlalchemy.engine import make_url
 
 from trials.record import installed_versions
+from trials.store.disk import replace_text
 
 SCHEMA = 1
 FILE_NAME = "run.json"
@@ -112,14 +112,8 @@ def read_header(run_dir: Path) -> Header:
 
 
 def write_header(run_dir: Path, header: Header) -> None:
-    """All or nothing, and on the disk when this returns."""
-    path = run_dir / FILE_NAME
-    temporary = path.with_suffix(".json.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(header.to_dict(), file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """All or nothing, and on the disk when this returns; others may write and read meanwhile."""
+    replace_text(run_dir / FILE_NAME, json.dumps(header.to_dict(), indent=2))
 
 
 def check_same_search(old: Header, new: Header, where: str) -> Header:

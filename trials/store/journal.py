@@ -11,6 +11,7 @@ from typing import Any
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from trials.store.disk import sync_directory
 from trials.store.view import has_outcome
 
 
@@ -36,6 +37,10 @@ class Backend(JournalFileBackend):
     failed write says what it means to the person who sees it.
     """
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), lock_obj=_NoLock(str(path)))
+        self.path = path
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         try:
             self.write(logs)
@@ -44,13 +49,13 @@ class Backend(JournalFileBackend):
                 error.errno,
                 f"{error.strerror or error}; every finished trial is safe: put this right (free "
                 "space?), then resume. Could not write",
-                self._file_path,
+                str(self.path),
             ) from error
 
     def write(self, logs: list[dict[str, Any]]) -> None:
         """A line for each."""
         outcome = any(map(_is_outcome, logs))
-        with open(self._file_path, "ab") as file:
+        with self.path.open("ab") as file:
             if outcome:
                 os.fsync(file.fileno())
             for log in logs:
@@ -73,7 +78,7 @@ def open_journal(path: Path) -> JournalStorage:
     if path.exists():
         cut_torn_tail(path)
     storage = _load(path)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     return storage
 
 
@@ -89,7 +94,7 @@ def read_journal(path: Path) -> JournalStorage:
 
 def _load(path: Path) -> JournalStorage:
     try:
-        return JournalStorage(Backend(str(path), lock_obj=_NoLock(str(path))))
+        return JournalStorage(Backend(path))
     except OSError:
         raise
     except Exception as error:  # Optuna trusts each line to be one of its own
@@ -138,11 +143,3 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

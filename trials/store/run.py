@@ -13,8 +13,15 @@ from optuna.trial import FrozenTrial, TrialState
 from trials.record import Failure, Outcome, trial_seed
 from trials.store.drivers import Driver
 from trials.store.header import Header
-from trials.store.queue import Counted, Listed, Queue
-from trials.store.redraw import redraw
+from trials.store.optuna_trials import (
+    Counted,
+    Listed,
+    Queue,
+    redraw,
+    set_attr,
+    set_value_at,
+    stored,
+)
 from trials.store.view import ANSWER, OUTCOMES, RESERVED, Proposal, Record, RunView
 
 if TYPE_CHECKING:
@@ -37,6 +44,7 @@ class Run(RunView):
         super().__init__(study, header, run_dir, from_json)
         self._release = release
         self._driver = driver
+        self._looked = False  # for what others left unfinished
         self._queue: Queue = Counted(study) if driver is None else Listed(study)
 
     def __enter__(self) -> Self:
@@ -65,11 +73,11 @@ class Run(RunView):
         trial = self._queue.ask()
         if self._driver is not None:
             trial.set_user_attr("driver", self._driver.name)
-        return redraw(self.study, self._stored(trial.number)) if trial.params else trial
+        return redraw(self.study, stored(self.study, trial.number)) if trial.params else trial
 
     def ask_again(self, number: int) -> optuna.Trial:
         """An interrupted trial without a spec, to be proposed anew under its own number."""
-        return redraw(self.study, self._stored(number))
+        return redraw(self.study, stored(self.study, number))
 
     def put_back(self, trial: optuna.Trial) -> None:
         """Return a trial for which there is no proposal; the next `ask` hands its number out."""
@@ -91,7 +99,7 @@ class Run(RunView):
             "spec": proposal.spec.to_json(),
         }.items():
             trial.set_user_attr(key, value)
-        return self.record(self._stored(trial.number))
+        return self.record(stored(self.study, trial.number))
 
     def note_retry(self, number: int, failure: Failure) -> Record:
         """Store that this failure gets its second chance."""
@@ -117,9 +125,8 @@ class Run(RunView):
         Optuna keeps no intermediate ones there.
         """
         if len(values) == 1:
-            step, trial_id = round(100 * share), self._trial_id(number)
             with self.unless_finished(number):
-                self._storage.set_trial_intermediate_value(trial_id, step, float(values[0]))
+                set_value_at(self.study, number, round(100 * share), float(values[0]))
         return self._tell(number, TrialState.PRUNED)
 
     def name_answer(self, answer: dict[str, Any]) -> None:
@@ -129,18 +136,18 @@ class Run(RunView):
     def interrupted(self) -> list[FrozenTrial]:
         """Trials that were begun and not finished, by number, now this driver's to finish.
 
-        Alone on a study, a driver takes all of them; in a shared one, only those whose driver
-        is gone.
+        Alone on a study, a driver takes all of them; in a shared one, only those whose driver is
+        gone. Of one that was killed on another machine that takes two minutes to know: the first
+        call leaves such trials for later, a later one waits.
         """
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         if self._driver is None:
-            return running
+            return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        orphans = self._driver.orphans(wait=self._looked)
+        self._looked = True
         taken = []
-        for trial in running:
-            if not self._driver.is_gone(trial, self.study.user_attrs):
-                continue
+        for trial in orphans:
             with self.unless_finished(trial.number):
-                self._storage.set_trial_user_attr(trial._trial_id, "driver", self._driver.name)
+                set_attr(self.study, trial.number, "driver", self._driver.name)
                 taken.append(trial)
         return taken
 
@@ -154,26 +161,15 @@ class Run(RunView):
         try:
             yield
         except RuntimeError:  # Optuna's word for a trial that is finished already
-            if not self.shared or not self._stored(number).state.is_finished():
+            if not self.shared or not stored(self.study, number).state.is_finished():
                 raise
 
     def _note(self, number: int, key: str, what: Outcome) -> Record:
         with self.unless_finished(number):
-            self._storage.set_trial_user_attr(self._trial_id(number), key, what.to_dict())
-        return self.record(self._stored(number))
+            set_attr(self.study, number, key, what.to_dict())
+        return self.record(stored(self.study, number))
 
     def _tell(self, number: int, state: TrialState, told: list[float] | None = None) -> Record:
         with self.unless_finished(number):
             self.study.tell(number, told, state=state, skip_if_finished=self.shared)
-        return self._keep(self._stored(number))
-
-    def _stored(self, number: int) -> FrozenTrial:
-        return self._storage.get_trial(self._trial_id(number))
-
-    def _trial_id(self, number: int) -> int:
-        study_id = self.study._study_id
-        return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
-
-    @property
-    def _storage(self) -> optuna.storages.BaseStorage:
-        return self.study._storage
+        return self._keep(stored(self.study, number))

@@ -112,14 +112,16 @@ def _hold(run_dir: Path, *, shared: bool) -> DirectoryLock:
 
 
 def _settle_directory(run_dir: Path, new: Header, resume: bool) -> Header:
-    """Check run.json against what is asked for, and write it."""
+    """Check run.json against what is asked for, and write it where that changes it."""
     exists = (run_dir / FILE_NAME).exists()
     if exists and not resume:
         raise ValueError(f"{run_dir} already holds a run: pass --resume, or another --out")
     if not exists and (run_dir / JOURNAL_NAME).exists():
         raise ValueError(f"{run_dir} holds a journal without {FILE_NAME}: choose another --out")
-    header = check_same_search(read_header(run_dir), new, str(run_dir)) if exists else new
-    write_header(run_dir, header)
+    old = read_header(run_dir) if exists else None
+    header = new if old is None else check_same_search(old, new, str(run_dir))
+    if header != old:
+        write_header(run_dir, header)
     return header
 
 

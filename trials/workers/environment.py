@@ -23,7 +23,7 @@ def cores() -> int:
 
 
 def threads_each(workers: int) -> int:
-    """A worker's share of the cores; less where ``OMP_NUM_THREADS`` of this process says less."""
+    """A worker's share of the cores; less where `OMP_NUM_THREADS` of this process says less."""
     share = max(1, cores() // workers)
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(share, int(asked)) if asked.isdecimal() and int(asked) else share

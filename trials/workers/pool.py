@@ -159,7 +159,7 @@ class ProcessPool(Pool[WorkerProcess]):
     """`workers` processes, each evaluating one network at a time.
 
     `devices` ("cpu", "cuda:0", …) are dealt out in turn, each worker seeing its own alone, as
-    "cuda"; `threads` is what each may use (None: ``threads_each``); an evaluation longer
+    "cuda"; `threads` is what each may use (None: `threads_each`); an evaluation longer
     than `timeout` seconds is killed. A worker that dies is a `Failure` and is replaced. Workers
     die with this process. Raises ValueError for an evaluate that cannot be pickled.
     """
