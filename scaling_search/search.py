@@ -72,8 +72,8 @@ def search(
                 measured latency, or a text such as "2x" or "12ms"
     trials      trainings in all, failed ones and those of a resumed run included
     run_dir     where the study, ``coefficients.json`` and ``family/`` are kept; None: in memory
-    method      "adaptive" trains where it tells most about the optimum; "grid" is Optuna's
-                ``GridSampler``, every point with equal repeats, the best mean wins
+    method      "adaptive" trains where it tells most about the optimum; "grid" gives
+                every point equal repeats, and the best mean wins
     depth_rounding    "ceil" (the paper's) or "nearest"; for a spec only
     step        the grid's step in shares of the extra cost
     workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
