@@ -22,6 +22,7 @@ CostOf = str | Callable[[ArchSpec], float] | Costing
 _BEAM = 32  # candidates whose neighbours are costed together
 _EXPANSIONS = 60  # of beams: tens of thousands of networks costed before a walk gives up
 _NEAR = 0.5  # descent over single choices is taken to miss the extreme costs by less than this
+_SAMPLED = 500  # candidates from which the greatest one is looked for
 _REFUSALS = 24  # candidates that a proposal may settle in vain
 
 
@@ -87,6 +88,25 @@ class Candidates:
         """Up to ``count`` admissible candidates drawn uniformly; fewer in a narrow window."""
         rows = self.space.random(4 * count, rng)
         return rows[self.admits(rows)][:count]
+
+    def greatest(self, field: str) -> ArchSpec:
+        """The admissible network with the greatest params or activations that descent over single
+        choices finds, from the best of a sample: what memory has to hold."""
+        rows = self.draw(_SAMPLED, np.random.default_rng(0))
+        if not len(rows):
+            rows = self.nearest(
+                self.space.random(1, np.random.default_rng(0))[0], Taken(self, rows)
+            )[None]
+        row, most = rows[0], -1
+        while len(rows):
+            sizes = getattr(self.space.costs(rows), field)
+            best = int(np.argmax(sizes))
+            if sizes[best] <= most:
+                break
+            row, most = rows[best], int(sizes[best])
+            rows = self.space.neighbours(row)
+            rows = rows[self.admits(rows)]
+        return self.space.spec_of(row)
 
     def plan(self, row: Batch) -> Plan:
         """What tells two networks apart; two rows may have the same."""

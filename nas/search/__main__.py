@@ -16,10 +16,12 @@ from tqdm import tqdm
 from common.command import count, parser, path, run, when_stopped
 from common.units import format_size
 from models.cost import cost
+from models.spec import ArchSpec
 from nas.calibrate import AGAIN, LONGER, spread_out, train_again
+from nas.candidates import Candidates
 from nas.costing import COSTS, LATENCY, cost_text, read_cost
 from nas.costing.latency import SAMPLE, Latency
-from nas.objective import AIMS
+from nas.objective import AIMS, Objective
 from nas.prior import load_prior
 from nas.result import SearchResult
 from nas.samplers import NAMES
@@ -126,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     budget, counted = read_cost(args.cost, args.budget), _cost(args)
     asked = cost_text(args.cost, budget).replace(" ", "")
     run_dir = run_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
-    evaluator, data = prepare(args, run_dir=run_dir)
+    evaluator, data = prepare(args, largest=_largest(args, budget), run_dir=run_dir)
     searched = space(args.space).with_template(
         resolution=args.resolution, classes=len(data.classes), in_channels=data.channels
     )
@@ -165,6 +167,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.calibrate:
             _calibrate(found, args, evaluator, run_dir)
             report(run_dir, args.storage)
+
+
+def _largest(args: argparse.Namespace, budget: float) -> list[ArchSpec] | None:
+    """The networks of the window that ask most of memory; None where they must be measured."""
+    if args.cost == LATENCY:
+        return None
+    searched = space(args.space).with_template(resolution=args.resolution)
+    aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high)
+    inside = Candidates(searched, aim, args.cost)
+    return [inside.greatest(field) for field in ("params", "activations")]
 
 
 def _calibrate(
