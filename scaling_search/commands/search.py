@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ from models.choose import choose
 from models.cost import cost
 from models.spec import ArchSpec
 from scaling_search.commands.options import add_baseline
-from scaling_search.points.point import check_ratio
+from scaling_search.points.point import SINGLES, check_ratio
+from scaling_search.points.scalable import SpecBaseline
+from scaling_search.points.solver import single
 from scaling_search.points.target import latency_ratio
 from scaling_search.search import search
 from scaling_search.summary import summary
@@ -88,7 +91,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     clock = _clock(args)
     run_dir = run_directory(args, _name(args, baseline))
     growth = _growth(args, baseline, clock, resumed(args, run_dir))
-    evaluator, data = prepare(args, growth=growth, run_dir=run_dir)
+    evaluator, data = prepare(
+        args, growth=growth, largest=_largest(args, baseline), run_dir=run_dir
+    )
     say_if_other(data, args.baseline)
     baseline = replace(baseline, classes=len(data.classes), in_channels=data.channels)
     print(f"run directory: {run_dir}", file=sys.stderr)
@@ -117,6 +122,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         report(run_dir, args.storage)
         print(summary(found, run_dir))
     print(f"next: {next_command('training', '--spec', run_dir, data=args.data)}")
+
+
+def _largest(args: argparse.Namespace, baseline: ArchSpec) -> list[ArchSpec] | None:
+    """The baseline and all of the cost given to one dimension; None where costs are measured."""
+    if args.target_latency is not None:
+        return None
+    scalable = SpecBaseline(baseline, args.depth_rounding)
+    target = parse_target(_flops(args), cost(baseline).macs)
+    found = [baseline]
+    for dimension in SINGLES:
+        with suppress(ValueError):  # said by the search itself
+            found.append(single(scalable, dimension, target).spec)
+    return found
 
 
 class _Shown:

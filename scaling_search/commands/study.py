@@ -93,12 +93,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     coefficients = read_coefficients(args.coefficients)
     splits = _splits(args.study, args.shares)
     run_dir = run_directory(args, f"study-{args.study}-{pictures_name(args.data)}")
-    evaluator, data = prepare(args, growth=growth(args.study, ladders), run_dir=run_dir)
+    choices = (ladders, coefficients, splits, args.depth_rounding)
+    largest = planned(args.study, specs, *choices).networks.values()
+    evaluator, data = prepare(
+        args, growth=growth(args.study, ladders), largest=largest, run_dir=run_dir
+    )
     specs = {
         name: replace(spec, classes=len(data.classes), in_channels=data.channels)
         for name, spec in specs.items()
     }
-    plan = planned(args.study, specs, ladders, coefficients, splits, args.depth_rounding)
+    plan = planned(args.study, specs, *choices)
     print(f"run directory: {run_dir}\n{_announced(plan, args.repeats)}", file=sys.stderr)
     settings = {
         **facts(args.data, data, evaluator.recipe),

@@ -11,9 +11,11 @@ import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
+from models.cost import cost
 from models.families import family
 from models.plan import plan
 from models.spec import ArchSpec, StageSpec
+from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.samplers import NAMES, SpaceExhausted, sampler, tell
 from nas.space import Choices, Space, StageChoices, space
@@ -178,3 +180,12 @@ def test_clear_errors(changes: dict[str, object], message: str) -> None:
     good = {"name": "random", "space": space("mbconv"), "objective": Objective(4e8), "seed": 0}
     with pytest.raises(ValueError, match=message):
         sampler(**{**good, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("field", ["params", "activations"])
+def test_no_network_of_the_window_is_larger_than_the_greatest(field: str) -> None:
+    """Against 3,000 drawn: what it finds decides how many images fit into memory."""
+    inside = Candidates(space("mbconv"), Objective(300e6))
+    found = getattr(cost(inside.greatest(field)), field)
+    rows = inside.draw(3000, np.random.default_rng(1))
+    assert found >= getattr(inside.space.costs(rows), field).max()
