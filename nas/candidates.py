@@ -22,7 +22,8 @@ CostOf = str | Callable[[ArchSpec], float] | Costing
 _BEAM = 32  # candidates whose neighbours are costed together
 _EXPANSIONS = 60  # of beams: tens of thousands of networks costed before a walk gives up
 _NEAR = 0.5  # descent over single choices is taken to miss the extreme costs by less than this
-_SAMPLED = 500  # candidates from which the greatest one is looked for
+_CLIMBERS = 8  # candidates that a search for the greatest one climbs from
+_SAMPLED = 4000  # candidates from which the greatest one is looked for
 _REFUSALS = 24  # candidates that a proposal may settle in vain
 
 
@@ -90,23 +91,20 @@ class Candidates:
         return rows[self.admits(rows)][:count]
 
     def greatest(self, field: str) -> ArchSpec:
-        """The admissible network with the greatest params or activations that descent over single
-        choices finds, from the best of a sample: what memory has to hold."""
-        rows = self.draw(_SAMPLED, np.random.default_rng(0))
+        """The admissible network with about the greatest params or activations: what memory has to
+        hold. A beam climbs over single choices, from the best of a sample, while that gains."""
+        rows, most = self.draw(_SAMPLED, np.random.default_rng(0)), -1
         if not len(rows):
-            rows = self.nearest(
-                self.space.random(1, np.random.default_rng(0))[0], Taken(self, rows)
-            )[None]
-        row, most = rows[0], -1
-        while len(rows):
+            start = self.space.random(1, np.random.default_rng(0))[0]
+            rows = self.nearest(start, Taken(self, rows))[None]
+        while True:
             sizes = getattr(self.space.costs(rows), field)
-            best = int(np.argmax(sizes))
-            if sizes[best] <= most:
-                break
-            row, most = rows[best], int(sizes[best])
-            rows = self.space.neighbours(row)
-            rows = rows[self.admits(rows)]
-        return self.space.spec_of(row)
+            beam = rows[np.argsort(-sizes, kind="stable")[:_CLIMBERS]]
+            if sizes.max() <= most:
+                return self.space.spec_of(beam[0])
+            most = int(sizes.max())
+            near = np.unique(np.vstack([beam, *map(self.space.neighbours, beam)]), axis=0)
+            rows = near[self.admits(near)]
 
     def plan(self, row: Batch) -> Plan:
         """What tells two networks apart; two rows may have the same."""
