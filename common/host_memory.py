@@ -1,4 +1,4 @@
-"""How much of the machine's memory is free, and whether an error means that it ran out."""
+"""How much memory the machine has and has free, and whether an error means that it ran out."""
 
 from __future__ import annotations
 
@@ -55,6 +55,20 @@ def free_host_bytes() -> int | None:
     kilobytes = _number_after("MemAvailable:", _ROOT / "proc/meminfo")
     free = [] if kilobytes is None else [1024 * kilobytes]
     return max(0, min([*free, *_left_by_groups()])) if free else None
+
+
+def total_host_bytes() -> int | None:
+    """Bytes of main memory that there are for this process, free or not; None where unknown.
+
+    On Linux: the least of the machine's memory and the limits of the control groups that this
+    process is in. The same at every call, whatever else runs.
+    """
+    if not sys.platform.startswith("linux"):
+        return _all_bytes()
+    kilobytes = _number_after("MemTotal:", _ROOT / "proc/meminfo")
+    there = [] if kilobytes is None else [1024 * kilobytes]
+    limits = (_number_in(folder / _FILES[version][0]) for folder, version in _groups())
+    return min([*there, *(limit for limit in limits if limit is not None)], default=None)
 
 
 def _all_bytes() -> int | None:

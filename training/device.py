@@ -1,8 +1,14 @@
-"""Which device computes."""
+"""Which device computes, and how a GPU goes about it."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
 import torch
+
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS repeats itself where this is set
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -22,3 +28,43 @@ def choose_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError):
         raise ValueError(f"device {name!r} is not to be had here: try auto or cpu") from None
     return device
+
+
+@contextmanager
+def arithmetic(device: torch.device, deterministic: bool = False) -> Iterator[None]:
+    """How a GPU computes in this block: as fast as it can, or every time the same.
+
+    Fast: cuDNN tries its algorithms for each shape and keeps the fastest, and single precision is
+    TF32, 10 bits of mantissa, in products. ``deterministic``, or where torch was told so before:
+    the same bits from the same input, by algorithms that may be much slower; an operation that has
+    none raises RuntimeError. Settings are put back afterwards. On other devices nothing changes: a
+    CPU repeats itself.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    strict, precision = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.get_float32_matmul_precision(),
+    )
+    repeat = deterministic or strict
+    if repeat:
+        os.environ.setdefault(_WORKSPACE, ":4096:8")
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=not repeat, deterministic=repeat)
+    with torch.cuda.device(device), flags:
+        torch.set_float32_matmul_precision("high")
+        torch.use_deterministic_algorithms(repeat)
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(precision)
+            torch.use_deterministic_algorithms(strict)
+
+
+def untried(device: torch.device) -> AbstractContextManager[object]:
+    """A block in which cuDNN tries no algorithms: for shapes that do not come again and again."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=torch.backends.cudnn.deterministic
+    )

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 from models.scale import scale
 from models.spec import ArchSpec, round_half_up
@@ -39,6 +41,9 @@ class Recipe:
     regularise     whether the spec's own dropout and stochastic depth act; a short training is
                    better without
     zero_init      last norm of each residual branch starts at 0 (Goyal et al. 2017, section 5.1)
+    micro_batch    images of a batch that go through the network at once, at most; None: all of it.
+                   Batch norm sees the difference, so a run decides it once, for all of its
+                   trainings (``training.loop.memory.decide``)
 
     Raises ValueError for settings out of range.
     """
@@ -63,6 +68,7 @@ class Recipe:
     cutout: float = 0.0
     regularise: bool = True
     zero_init: bool = True
+    micro_batch: int | None = None
 
     def __post_init__(self) -> None:
         if self.optimizer not in OPTIMIZERS:
@@ -79,11 +85,31 @@ class Recipe:
                 raise ValueError(f"{name} {getattr(self, name)} must be from 0 up to 1")
         if self.resolution is not None and self.resolution < 4:
             raise ValueError(f"resolution {self.resolution} must be at least 4 pixels")
+        if self.micro_batch is not None and self.micro_batch < 2:
+            raise ValueError(f"micro_batch {self.micro_batch} must be at least 2: batch norm's")
 
     @property
     def key(self) -> str:
         """Eight hex digits that name these settings."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:8]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON has them.
+
+        Without a micro-batch as before there was one: runs and keys of then are still good.
+        """
+        facts = asdict(self)
+        if self.micro_batch is None:
+            del facts["micro_batch"]
+        return facts
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Self:
+        """The inverse of ``to_dict``. Raises ValueError for what is no recipe of this version."""
+        try:
+            return cls(**facts)
+        except TypeError as error:
+            raise ValueError(f"not a recipe of this version: {error}") from None
 
     def side(self, spec: ArchSpec) -> int:
         """Pixels at which ``spec`` is trained."""
@@ -105,6 +131,10 @@ class Recipe:
     def batch_of(self, images: int) -> int:
         """Images of one batch where there are ``images`` to train on."""
         return min(self.batch, images)
+
+    def steps(self, images: int) -> int:
+        """Steps of the training on so many images; an epoch's last images may be too few."""
+        return self.epochs * (images // self.batch_of(images))
 
     def rate(self) -> float:
         """The peak learning rate at this batch size."""

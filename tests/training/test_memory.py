@@ -1,4 +1,4 @@
-"""Memory: the estimate, what is free, micro-batches in its place, failures where nothing fits."""
+"""Memory: the estimate, what there is, micro-batches decided by it, failures where nothing fits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from torch import nn
 
 from benchmarks.timing.memory import measure, noise, status
 from common import host_memory as machine
-from common.host_memory import free_host_bytes, is_out_of_memory
+from common.host_memory import free_host_bytes, is_out_of_memory, total_host_bytes
 from models.build import build
 from models.cost import cost
 from models.families import family
@@ -60,15 +61,15 @@ def digits() -> Data:
     return load("digits", progress=False)
 
 
-def free(monkeypatch: pytest.MonkeyPatch, bytes_: float) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda _: int(bytes_))
+def there_is(monkeypatch: pytest.MonkeyPatch, bytes_: float) -> None:
+    monkeypatch.setattr(memory, "total_bytes", lambda _: int(bytes_))
 
 
 def need(spec: ArchSpec, batch: int, whole: int) -> float:
-    """Free bytes at which ``batch`` images of batches of ``whole`` just fit."""
+    """Bytes that ``batch`` images of batches of ``whole`` take by the estimate, and one more."""
     price = cost(spec)
     inputs = 12 * whole * spec.in_channels * spec.resolution**2
-    return (training_bytes(price.params, price.activations, batch) + inputs) / 0.9 + 1
+    return training_bytes(price.params, price.activations, batch) + inputs + 1
 
 
 # ---------------------------------------------------------------- the estimate
@@ -90,7 +91,7 @@ def test_the_estimate_is_within_a_factor_of_two(name: str, side: int, batch: int
     assert 0.5 < estimated / peak < 2
 
 
-# ---------------------------------------------------------------- what is free
+# ---------------------------------------------------------------- what there is
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
@@ -107,56 +108,64 @@ V1 = "4:cpu,memory:/job/a\n1:name=systemd:/\n"
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc and control groups")
 @pytest.mark.parametrize(
-    ("files", "expected"),
+    ("files", "free", "total"),
     [
-        (MEMINFO, 800 * 1024),
-        ({}, None),
-        ({"proc/meminfo": "MemAvailable:\nrubbish"}, None),
+        (MEMINFO, 800 * 1024, 900 * 1024),
+        ({}, None, None),
+        ({"proc/meminfo": "MemAvailable:\nrubbish"}, None, None),
         # Version 2: a container's root; its cached files count as free.
         ({**MEMINFO, "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "5000\n",
           "sys/fs/cgroup/memory.current": "3000\n",
-          "sys/fs/cgroup/memory.stat": "anon 1\ninactive_file 500\n"}, 2500),
+          "sys/fs/cgroup/memory.stat": "anon 1\ninactive_file 500\n"}, 2500, 5000),
         # No limit of its own, but its parent's.
         ({**MEMINFO, "proc/self/cgroup": "0::/slice/unit\n",
           "sys/fs/cgroup/slice/unit/memory.max": "max\n",
           "sys/fs/cgroup/slice/unit/memory.current": "10\n",
           "sys/fs/cgroup/slice/memory.max": "4096\n",
-          "sys/fs/cgroup/slice/memory.current": "96\n"}, 4000),
+          "sys/fs/cgroup/slice/memory.current": "96\n"}, 4000, 4096),
         # Version 1, and over its limit.
         ({**MEMINFO, "proc/self/cgroup": V1,
           "sys/fs/cgroup/memory/job/a/memory.limit_in_bytes": "7000\n",
           "sys/fs/cgroup/memory/job/a/memory.usage_in_bytes": "6000\n",
-          "sys/fs/cgroup/memory/job/a/memory.stat": "total_inactive_file 9\n"}, 1009),
+          "sys/fs/cgroup/memory/job/a/memory.stat": "total_inactive_file 9\n"}, 1009, 7000),
         ({**MEMINFO, "proc/self/cgroup": V1,
           "sys/fs/cgroup/memory/memory.limit_in_bytes": "10\n",
-          "sys/fs/cgroup/memory/memory.usage_in_bytes": "90\n"}, 0),
+          "sys/fs/cgroup/memory/memory.usage_in_bytes": "90\n"}, 0, 10),
+        # Version 1's way to say that there is no limit.
+        ({**MEMINFO, "proc/self/cgroup": V1,
+          "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+          "sys/fs/cgroup/memory/memory.usage_in_bytes": "90\n"}, 800 * 1024, 900 * 1024),
     ],
-    ids=["no group", "nothing known", "rubbish", "v2", "v2 parent", "v1", "v1 over"],
+    ids=["no group", "nothing known", "rubbish", "v2", "v2 parent", "v1", "v1 over", "v1 none"],
 )  # fmt: skip
-def test_free_main_memory(
-    files: dict[str, str], expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_main_memory(
+    files: dict[str, str],
+    free: int | None,
+    total: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(machine, "_ROOT", tree(tmp_path, files))
-    assert free_host_bytes() == expected
+    assert free_host_bytes() == free
+    assert total_host_bytes() == total
 
 
-def test_free_memory_of_this_machine() -> None:
+def test_memory_of_this_machine() -> None:
     everything = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    found = free_host_bytes()
-    assert found is not None
-    assert 0 < found <= everything
+    free, total = free_host_bytes(), total_host_bytes()
+    assert free is not None
+    assert total is not None
+    assert 0 < free <= total <= everything
 
 
-def test_workers_share_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_host_bytes", lambda: 12_000)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (8_000, 20_000))
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    assert memory.free_bytes(CPU) == 12_000
-    for name, value in share_variables(on_host=4, on_device=2).items():
-        monkeypatch.setenv(name, value)
-    assert memory.free_bytes(CPU) == 3_000
-    assert memory.free_bytes(torch.device("cuda")) == 4_000
-    assert memory.free_bytes(torch.device("mps")) is None
+def test_memory_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it, whatever is free at the moment."""
+    monkeypatch.setattr(memory, "total_host_bytes", lambda: 12_000)
+    card = SimpleNamespace(total_memory=20_000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    assert memory.total_bytes(CPU) == 12_000
+    assert memory.total_bytes(torch.device("cuda", 1)) == 20_000
+    assert memory.total_bytes(torch.device("mps")) is None
 
 
 def test_workers_know_their_number_and_die_first() -> None:
@@ -172,53 +181,97 @@ def test_workers_know_their_number_and_die_first() -> None:
 
 @given(st.integers(1, 300), st.floats(0, 400))
 def test_a_batch_is_halved_until_it_fits(batch: int, images: float) -> None:
-    """``images`` is what the memory holds; everything the plan may answer follows from it."""
-    recipe, room = Recipe(batch=batch), need(TINY, 0, batch)
-    each = training_bytes(0, cost(TINY).activations, 1) / 0.9
-    with pytest.MonkeyPatch.context() as patch:
-        free(patch, room + images * each)
-        try:
-            count = memory.micro_batches(TINY, recipe, 1000, CPU)
-        except MemoryError as error:
-            assert "choose a smaller network" in str(error)
-            assert images < 2 * memory.SMALLEST
-            return
+    """``images`` is what the memory holds; everything that may be decided follows from it."""
+    recipe = Recipe(batch=batch)
+    each = training_bytes(0, cost(TINY).activations, 1)
+    room = int((need(TINY, 0, batch) + images * each) / 0.8) + 1
+    try:
+        size = memory.decide([TINY], recipe, 1000, room)
+    except MemoryError as error:
+        assert "choose a smaller network" in str(error)
+        assert images < 2 * memory.SMALLEST
+        return
+    count = memory.micro_batches(batch, size)
     sizes = [len(part) for part in torch.tensor_split(torch.zeros(batch), count)]
-    assert max(sizes) == memory.micro_batch(batch, count) <= images + 0.01
-    assert count == 1 or (count & (count - 1) == 0 and min(sizes) >= memory.SMALLEST)
-    assert count == 1 or memory.micro_batch(batch, count // 2) > images - 0.01
+    assert max(sizes) <= (size or batch) <= images + 0.01
+    assert size != batch
+    assert count == 1 or min(sizes) >= memory.SMALLEST
+    assert size is None or 2 * size >= images - 1
 
 
-def test_where_nothing_is_known_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda _: None)
-    assert memory.micro_batches(TINY, QUICK, 1000, CPU) == 1
+@given(st.integers(1, 300), st.one_of(st.none(), st.integers(2, 400)))
+def test_micro_batches_are_no_larger_than_asked_and_none_is_of_one_image(
+    batch: int, most: int | None
+) -> None:
+    count = memory.micro_batches(batch, most)
+    sizes = [len(part) for part in torch.tensor_split(torch.zeros(batch), count)]
+    assert max(sizes) == memory.micro_batch(batch, count)
+    assert min(sizes) >= min(memory.SMALLEST, batch)
+    assert max(sizes) <= max(most or batch, 3)  # of three images, none but all can be taken
+
+
+def test_the_largest_decides_and_what_cannot_be_trained_has_no_say() -> None:
+    larger = replace(TINY, stages=(StageSpec("mbconv", 8, 16, stride=2, expansion=3),))
+    huge = replace(TINY, resolution=2048)
+    room = int(need(TINY, 32, 32) / 0.8) + 1
+    assert memory.decide([TINY], QUICK, 1000, room) is None
+    assert (size := memory.decide([larger], QUICK, 1000, room)) in (4, 8, 16)
+    assert memory.decide([TINY, larger, TINY, huge], QUICK, 1000, room) == size
+    with pytest.raises(MemoryError, match=r"training 2 images of tiny at once takes about .* GiB"):
+        memory.decide([huge], QUICK, 1000, room)
+    assert memory.decide([], QUICK, 1000, room) is None
+    assert memory.decide([huge], QUICK, 1000, None) is None  # nothing is known
+    assert memory.decide([huge], QUICK, 1000, 1 << 40) is None
+
+
+def test_an_average_and_adamw_take_room_too() -> None:
+    wide = replace(TINY, head=4096)
+    for batch in (8, 32):
+        room = int(need(wide, batch, 32) / 0.8) + 1
+        plain = memory.decide([wide], QUICK, 1000, room)
+        assert plain == (None if batch == 32 else batch)
+        for more in (replace(QUICK, ema=0.9), replace(QUICK, optimizer="adamw")):
+            found = memory.decide([wide], more, 1000, room)
+            assert found is not None
+            assert found < batch
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize(("batch", "parts"), [(32, 2), (32, 16), (33, 4)])
+@pytest.mark.parametrize(("batch", "count"), [(32, 2), (32, 16), (33, 4)])
 def test_accumulated_gradients_are_those_of_the_whole_batch(
-    digits: Data, optimizer: str, batch: int, parts: int
+    digits: Data, optimizer: str, batch: int, count: int
 ) -> None:
     recipe = replace(QUICK, batch=batch, optimizer=optimizer, lr=0.02, epochs=1, cutout=0.2)
     split = first(digits.train, recipe.images)
-    whole, cut = (Trainer(LAYERS, recipe, digits, split, 0, parts=n) for n in (1, parts))
+    whole, cut = (Trainer(LAYERS, recipe, digits, split, 0, micro_batches=n) for n in (1, count))
     assert cut.epoch() == pytest.approx(whole.epoch(), rel=1e-4)
     assert cut.step == whole.step == 200 // batch
     for one, other in zip(whole.network.parameters(), cut.network.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
-def test_a_limit_halves_the_batch_and_nothing_else(
-    digits: Data, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_micro_batch_cuts_the_batch_and_nothing_else(digits: Data) -> None:
     whole = train(TINY, QUICK, digits, 0, "cpu")
-    free(monkeypatch, need(TINY, 8, whole=32))
-    cut = train(TINY, QUICK, digits, 0, "cpu")
+    cut = train(TINY, replace(QUICK, micro_batch=8), digits, 0, "cpu")
     assert (whole.details["micro_batch"], cut.details["micro_batch"]) == (32, 8)
+    assert whole.details["divided"] == cut.details["divided"] == 0
     for name in ("steps", "images", "side", "data"):
         assert cut.details[name] == whole.details[name]
-    assert cut.recipe == whole.recipe
+    assert cut.recipe != whole.recipe  # it is another training
     assert cut.loss != whole.loss  # batch norm's statistics are each micro-batch's
+
+
+def test_memory_of_the_moment_decides_nothing(
+    digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What else runs on the machine must not change what a seed gives."""
+    expected = train(TINY, QUICK, digits, 0, "cpu")
+    little = int(need(TINY, 4, whole=32)) // 1024
+    meminfo = f"MemTotal: 9999999 kB\nMemAvailable: {little} kB\n"
+    monkeypatch.setattr(machine, "_ROOT", tree(tmp_path, {"proc/meminfo": meminfo}))
+    found = train(TINY, QUICK, digits, 0, "cpu")
+    assert (found.accuracy, found.loss) == (expected.accuracy, expected.loss)
+    assert found.details == expected.details
 
 
 class Hungry(nn.Module):
@@ -244,9 +297,7 @@ DEVICE = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.
 
 @pytest.mark.parametrize("error", [HOST, DEVICE], ids=["host", "device"])
 @pytest.mark.parametrize("after", [0, 3, 13])  # at once, in the first epoch, in the evaluation
-def test_running_out_begins_again_with_half(
-    digits: Data, monkeypatch: pytest.MonkeyPatch, error: Exception, after: int
-) -> None:
+def test_running_out_begins_again_with_half(digits: Data, error: Exception, after: int) -> None:
     """Whenever it happened, the result is that of a training which knew from the start."""
     epochs: list[int] = []
 
@@ -259,10 +310,10 @@ def test_running_out_begins_again_with_half(
 
     start = Hungry(fresh(), 8, after, error)
     hungry = train(TINY, QUICK, digits, 0, "cpu", network=start, on_epoch=note)
-    free(monkeypatch, need(TINY, 8, whole=32))
-    known = train(TINY, QUICK, digits, 0, "cpu", network=fresh())
-    assert hungry.details == known.details
+    known = train(TINY, replace(QUICK, micro_batch=8), digits, 0, "cpu", network=fresh())
+    assert hungry.details == known.details | {"divided": 2}
     assert hungry.details["micro_batch"] == 8
+    assert hungry.recipe == QUICK.key  # the record says of itself that it is not quite that
     assert (hungry.accuracy, hungry.loss) == (known.accuracy, known.loss)
     assert epochs[-2:] == [0, 1]
 
@@ -275,8 +326,8 @@ def test_a_fresh_network_that_runs_out_begins_again(
             "training.loop.trainer.build", lambda spec: Hungry(build(spec), 16, 2, DEVICE)
         )
         found = train(TINY, QUICK, digits, 0, "cpu")
-    free(monkeypatch, need(TINY, 16, whole=32))
-    known = train(TINY, QUICK, digits, 0, "cpu")
+    known = train(TINY, replace(QUICK, micro_batch=16), digits, 0, "cpu")
+    assert found.details == known.details | {"divided": 1}
     assert (found.accuracy, found.loss) == (known.accuracy, known.loss)
 
 
@@ -353,16 +404,28 @@ def test_what_torch_really_raises_is_recognised() -> None:
 def test_a_candidate_that_cannot_fit_is_a_failure_of_its_kind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    free(monkeypatch, need(TINY, 1, whole=32))
+    there_is(monkeypatch, need(TINY, 1, whole=32))
     failure = a_plan(Evaluator(ByName("digits"), QUICK, "cpu"))
     assert failure.kind == "out of memory"
     assert "training 2 images of tiny at once takes about" in failure.reason
+    assert " on cpu, where there is " in failure.reason
+
+
+def test_workers_share_what_there_is(digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    there_is(monkeypatch, 2.5 * need(TINY, 2, whole=32))
+    for name, value in share_variables(on_host=2, on_device=1).items():
+        monkeypatch.setenv(name, value)
+    train(TINY, QUICK, digits, 0, "cpu")
+    for name, value in share_variables(on_host=3, on_device=1).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(MemoryError, match="fewer workers"):
+        train(TINY, QUICK, digits, 0, "cpu")
 
 
 def test_the_search_goes_on_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second trial finds no memory, nor does its second chance; the others do."""
     plenty, asked = 1 << 40, iter([1 << 40, 0, 0])
-    monkeypatch.setattr(memory, "free_bytes", lambda _: next(asked, plenty))
+    monkeypatch.setattr(memory, "total_bytes", lambda _: next(asked, plenty))
     recipe = Recipe(resolution=8, drop_strides=3, images=64, held_out=64, epochs=1, batch=32)
     template = space("mnasnet").with_template(classes=10, in_channels=1)
     found = search(template, Evaluator(ByName("digits"), recipe, "cpu"), trials=4,
@@ -386,7 +449,7 @@ def test_weights_of_terabytes_are_refused_before_they_are_made() -> None:
 def test_the_command_says_it_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free(monkeypatch, 1000)
+    there_is(monkeypatch, 1000)
     given = ("--spec", "mobilenet-v2", "--data", "digits", "--resolution", 32, "--out", tmp_path)
     done = in_process(train_command, given, capsys)
     assert_refused(done, "choose a smaller network or resolution")

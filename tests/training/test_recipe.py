@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,24 @@ from training.recipe import Recipe
 def test_key_names_the_settings() -> None:
     assert Recipe().key == Recipe().key
     assert len({Recipe().key, Recipe(lr=0.3).key, Recipe(images=100).key}) == 3
+
+
+def test_keys_of_before_there_were_micro_batches_are_still_good() -> None:
+    """They stand in records and documents."""
+    assert proxy_recipe(32, "cpu").key == "6ab514d0"
+    assert Recipe(micro_batch=8).key != Recipe().key
+
+
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(micro_batch=8, images=100, ema=0.5)])
+def test_a_recipe_and_its_json(recipe: Recipe) -> None:
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    with pytest.raises(ValueError, match="not a recipe of this version"):
+        Recipe.from_dict({**recipe.to_dict(), "unheard": 1})
+
+
+@pytest.mark.parametrize(("images", "steps"), [(64, 4), (95, 4), (20, 2), (2, 2)])
+def test_steps_leave_out_what_fills_no_batch(images: int, steps: int) -> None:
+    assert Recipe(epochs=2, batch=32).steps(images) == steps
 
 
 def test_twin_of_a_scaled_network_grows_with_it() -> None:
@@ -82,6 +101,7 @@ def test_proxy_resolution_of_the_built_in_pictures() -> None:
         {"resolution": 2},
         {"width": -1.0},
         {"cutout": 1.5},
+        {"micro_batch": 1},
     ],
 )
 def test_bad_settings(bad: dict[str, float]) -> None:

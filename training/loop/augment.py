@@ -1,8 +1,8 @@
 """Batches of pictures for a network: normalised, resized and, for training, varied at random.
 
-Everything works on a whole batch on the batch's own device. Randomness comes from the generator
-passed in alone: one on the CPU gives the same batches on every device, one on the batch's device
-saves a small copy. Evaluation is `to_float` and nothing else.
+Everything works on a whole batch on the batch's own device. What is drawn at random is drawn apart
+from that, for a whole epoch and on the CPU (``draw``): every device then sees the same batches, and
+none waits for a draw. Evaluation is `to_float` and nothing else.
 """
 
 from __future__ import annotations
@@ -10,17 +10,39 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import interpolate
 
+FIELDS = ("picture", "down", "right", "mirrored", "row", "column")
+"""What `draw` draws for each picture of a batch."""
 
-def augment(
-    images: torch.Tensor, generator: torch.Generator, *, shift: float = 0.125, flip: bool = False
+
+def draw(
+    generator: torch.Generator,
+    pictures: int,
+    batch: int,
+    *,
+    reach: int,
+    flip: bool = False,
+    hole_side: int | None = None,
 ) -> torch.Tensor:
-    """Translate every picture of a batch and, with `flip`, mirror half of them.
+    """What is random in one pass over so many pictures: int64 (steps, fields, batch), on the CPU.
 
-    images: any type, (B, C, H, W), usually uint8: before `to_float`, where they are smallest.
-    shift: as in `translate`. flip: only for data whose mirrored pictures keep their label.
+    Fields, in the order of FIELDS: which picture; pixels for `translate`, from -reach to reach;
+    with `flip` whether it is mirrored; with `hole_side`, the network's pixels a side, the centre
+    for `cutout`. What is not asked for is not drawn, and 0. Pictures left over are in no batch.
+
+    Drawn batch by batch, each field after the other: this order is what a seed stands for.
     """
-    moved = translate(images, generator, shift)
-    return horizontal_flip(moved, generator) if flip else moved
+    order = torch.randperm(pictures, generator=generator)
+    drawn = torch.zeros(pictures // batch, len(FIELDS), batch, dtype=torch.int64)
+    for step, (picture, down, right, mirrored, row, column) in enumerate(drawn):
+        picture.copy_(order[step * batch : (step + 1) * batch])
+        for offset in (down, right):
+            torch.randint(-reach, reach + 1, (batch,), generator=generator, out=offset)
+        if flip:
+            mirrored.copy_(torch.rand(batch, generator=generator) < 0.5)
+        if hole_side is not None:
+            for centre in (row, column):
+                torch.randint(hole_side, (batch,), generator=generator, out=centre)
+    return drawn
 
 
 def to_float(
@@ -46,52 +68,49 @@ def to_float(
     return (centred / (255 * std[:, None, None])).contiguous(memory_format=layout)
 
 
-def translate(images: torch.Tensor, generator: torch.Generator, shift: float) -> torch.Tensor:
-    """Move every picture by up to `shift` of its side each way, whole pixels, edges reflected.
+def translate(images: torch.Tensor, down: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Move the content of every picture by whole pixels up and to the left, edges reflected.
 
-    The same as a random crop of the picture padded by reflection. images: (B, C, H, W); 0 <= shift
-    <= 0.5.
+    The same as a crop, `down` and `right` of the middle, of the picture padded by reflection.
+    images: any type, (B, C, H, W), usually uint8: before `to_float`, where they are smallest.
+    down, right: int64 (B,) on the same device, above -H and below H, and W.
     """
     count, channels, height, width = images.shape
-    rows = _moved(count, height, shift, generator).to(images.device, non_blocking=True)
-    columns = _moved(count, width, shift, generator).to(images.device, non_blocking=True)
+    rows, columns = _moved(height, down), _moved(width, right)
     pixels = (rows[:, :, None] * width + columns[:, None, :]).reshape(count, 1, -1)
     gathered = images.reshape(count, channels, -1).gather(2, pixels.expand(-1, channels, -1))
     return gathered.reshape(images.shape)
 
 
-def horizontal_flip(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Mirror every picture of (B, C, H, W) with probability 1/2."""
-    coin = torch.rand(len(images), generator=generator, device=generator.device) < 0.5
-    mirrored = coin.to(images.device, non_blocking=True)[:, None, None, None]
-    return torch.where(mirrored, images.flip(3), images)
+def mirror(images: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
+    """Mirror those pictures of (B, C, H, W) whose number in `mirrored`, int64 (B,), is not 0."""
+    return torch.where(mirrored.bool()[:, None, None, None], images.flip(3), images)
 
 
-def cutout(images: torch.Tensor, generator: torch.Generator, fraction: float) -> torch.Tensor:
-    """Grey out a square of `fraction` of the side around a random pixel of every picture.
+def cutout(
+    images: torch.Tensor, row: torch.Tensor, column: torch.Tensor, fraction: float
+) -> torch.Tensor:
+    """Grey out a square of `fraction` of the side around one pixel of every picture.
 
     images: normalised float (B, C, H, W), in which 0 is the mean colour. The square may overlap
     the edge, as in its paper (DeVries and Taylor 2017, arXiv 1708.04552). 0 <= fraction <= 1.
+    row, column: int64 (B,) on the same device, the pixel.
     """
-    count, _, height, width = images.shape
-    inside_rows = _hole(count, height, fraction, generator).to(images.device, non_blocking=True)
-    inside_columns = _hole(count, width, fraction, generator).to(images.device, non_blocking=True)
+    height, width = images.shape[-2:]
+    inside_rows, inside_columns = _hole(height, row, fraction), _hole(width, column, fraction)
     hole = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
     return images.masked_fill(hole, 0.0)
 
 
-def _moved(count: int, side: int, shift: float, generator: torch.Generator) -> torch.Tensor:
-    """For each picture the source index of every index along one axis, int64 (count, side)."""
-    device, reach = generator.device, round(shift * side)
-    offset = torch.randint(-reach, reach + 1, (count, 1), generator=generator, device=device)
-    index = (torch.arange(side, device=device) + offset).abs()
+def _moved(side: int, offset: torch.Tensor) -> torch.Tensor:
+    """For each picture the source index of every index along one axis, int64 (B, side)."""
+    index = (torch.arange(side, device=offset.device) + offset[:, None]).abs()
     return side - 1 - (side - 1 - index).abs()  # reflected at both edges, neither repeated
 
 
-def _hole(count: int, side: int, fraction: float, generator: torch.Generator) -> torch.Tensor:
-    """For each picture whether an index along one axis is in the square, bool (count, side)."""
-    device, length = generator.device, round(fraction * side)
-    centre = torch.randint(0, side, (count, 1), generator=generator, device=device)
-    first = centre - length // 2
-    index = torch.arange(side, device=device)
+def _hole(side: int, centre: torch.Tensor, fraction: float) -> torch.Tensor:
+    """For each picture whether an index along one axis is in the square, bool (B, side)."""
+    length = round(fraction * side)
+    first = (centre - length // 2)[:, None]
+    index = torch.arange(side, device=centre.device)
     return (index >= first) & (index < first + length)

@@ -1,13 +1,20 @@
-"""How many images of a batch go through a network at once: as many as fit into memory."""
+"""How many images of a batch go through a network at once: all of them, where memory allows it.
+
+Batch norm's statistics are each micro-batch's, so the micro-batch is a setting of the training like
+any other: a run decides it once (``decide``), from memory in all and not from what is free at the
+moment, and keeps it in its recipe. Only where memory really runs out is a training divided further,
+which its record then says.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+from collections.abc import Iterable
 
 import torch
 
-from common.host_memory import free_host_bytes, gigabytes
+from common.host_memory import gigabytes, total_host_bytes
 from models.cost import cost
 from models.memory import COPIES_OF_PARAMETERS, training_bytes
 from models.spec import ArchSpec
@@ -17,67 +24,95 @@ from trials.workers.environment import sharers
 SMALLEST = 2
 """Images of the smallest micro-batch: batch norm needs two."""
 
-_USED = 0.9  # of what is free: the estimate is one, and others live on the machine
+_USED = 0.8  # of all there is: the system has a part of it, this process too, and ``_need`` errs
 _INPUT_BYTES = 3 * 4  # a picture as float32, and twice more while it is resized and normalised
 
 
-def free_bytes(device: torch.device) -> int | None:
-    """Bytes that this process may take on ``device``; None where that cannot be known.
+def total_bytes(device: torch.device) -> int | None:
+    """Bytes of memory that ``device`` has, free or not; None where that cannot be known.
 
-    Its share of what is free: workers that use the same memory
-    (``trials.workers.environment.sharers``) divide it evenly. What earlier trainings in this
-    process have let go counts as free.
+    On the CPU no more than the control groups of this process allow.
     """
-    release(device)
     if device.type == "cuda":
-        free: int | None = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = free_host_bytes() if device.type == "cpu" else None
-    return None if free is None else free // sharers(of_device=device.type == "cuda")
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return total_host_bytes() if device.type == "cpu" else None
 
 
-def release(device: torch.device) -> None:
-    """Give the memory that this process holds and does not use back to the machine."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+def decide(twins: Iterable[ArchSpec], recipe: Recipe, images: int, room: int | None) -> int | None:
+    """The micro-batch with which all of these networks, as they are built, train in ``room`` bytes.
+
+    None is the whole batch, also where ``room`` is None, not known. Else the batch's half, quarter
+    … with which the largest takes at most four fifths of the room by the formula of
+    ``models.memory``. ``images`` are those of a training. A network of which not even ``SMALLEST``
+    fit has no say: its training is refused.
+
+    Raises MemoryError where that is so of every network, ValueError where one leaves nothing of
+    images of its resolution.
+    """
+    if room is None:
+        return None
+    batch = recipe.batch_of(images)
+    found, refusal = [], None
+    for twin in twins:
+        sizes = (size for size in _sizes(batch) if _need(twin, recipe, batch, size) <= _USED * room)
+        if (size := next(sizes, None)) is None:
+            refusal = _too_large(twin, recipe, batch, room)
+        else:
+            found.append(size)
+    if refusal is not None and not found:
+        raise refusal
+    size = min(found, default=batch)
+    return None if size == batch else size
+
+
+def check(twin: ArchSpec, recipe: Recipe, images: int, device: torch.device) -> None:
+    """Refuse a training that is hopeless; ``twin`` is the network as it is built.
+
+    Raises MemoryError where not even ``SMALLEST`` images fit into this worker's share of all memory
+    that ``device`` has; ValueError where the network leaves nothing of images of its resolution.
+    """
+    batch, there = recipe.batch_of(images), total_bytes(device)
+    if there is None:
         return
-    # Workers tell glibc to keep what is freed (``trials.workers.environment.thread_variables``).
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    room = there // sharers(of_device=device.type == "cuda")
+    if _need(twin, recipe, batch, _sizes(batch)[-1]) > room:
+        raise _too_large(twin, recipe, batch, room, device.type)
 
 
-def micro_batches(
-    spec: ArchSpec, recipe: Recipe, images: int, device: torch.device, least: int = 1
-) -> int:
-    """Into how many micro-batches to cut the batches of a training of ``spec``, as it is built.
+def _too_large(
+    twin: ArchSpec, recipe: Recipe, batch: int, room: int, where: str = "the device"
+) -> MemoryError:
+    size = _sizes(batch)[-1]
+    need = _need(twin, recipe, batch, size)
+    return MemoryError(
+        f"training {size} images of {twin.name} at once takes about {gigabytes(need)} on {where}, "
+        f"where there is {gigabytes(room)} for it: choose a smaller network or resolution, or "
+        "fewer workers"
+    )
 
-    1, or twice as often as needed for the largest to fit into nine tenths of the free memory by the
-    formula of ``models.memory``; not fewer than ``least``, a power of 2. ``images`` are those of
-    the whole training. Without knowledge of the free memory: ``least``.
 
-    Raises MemoryError where not even ``SMALLEST`` images fit, ValueError where the network leaves
-    nothing of images of its resolution.
-    """
-    batch, count, price = recipe.batch_of(images), least, cost(spec)
-    free = free_bytes(device)
-    if free is None:
-        return count
+def _need(twin: ArchSpec, recipe: Recipe, batch: int, size: int) -> int:
+    """Bytes of a training whose batches go through in micro-batches of ``size`` images."""
+    price = cost(twin)
     copies = COPIES_OF_PARAMETERS + (recipe.optimizer == "adamw") + (recipe.ema > 0)
-    inputs = _INPUT_BYTES * batch * spec.in_channels * spec.resolution**2
-    while True:
-        size = micro_batch(batch, count)
-        need = inputs + training_bytes(price.params, price.activations, size, copies)
-        if need <= _USED * free:
-            return count
-        if not divisible(batch, count):
-            raise MemoryError(
-                f"training {size} images of {spec.name} at once takes about {gigabytes(need)} on "
-                f"{device.type}, of which {gigabytes(free)} is free for it: choose a smaller "
-                "network or resolution, or fewer workers"
-            )
-        count *= 2
+    inputs = _INPUT_BYTES * batch * twin.in_channels * twin.resolution**2
+    return inputs + training_bytes(price.params, price.activations, size, copies)
+
+
+def _sizes(batch: int) -> list[int]:
+    """The micro-batches to choose from: the whole batch, its half, quarter …"""
+    counts = [1]
+    while divisible(batch, counts[-1]):
+        counts.append(2 * counts[-1])
+    return [micro_batch(batch, count) for count in counts]
+
+
+def micro_batches(batch: int, most: int | None) -> int:
+    """Into how many micro-batches a batch is cut so that none has more than ``most`` images.
+
+    As many fewer as it takes for none to have fewer than ``SMALLEST``. None: 1.
+    """
+    return 1 if most is None else min(-(-batch // most), max(1, batch // SMALLEST))
 
 
 def divisible(batch: int, count: int) -> bool:
@@ -86,5 +121,19 @@ def divisible(batch: int, count: int) -> bool:
 
 
 def micro_batch(batch: int, count: int) -> int:
-    """Images of the largest of ``count`` parts of ``batch`` that are as equal as can be."""
+    """Images of the largest of ``count`` micro-batches that are as equal as can be."""
     return -(-batch // count)
+
+
+def release(device: torch.device) -> None:
+    """Give the memory that this process holds and does not use back to the machine."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+    else:
+        # Workers tell glibc to keep what is freed (``trials.workers.environment``).
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

@@ -6,7 +6,9 @@ import copy
 import math
 import platform
 import time
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,9 +18,11 @@ from torch import nn
 from common.host_memory import is_out_of_memory
 from models.spec import ArchSpec
 from training.data import Data, Split
-from training.device import choose_device
+from training.device import arithmetic, choose_device, untried
+from training.loop import graph as graphs
 from training.loop import memory
 from training.loop.augment import to_float
+from training.loop.placed import placed
 from training.loop.rungs import PICTURES, Ladder, is_below
 from training.loop.trainer import Trainer, autocast
 from training.recipe import Recipe
@@ -36,23 +40,30 @@ def train(
     *,
     network: nn.Module | None = None,
     on_epoch: OnEpoch | None = None,
+    deterministic: bool = False,
+    graph: bool | None = None,
 ) -> Evaluation:
     """Train ``spec`` from scratch and measure its accuracy on the validation split.
 
-    Weights, order and augmentation derive from ``seed``: on one device and one version of torch
-    the same seed gives the same accuracy. ``network`` is trained in place of a fresh one where
-    given; ``on_epoch`` receives each epoch's number and loss.
+    Weights, order and augmentation derive from ``seed``: on one CPU and one version of torch the
+    same seed gives the same accuracy. A GPU sees the same images in the same order; it repeats
+    itself to the bit where it is asked to be ``deterministic``, and is slower then. ``network`` is
+    trained in place of a fresh one where given; ``on_epoch`` receives each epoch's number and loss.
 
-    Where a batch does not fit into the free memory, it goes through the network in micro-batches
-    (``training.loop.trainer.Trainer``); where memory runs out all the same, the training begins
-    again from its seed with micro-batches half as large, and ``on_epoch`` hears of the first epochs
-    again. The result's ``details["micro_batch"]`` says how many images went through at once.
+    A batch goes through the network in the recipe's micro-batches (``training.loop.trainer``). Only
+    where memory really runs out does the training begin again from its seed with micro-batches half
+    as large, and ``on_epoch`` hears of the first epochs again. The result's ``details`` say how
+    many images went through at once (``micro_batch``) and how often they were halved (``divided``).
+
+    ``graph`` is whether the step is captured as a CUDA graph (``training.loop.graph``); None: where
+    there are steps enough. ``details["graph"]`` says whether it was, and if not, why; None: it was
+    not to be. On other devices than CUDA there is none.
 
     Raises FloatingPointError where the loss is no longer finite, ValueError where the data are too
     few for one batch norm step, MemoryError where not even two images fit.
     """
-    _, found = _trained(spec, recipe, data, seed, device, "validation", network, on_epoch)
-    return found
+    plan = _Plan("validation", network, on_epoch, deterministic=deterministic, graph=graph)
+    return _trained(spec, recipe, data, seed, device, plan)[1]
 
 
 def train_above(
@@ -62,6 +73,9 @@ def train_above(
     seed: int,
     bars: Rungs,
     device: torch.device | str = "auto",
+    *,
+    deterministic: bool = False,
+    graph: bool | None = None,
 ) -> Evaluation | Stopped:
     """``train``, measured on the way, and ended where its accuracy is below a bar.
 
@@ -69,7 +83,8 @@ def train_above(
     first ``training.loop.rungs.PICTURES`` of the validation pictures. Measuring changes nothing: up
     to where it ends, the training is that of ``train``.
     """
-    _, found = _trained(spec, recipe, data, seed, device, "validation", None, None, bars)
+    plan = _Plan("validation", bars=bars, deterministic=deterministic, graph=graph)
+    _, found = _trained(spec, recipe, data, seed, device, plan)
     return Stopped(found) if is_below(found.curve, bars) else found
 
 
@@ -82,6 +97,8 @@ def final(
     *,
     network: nn.Module | None = None,
     on_epoch: OnEpoch | None = None,
+    deterministic: bool = False,
+    graph: bool | None = None,
 ) -> tuple[nn.Module, Evaluation]:
     """``train``, measured on the test split, with the trained network.
 
@@ -89,55 +106,90 @@ def final(
     """
     if not len(data.test):
         raise ValueError(f"{data.name} has no test split: load it with a share of test pictures")
-    return _trained(spec, recipe, data, seed, device, "test", network, on_epoch)
+    plan = _Plan("test", network, on_epoch, deterministic=deterministic, graph=graph)
+    return _trained(spec, recipe, data, seed, device, plan)
+
+
+@dataclass
+class _Plan:
+    """How a training goes about it; what it meets on its way changes the last five."""
+
+    held_out: str
+    network: nn.Module | None = None
+    on_epoch: OnEpoch | None = None
+    bars: Rungs = ()
+    deterministic: bool = False
+    graph: bool | None = None
+    no_graph: str | None = None
+    place: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    micro_batches: int = 1
+    divided: int = 0
 
 
 def _trained(
-    spec: ArchSpec, recipe: Recipe, data: Data, seed: int, device: torch.device | str,
-    held_out: str, network: nn.Module | None, on_epoch: OnEpoch | None, bars: Rungs = (),
-) -> tuple[nn.Module, Evaluation]:  # fmt: skip
+    spec: ArchSpec, recipe: Recipe, data: Data, seed: int, device: torch.device | str, plan: _Plan
+) -> tuple[nn.Module, Evaluation]:
     start = time.perf_counter()
-    place = choose_device(device) if isinstance(device, str) else device
-    data = data.to(place)
-    split = first(data.train, recipe.images)
-    if len(split) < 2:
-        raise ValueError(f"{len(split)} training images: batch norm needs at least 2")
+    images = len(first(data.train, recipe.images))
+    if images < 2:
+        raise ValueError(f"{images} training images: batch norm needs at least 2")
     twin = recipe.network(spec, len(data.classes), data.channels)
-    given = None if network is None else copy.deepcopy(network.state_dict())
-    least = 1
+    batch = recipe.batch_of(images)
+    plan.place = choose_device(device) if isinstance(device, str) else device
+    plan.micro_batches = memory.micro_batches(batch, recipe.micro_batch)
+    memory.check(twin, recipe, images, plan.place)
+    given = None if plan.network is None else copy.deepcopy(plan.network.state_dict())
     while True:
-        parts = memory.micro_batches(twin, recipe, len(split), place, least)
+        memory.release(plan.place)
         try:
-            trained, facts = _attempt(
-                Trainer(twin, recipe, data, split, seed, network=network, parts=parts),
-                held_out, on_epoch, bars,
-            )  # fmt: skip
+            with arithmetic(plan.place, plan.deterministic):
+                trained, facts = _attempt(_trainer(twin, recipe, data, seed, plan), plan)
             break
         except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            if not memory.divisible(recipe.batch_of(len(split)), parts):
-                raise MemoryError(f"{twin.name} does not fit on {place.type}: {error}") from error
+            _amend(plan, error, twin, batch)
         # Here the error's traceback no longer keeps what the attempt has allocated.
-        least = 2 * parts
-        if network is not None and given is not None:
-            network.load_state_dict(given)
-            network.zero_grad()
+        if plan.network is not None and given is not None:
+            plan.network.load_state_dict(given)
+            plan.network.zero_grad()
     return trained, Evaluation(
         **facts,
         seed=seed,
         recipe=recipe.key,
         seconds=time.perf_counter() - start,
-        device=_describe(place),
+        device=_describe(plan.place),
         versions={"torch": torch.__version__, "python": platform.python_version()},
     )
 
 
-def _attempt(
-    run: Trainer, held_out: str, on_epoch: OnEpoch | None, bars: Rungs
-) -> tuple[nn.Module, dict[str, Any]]:
+def _amend(plan: _Plan, error: Exception, twin: ArchSpec, batch: int) -> None:
+    """How to begin again after an attempt that ended so; raises where nothing else is left."""
+    if isinstance(error, graphs.NotCaptured):
+        plan.graph, plan.no_graph = False, f"not captured: {error}"
+    elif isinstance(error, NotImplementedError) and plan.place.type == "mps":
+        lacking = str(error).strip().partition("\n")[0]
+        warnings.warn(f"{twin.name} is trained on the CPU, not on MPS: {lacking}", stacklevel=2)
+        plan.place = torch.device("cpu")
+    elif not is_out_of_memory(error):
+        raise error
+    elif not memory.divisible(batch, plan.micro_batches):
+        raise MemoryError(f"{twin.name} does not fit on {plan.place.type}: {error}") from error
+    else:
+        plan.micro_batches, plan.divided = 2 * plan.micro_batches, plan.divided + 1
+
+
+def _trainer(twin: ArchSpec, recipe: Recipe, data: Data, seed: int, plan: _Plan) -> Trainer:
+    data = placed(data, plan.place)
+    split = first(data.train, recipe.images)
+    wanted = graphs.is_wanted(plan.place, recipe.steps(len(split)), plan.graph)
+    return Trainer(
+        twin, recipe, data, split, seed, network=plan.network, micro_batches=plan.micro_batches,
+        graph=graphs.CudaGraph(plan.place) if wanted else None,
+    )  # fmt: skip
+
+
+def _attempt(run: Trainer, plan: _Plan) -> tuple[nn.Module, dict[str, Any]]:
     """The trained network, and what of its Evaluation the training itself tells."""
-    recipe, data = run.recipe, run.data
+    recipe, data, held_out, bars = run.recipe, run.data, plan.held_out, plan.bars
     split = data.test if held_out == "test" else first(data.validation, recipe.held_out)
     ladder = Ladder(bars, run.steps, lambda: _measure(run, first(split, PICTURES))[0])
     losses = []
@@ -145,8 +197,8 @@ def _attempt(
         losses.append(run.epoch(ladder.ends))
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss is {losses[-1]} after {epoch + 1} epochs: diverged")
-        if on_epoch:
-            on_epoch(epoch, losses[-1])
+        if plan.on_epoch:
+            plan.on_epoch(epoch, losses[-1])
         if is_below(tuple(ladder.curve), bars):
             break
     if run.step < run.steps:
@@ -160,6 +212,8 @@ def _attempt(
         "images": len(run.split),
         "steps": run.step,
         "micro_batch": run.micro_batch,
+        "divided": plan.divided,
+        "graph": plan.no_graph or run.graph,
         "side": run.side,
         "held_out": held_out,
         "held_out_images": len(split),
@@ -187,14 +241,14 @@ def evaluate(
     network.eval()
     correct = torch.zeros((), device=split.labels.device)
     loss = torch.zeros((), device=split.labels.device)
-    for images, labels in zip(
-        torch.split(split.images, batch), torch.split(split.labels, batch), strict=True
-    ):
-        x = to_float(images, side, data.mean, data.std, channels_last=True)
-        with autocast(x.device):
+    with untried(loss.device), autocast(loss.device):
+        for images, labels in zip(
+            torch.split(split.images, batch), torch.split(split.labels, batch), strict=True
+        ):
+            x = to_float(images, side, data.mean, data.std, channels_last=True)
             logits = network(x).float()
-        correct += (logits.argmax(1) == labels).sum()
-        loss += F.cross_entropy(logits, labels, reduction="sum")
+            correct += (logits.argmax(1) == labels).sum()
+            loss += F.cross_entropy(logits, labels, reduction="sum")
     return correct.item() / len(split), loss.item() / len(split)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from models.build import build
 from models.spec import ArchSpec
 from training.data import Data, Split
-from training.loop.augment import augment, cutout, to_float
+from training.loop.augment import cutout, draw, mirror, to_float, translate
+from training.loop.graph import Graph, Steps
 from training.loop.memory import micro_batch
 from training.loop.quick import quicken
 from training.recipe import Recipe
@@ -22,9 +25,12 @@ from training.recipe import Recipe
 class Trainer:
     """What one training carries from step to step.
 
-    A batch goes through the network in ``parts`` micro-batches whose gradients are added up: the
+    A batch goes through the network in so many ``micro_batches``, whose gradients are added up: the
     step, its learning rate and the number of steps are those of the whole batch. Only batch norm
     sees the difference, because its statistics, the running ones too, are each micro-batch's.
+
+    On a GPU nothing in an epoch makes the CPU wait: what is random and the learning rates go there
+    before it, the loss comes back after it. With a ``graph`` the step is captured and replayed.
     """
 
     def __init__(
@@ -36,10 +42,11 @@ class Trainer:
         seed: int,
         *,
         network: nn.Module | None = None,
-        parts: int = 1,
+        micro_batches: int = 1,
+        graph: Graph | None = None,
     ) -> None:
-        self.recipe, self.data, self.split, self.parts = recipe, data, split, parts
-        self.side = twin.resolution
+        self.recipe, self.data, self.split = recipe, data, split
+        self.micro_batches, self.side = micro_batches, twin.resolution
         # Order and augmentation are drawn apart from the weights, and on the CPU, so that paired
         # seeds see the same images in the same order whatever the network and the device.
         self.generator = torch.Generator().manual_seed(seed)
@@ -50,21 +57,24 @@ class Trainer:
                 zero_starts(network)
         device = split.labels.device
         self.network = quicken(network.to(device).to(memory_format=torch.channels_last))
-        self.averaged: nn.Module = self.network
-        if recipe.ema:
-            self.averaged = AveragedModel(
-                self.network,
-                multi_avg_fn=get_ema_multi_avg_fn(recipe.ema),  # type: ignore[no-untyped-call]
-                use_buffers=True,
-            )
-        self.optimizer = _optimizer(self.network, recipe)
+        self.averaged = copy.deepcopy(self.network) if recipe.ema else self.network
+        # Where a number in Python would be read too early, or once and for all.
+        fixed = device.type == "cuda" or graph is not None
+        self._rate = torch.zeros((), device=device) if fixed else None
+        self.optimizer = _optimizer(self.network, recipe, self._rate, graph is not None)
         self.batch = recipe.batch_of(len(split))
-        self.step, self.steps = 0, recipe.epochs * (len(split) // self.batch)
+        self.step, self.steps = 0, recipe.steps(len(split))
+        self._steps = Steps(self._update, graph)
 
     @property
     def micro_batch(self) -> int:
         """Images that go through the network at once."""
-        return micro_batch(self.batch, self.parts)
+        return micro_batch(self.batch, self.micro_batches)
+
+    @property
+    def graph(self) -> str | None:
+        """Whether steps were captured, as a record tells it; None without a graph."""
+        return self._steps.note
 
     def epoch(self, ends: Callable[[int], bool] | None = None) -> float:
         """One pass over the images in a fresh order, or until ``ends`` of the steps
@@ -72,52 +82,109 @@ class Trainer:
         self.network.train()
         total = torch.zeros((), device=self.split.labels.device)
         count = 0
-        for images, labels in self._batches():
-            total += self._update(images, labels)
+        for drawn, rate in zip(self._drawn(), self._rates(), strict=True):
+            self._set(rate)
+            total += self._steps(drawn)
+            self.step += 1
             count += 1
             if ends is not None and ends(self.step):
                 break
         return total.item() / count
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        recipe, data = self.recipe, self.data
-        order = torch.randperm(len(self.split), generator=self.generator)
-        order = order[: len(order) // self.batch * self.batch].to(self.split.labels.device)
-        for rows in torch.split(order, self.batch):
-            images = augment(
-                self.split.images[rows], self.generator, shift=recipe.shift, flip=data.flip
-            )
-            x = to_float(images, self.side, data.mean, data.std, channels_last=True)
-            if recipe.cutout:
-                x = cutout(x, self.generator, recipe.cutout)
-            yield x, self.split.labels[rows]
+    def _drawn(self) -> Tensor:
+        """What is random in an epoch, on the device: as ``augment.draw``."""
+        return _sent(
+            draw(
+                self.generator,
+                len(self.split),
+                self.batch,
+                reach=round(self.recipe.shift * self.split.images.shape[-1]),
+                flip=self.data.flip,
+                hole_side=self.side if self.recipe.cutout else None,
+            ),
+            self.split.labels.device,
+        )
 
-    def _update(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _rates(self) -> Sequence[float] | Tensor:
+        """The learning rates of an epoch's steps."""
+        steps = range(self.step, self.step + len(self.split) // self.batch)
+        warmup, peak = self.recipe.warmup, self.recipe.rate()
+        rates = [peak * schedule(step / self.steps, warmup) for step in steps]
+        return rates if self._rate is None else _sent(torch.tensor(rates), self._rate.device)
+
+    def _set(self, rate: float | Tensor) -> None:
+        if self._rate is not None:
+            self._rate.copy_(torch.as_tensor(rate))
+            return
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.rate() * schedule(self.step / self.steps, self.recipe.warmup)
+            group["lr"] = rate
+
+    def _update(self, drawn: Tensor) -> Tensor:
+        """One step, on the device from its beginning to its end; the batch's loss.
+
+        In a graph all of this is done again by the device alone: of what changes from step to step
+        nothing may come from Python but the first step, which is never captured.
+        """
+        images, labels = self._batch(drawn)
         total = torch.zeros((), device=labels.device)
         for some, of in zip(
-            torch.tensor_split(images, self.parts),
-            torch.tensor_split(labels, self.parts),
+            torch.tensor_split(images, self.micro_batches),
+            torch.tensor_split(labels, self.micro_batches),
             strict=True,
         ):
             total += self._gradients(some, of, len(of) / len(labels))
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.step += 1
-        if isinstance(self.averaged, AveragedModel):
-            self.averaged.update_parameters(self.network)
+        if self.averaged is not self.network:
+            _average(self.averaged, self.network, self.recipe.ema if self.step else 0.0)
         return total
 
+    def _batch(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        picture, down, right, mirrored, row, column = drawn
+        images = translate(self.split.images[picture], down, right)
+        if self.data.flip:
+            images = mirror(images, mirrored)
+        x = to_float(images, self.side, self.data.mean, self.data.std, channels_last=True)
+        if self.recipe.cutout:
+            x = cutout(x, row, column, self.recipe.cutout)
+        return x, self.split.labels[picture]
+
     def _gradients(self, images: Tensor, labels: Tensor, share: float) -> Tensor:
-        """Add the gradients of a micro-batch that is this share of its batch; its loss's part."""
+        """Add the gradients of a micro-batch that is this share of its batch; its part of the
+        loss."""
         with autocast(images.device):
             logits = self.network(images)
         smoothing = self.recipe.label_smoothing
         loss = share * F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """On the device; to a GPU by a copy that nobody waits for."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the averages of weights and running statistics towards what they are; decay 0: there.
+
+    As torch's ``AveragedModel``, which would ask the device at every step how many there were.
+    """
+    means, values = _real(averaged), _real(network)
+    if decay:
+        get_ema_multi_avg_fn(decay)(means, values, None)  # type: ignore[no-untyped-call]
+        return
+    for mean, value in zip(means, values, strict=True):
+        mean.copy_(value)
+
+
+def _real(network: nn.Module) -> list[Tensor]:
+    tensors = chain(network.parameters(), network.buffers())
+    return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
 
 
 def schedule(progress: float, warmup: float) -> float:
@@ -143,22 +210,28 @@ def zero_starts(network: nn.Module) -> None:
     nn.init.zeros_(classifier.weight)
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Weight decay on convolution and linear weights only, not on norms and biases."""
+def _optimizer(
+    network: nn.Module, recipe: Recipe, rate: Tensor | None, captured: bool
+) -> torch.optim.Optimizer:
+    """Weight decay on convolution and linear weights only, not on norms and biases.
+
+    ``rate`` is the tensor that the learning rate is read from; None: each group's own number.
+    """
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     groups = [
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
+    lr = recipe.rate() if rate is None else rate
     fused = decayed[0].device.type in ("cpu", "cuda")
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups, recipe.rate(), momentum=recipe.momentum, nesterov=True, fused=fused
-        )
-    return torch.optim.AdamW(groups, recipe.rate(), betas=(recipe.momentum, 0.99), fused=fused)
+        return torch.optim.SGD(groups, lr, momentum=recipe.momentum, nesterov=True, fused=fused)
+    return torch.optim.AdamW(
+        groups, lr, betas=(recipe.momentum, 0.99), fused=fused, capturable=captured
+    )
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """bf16 on CUDA; elsewhere full precision."""
+    """bf16 on CUDA, each weight cast once in a block; elsewhere full precision."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
