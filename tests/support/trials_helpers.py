@@ -177,7 +177,8 @@ def pid_of(spec: Toy, seed: int) -> Evaluation:
 
 
 def environment_of(spec: Toy, seed: int) -> Evaluation:
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES",
+             "PYTORCH_CUDA_ALLOC_CONF")  # fmt: skip
     # As it was when the process began: what torch would see while it is imported.
     born = Path("/proc/self/environ").read_bytes().decode().split("\0")
     details: dict[str, Any] = {item.partition("=")[0]: item.partition("=")[2] for item in born}

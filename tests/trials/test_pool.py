@@ -26,7 +26,7 @@ from tests.support.trials_helpers import (
 )
 from trials.loop import run_trials
 from trials.record import Evaluation, Failure
-from trials.workers.environment import device_variables, threads_each
+from trials.workers.environment import device_variables, thread_variables, threads_each
 from trials.workers.pool import Executor, InProcess, ProcessPool
 
 OUTCOMES = {
@@ -205,7 +205,8 @@ def test_settings_are_checked(options: dict[str, Any]) -> None:
 def test_workers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "17")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for name in ("CUDA_VISIBLE_DEVICES", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
     with ProcessPool(environment_of, 2, threads=3, devices=["cuda:0", "cuda:1"]) as pool:
         # Both must be up, or the first one takes all.
         while not all(handle.idle for handle in pool._handles):
@@ -213,10 +214,17 @@ def test_workers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         got = submit_all(pool, ["ok", "fine"])
     details = [outcome.details for outcome in got.values()]
     assert sorted(item.pop("CUDA_VISIBLE_DEVICES") for item in details) == ["0", "1"]
-    assert details == [{"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3"}] * 2
+    memory = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+    assert details == [{"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3", **memory}] * 2
     assert os.environ["OMP_NUM_THREADS"] == "17"
     assert "MKL_NUM_THREADS" not in os.environ
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+@pytest.mark.parametrize("name", ["PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"])
+def test_what_the_allocator_was_told_stays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "max_split_size_mb:64")
+    assert "PYTORCH_CUDA_ALLOC_CONF" not in thread_variables(1)
 
 
 def test_workers_take_no_more_threads_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from multiprocessing import resource_tracker
 from threadpoolctl import ThreadpoolController
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
+_CUDA_MEMORY = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")  # newer versions of torch: both
 _ON_HOST, _ON_DEVICE = "EVENSCALE_WORKERS", "EVENSCALE_DEVICE_WORKERS"
 
 
@@ -33,9 +34,13 @@ def thread_variables(threads: int) -> dict[str, str]:
     """Without these, every worker starts one thread per core and they all slow each other down.
 
     glibc is told to keep freed memory: a training step frees and takes the same large buffers
-    again and again, and the kernel would have to clear every page of them each time.
+    again and again, and the kernel would have to clear every page of them each time. torch's
+    allocator on CUDA is told to grow its segments, so that networks of all sizes one after the
+    other leave no holes; it reads this while torch is imported, and what is set already stays.
     """
+    told = any(name in os.environ for name in _CUDA_MEMORY)
     return {
+        **({} if told else {_CUDA_MEMORY[0]: "expandable_segments:True"}),
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
