@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, overload
 
 import torch
@@ -16,6 +16,9 @@ from training.device import choose_device
 from training.loop.train import train, train_above
 from training.recipe import Recipe
 from trials.record import Evaluation, Rungs, Stopped
+
+_TRAINING = 0.8  # of the time of a search: the rest is for measuring, proposals, building networks
+_EPOCHS, _MOST_EPOCHS, _FEWEST_IMAGES = 5, 30, 2000
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,16 @@ class Evaluator:
         return train(spec, self.recipe, data, seed, self.device)
 
 
-def proxy_recipe(native: int, device: str = "auto", growth: float = 1.0) -> Recipe:
+def proxy_recipe(
+    native: int,
+    device: str = "auto",
+    growth: float = 1.0,
+    *,
+    minutes: float | None = None,
+    trials: int | None = None,
+    images_per_second: float | None = None,
+    available: int | None = None,
+) -> Recipe:
     """A short recipe for pictures of ``native`` pixels on that device, which may be elsewhere.
 
     The proxy resolution is at most three quarters of the pictures' own (20 pixels for 28, 24 for
@@ -105,17 +117,37 @@ def proxy_recipe(native: int, device: str = "auto", growth: float = 1.0) -> Reci
     train, to about the pictures' own size: more resolution then carries more information. It is 32
     pixels at most on a CPU, 96 on a GPU. Leading strides are taken out until
     the last maps of a network of stride 32 have 2 pixels or more. Docs: ``docs/proxy.md``.
+
+    Pictures and epochs are constants of the device, unless all is known that it takes to fill
+    ``minutes`` with ``trials`` trainings one after the other: at ``images_per_second``, as
+    ``training.throughput`` measures it, of ``available`` training pictures.
     """
     kind = choose_device().type if device == "auto" else device.partition(":")[0]
     most = 32 if kind == "cpu" else 96
     side = max(8, min(most, math.floor(native * min(0.75, 1.07 / growth) / 4) * 4))
     drop = max(0, 6 - math.ceil(math.log2(side)))
     if kind == "cpu":
-        return Recipe(
+        recipe = Recipe(
             resolution=side, drop_strides=drop, images=2000, held_out=2000, epochs=2, batch=32,
             lr=0.4, regularise=False,
         )  # fmt: skip
-    return Recipe(
-        resolution=side, drop_strides=drop, images=50_000, epochs=5, batch=256, lr=0.4,
-        regularise=False,
-    )  # fmt: skip
+    else:
+        recipe = Recipe(
+            resolution=side, drop_strides=drop, images=50_000, epochs=5, batch=256, lr=0.4,
+            regularise=False,
+        )  # fmt: skip
+    if minutes is None or trials is None or images_per_second is None or available is None:
+        return recipe
+    return _filling(recipe, images_per_second * 60 * minutes / trials, available)
+
+
+def _filling(recipe: Recipe, passes: float, available: int) -> Recipe:
+    """``recipe`` with as many pictures and epochs as so many passes of single pictures allow.
+
+    First up to five epochs, then more pictures, to ``available``; only then more epochs, to thirty,
+    which is a full training's number. At the least one epoch of 2,000 pictures, or of all.
+    """
+    passes *= _TRAINING
+    images = min(available, max(_FEWEST_IMAGES, int(passes / _EPOCHS)))
+    epochs = max(1, min(_MOST_EPOCHS, int(passes / images)))
+    return replace(recipe, images=images, held_out=max(_FEWEST_IMAGES, images), epochs=epochs)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections import Counter
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from common.command import count, file_name, path, place, storage_url
 from common.paths import check_place
+from models.spec import ArchSpec
 from training.data import Data, native_size
 from training.device import choose_device
 from training.evaluator import ByName, ByValue, Evaluator, proxy_recipe
 from training.given import as_stored
 from training.loop.train import first
 from training.recipe import Recipe
-from trials.workers.environment import cores
+from training.sizing import filling, fitting, machines
+from trials.store.study import stored_settings
 from trials.workers.pool import Executor, ProcessPool
 from trials.workers.ray_cluster import check_ray
 from trials.workers.ray_pool import RayPool
@@ -81,25 +83,65 @@ def _add_machines(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
 
 
-def prepare(args: argparse.Namespace, growth: float = 1.0) -> tuple[Evaluator, Data]:
+def prepare(
+    args: argparse.Namespace,
+    growth: float = 1.0,
+    *,
+    largest: Iterable[ArchSpec] | None = None,
+    run_dir: Path | None = None,
+) -> tuple[Evaluator, Data]:
     """The evaluator that the options describe, and the pictures it will use.
 
-    ``growth`` is the greatest multiple of the proxy resolution that will be trained. Raises
-    ValueError for machines that are not to be had.
+    growth   the greatest multiple of the proxy resolution that will be trained
+    largest  networks, of which none that will be trained asks for more memory and time: by them a
+             new run's micro-batch is decided and, on CUDA with --minutes and --trials, how long
+             its trainings are. None: whole batches and the device's constants
+    run_dir  the run's: where it is resumed or joined, its recipe is that which it began with
+
+    Raises ValueError for machines that are not to be had, MemoryError where none of the largest
+    can be trained.
     """
     device = _device(args)
     native = native_size(args.data)
-    recipe = proxy_recipe(native, device, growth)
+    kept = None if run_dir is None else _stored_recipe(resumed(args, run_dir))
+    recipe = _with_options(proxy_recipe(native, device, growth) if kept is None else kept, args)
+    side = recipe.resolution or native
+    # No larger than it is used: a candidate's batches are then not resized at every step.
+    source = ByName(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
+    evaluator, data = Evaluator(source, recipe, device), source.data()
+    if kept is None and largest is not None and args.executor != "ray":
+        where, specs = machines(device, args.workers, recipe), list(largest)
+        evaluator = replace(evaluator, recipe=fitting(evaluator, data, specs, where))
+        trials = getattr(args, "trials", None)
+        if args.minutes and trials and not (args.proxy_images or args.proxy_epochs):
+            recipe = filling(evaluator, data, specs, where, growth, args.minutes, trials)
+            evaluator = replace(evaluator, recipe=recipe)
+    return evaluator, data
+
+
+def resumed(args: argparse.Namespace, run_dir: Path) -> dict[str, Any]:
+    """The settings with which the run began that is gone on with, or joined; {} for a new one.
+
+    What was measured or decided for it then is not measured or decided again.
+    """
+    return stored_settings(run_dir, args.storage) if args.resume or args.join else {}
+
+
+def _stored_recipe(settings: Mapping[str, Any]) -> Recipe | None:
+    """The recipe among a run's settings, as ``facts`` puts it there."""
+    stored = settings.get("recipe")
+    if not isinstance(stored, Mapping):
+        return None
+    return Recipe.from_dict({name: value for name, value in stored.items() if name != "key"})
+
+
+def _with_options(recipe: Recipe, args: argparse.Namespace) -> Recipe:
     changes = {
         "resolution": args.proxy_resolution,
         "images": args.proxy_images,
         "epochs": args.proxy_epochs,
     }
-    recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
-    side = recipe.resolution or native
-    # No larger than it is used: a candidate's batches are then not resized at every step.
-    source = ByName(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
-    return Evaluator(source, recipe, device), source.data()
+    return replace(recipe, **{name: value for name, value in changes.items() if value})
 
 
 def _device(args: argparse.Namespace) -> str:
@@ -130,15 +172,10 @@ def executor(args: argparse.Namespace, evaluator: Evaluator) -> Executor:
         gpus = (args.gpus_per_trial or 1.0) if evaluator.device == "cuda" else 0.0
         address, timeout = args.ray_address, args.trial_timeout
         return RayPool(held, args.workers, address=address, gpus=gpus, timeout=timeout)
-    device = choose_device(args.device)
-    if device.type != "cuda":
-        workers = args.workers or (cores() if device.type == "cpu" else 1)
-        return ProcessPool(evaluator, workers, timeout=args.trial_timeout)
-    indices = range(torch.cuda.device_count()) if device.index is None else [device.index]
-    devices = [f"cuda:{index}" for index in indices]
-    alone = replace(evaluator, device="cuda")  # a worker sees its own device only
-    workers = args.workers or len(devices)
-    return ProcessPool(alone, workers, devices=devices, timeout=args.trial_timeout)
+    where = machines(args.device, args.workers, evaluator.recipe)
+    if where.devices is not None:
+        evaluator = replace(evaluator, device="cuda")  # a worker sees its own device only
+    return ProcessPool(evaluator, where.workers, devices=where.devices, timeout=args.trial_timeout)
 
 
 def facts(source: str, data: Data, recipe: Recipe) -> dict[str, Any]:
@@ -158,9 +195,14 @@ def facts(source: str, data: Data, recipe: Recipe) -> dict[str, Any]:
             "skipped": [list(pair) for pair in data.skipped],
             "chance": most / len(labels),
         },
-        "recipe": {"key": recipe.key, **asdict(recipe)},
+        "recipe": {"key": recipe.key, **recipe.to_dict()},
         "source": as_stored(source),
     }
+
+
+def pictures_name(source: str) -> str:
+    """``Data.name`` of --data, before anything is decoded."""
+    return Path(os.path.expanduser(source)).resolve().name
 
 
 def run_directory(args: argparse.Namespace, name: str) -> Path:

@@ -119,17 +119,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Search, draw the report, print what was found and where; then calibrate, where asked to."""
     from reports.nas import report
     from training.given import settle_pictures
-    from training.options import executor, facts, prepare, run_directory
+    from training.options import executor, facts, pictures_name, prepare, run_directory
 
     args = options().parse_args(argv)
     settle_pictures(args)
     budget, counted = read_cost(args.cost, args.budget), _cost(args)
-    evaluator, data = prepare(args)
+    asked = cost_text(args.cost, budget).replace(" ", "")
+    run_dir = run_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
+    evaluator, data = prepare(args, run_dir=run_dir)
     searched = space(args.space).with_template(
         resolution=args.resolution, classes=len(data.classes), in_channels=data.channels
     )
-    asked = cost_text(args.cost, budget).replace(" ", "")
-    run_dir = run_directory(args, f"nas-{asked}-{data.name}")
     print(f"run directory: {run_dir}", file=sys.stderr)
     prior = load_prior(args.prior, searched) if args.prior else None
     with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):

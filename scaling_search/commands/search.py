@@ -7,10 +7,10 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.command import count, parser, when_stopped
 from common.units import parse_duration, parse_target
@@ -24,7 +24,6 @@ from scaling_search.search import search
 from scaling_search.summary import summary
 from scaling_search.surface.samplers import METHODS
 from trials.progress import Progress
-from trials.store.header import FILE_NAME, read_header
 
 if TYPE_CHECKING:
     from training.stopwatch import Stopwatch
@@ -81,15 +80,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Search, write the run directory's files, print what was found and where."""
     from reports.scaling import report
     from training.given import next_command, say_if_other, settle_pictures
-    from training.options import executor, facts, prepare, run_directory
+    from training.options import executor, facts, prepare, resumed, run_directory
 
     args = options().parse_args(argv)
     settle_pictures(args, args.baseline)
     baseline = choose(args.baseline)
     clock = _clock(args)
     run_dir = run_directory(args, _name(args, baseline))
-    growth = _growth(args, baseline, clock, run_dir)
-    evaluator, data = prepare(args, growth=growth)
+    growth = _growth(args, baseline, clock, resumed(args, run_dir))
+    evaluator, data = prepare(args, growth=growth, run_dir=run_dir)
     say_if_other(data, args.baseline)
     baseline = replace(baseline, classes=len(data.classes), in_channels=data.channels)
     print(f"run directory: {run_dir}", file=sys.stderr)
@@ -157,17 +156,18 @@ def _name(args: argparse.Namespace, baseline: ArchSpec) -> str:
 
 
 def _growth(
-    args: argparse.Namespace, baseline: ArchSpec, clock: Stopwatch | None, run_dir: Path
+    args: argparse.Namespace,
+    baseline: ArchSpec,
+    clock: Stopwatch | None,
+    stored: Mapping[str, Any],
 ) -> float:
     """How many times the baseline's resolution the proxy makes room for: that at which resolution
     alone would cost the target, if cost grew with its square.
 
     A run that goes on keeps the room that it began with: a latency measured again would differ.
     """
-    if args.resume and (run_dir / FILE_NAME).exists():
-        stored = read_header(run_dir).settings.get("growth")
-        if stored is not None:
-            return float(stored)
+    if (kept := stored.get("growth")) is not None:
+        return float(kept)
     ratio = None
     if clock is None:
         base = cost(baseline).macs

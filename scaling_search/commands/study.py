@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train, write the run directory's files, print the table and where they are."""
     from reports.scaling.study import report
     from training.given import settle_pictures
-    from training.options import executor, facts, prepare, run_directory
+    from training.options import executor, facts, pictures_name, prepare, run_directory
 
     args = options().parse_args(argv)
     settle_pictures(args, args.baselines.partition(",")[0].strip())
@@ -92,13 +92,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     specs = _chosen(args.baselines)
     coefficients = read_coefficients(args.coefficients)
     splits = _splits(args.study, args.shares)
-    evaluator, data = prepare(args, growth=growth(args.study, ladders))
+    run_dir = run_directory(args, f"study-{args.study}-{pictures_name(args.data)}")
+    evaluator, data = prepare(args, growth=growth(args.study, ladders), run_dir=run_dir)
     specs = {
         name: replace(spec, classes=len(data.classes), in_channels=data.channels)
         for name, spec in specs.items()
     }
     plan = planned(args.study, specs, ladders, coefficients, splits, args.depth_rounding)
-    run_dir = run_directory(args, f"study-{args.study}-{data.name}")
     print(f"run directory: {run_dir}\n{_announced(plan, args.repeats)}", file=sys.stderr)
     settings = {
         **facts(args.data, data, evaluator.recipe),

@@ -36,7 +36,7 @@ from trials.store.view import Proposal, Record, RunView
 if TYPE_CHECKING:
     from models.spec import ArchSpec
 
-__all__ = ["Proposal", "Record", "Run", "RunView", "open_run", "read_run"]
+__all__ = ["Proposal", "Record", "Run", "RunView", "open_run", "read_run", "stored_settings"]
 
 JOURNAL_NAME = "journal.log"
 _TRIES = 5  # at opening a database that other drivers are just filling with tables
@@ -101,6 +101,26 @@ def read_run(
     except KeyError:
         raise ValueError(f"{run_dir} holds no study yet: its search is just starting") from None
     return RunView(study, header, run_dir, from_json)
+
+
+def stored_settings(run_dir: Path, storage: str | None = None) -> dict[str, Any]:
+    """The settings of the run in `run_dir`, or of a study of its name in `storage` that another
+    directory began; {} where there is none yet. Writes nothing.
+
+    Raises ValueError for a damaged header and a storage that cannot be opened.
+    """
+    if (run_dir / FILE_NAME).exists():
+        return read_header(run_dir).settings
+    if storage is None:
+        return {}
+    name = run_dir.resolve().name
+    try:
+        study = optuna.load_study(study_name=name, storage=_database(storage))
+    except KeyError:
+        return {}
+    stored = study.user_attrs.get(_ATTR)
+    where = f"study {name!r} in {_public_url(storage)}"
+    return {} if stored is None else header_from_dict(stored, where).settings
 
 
 def _hold(run_dir: Path, *, shared: bool) -> DirectoryLock:
