@@ -15,6 +15,7 @@ import torch
 
 from common.host_memory import is_out_of_memory
 from models.cost import cost
+from models.scale import scale
 from models.spec import ArchSpec
 from training.data import Data
 from training.device import arithmetic, choose_device
@@ -35,6 +36,7 @@ from trials.workers.environment import (
 SECONDS = 1.0  # that a timing takes at least
 _WARM_UP, _FIRST = 10, 10  # steps that do not count, and of the first timing
 _EPOCHS = 1000  # of a training that is not carried to its end
+_OTHER_WIDTH = 0.8
 
 
 class Machines(NamedTuple):
@@ -108,52 +110,82 @@ def filling(
         return recipe
     dearest = max(specs, key=lambda spec: cost(spec).macs)
     try:
-        rate = measured(replace(evaluator, device="cuda"), dearest, where.devices[0])
+        found = measured(replace(evaluator, device="cuda"), dearest, where.devices[0])
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         print(f"the speed could not be measured, and sizes nothing: {error}", file=sys.stderr)
         return recipe
+    each = math.ceil(trials / len(where.devices))
     sized = proxy_recipe(
-        data.native_size, "cuda", growth, minutes=minutes,
-        trials=math.ceil(trials / len(where.devices)), images_per_second=rate,
+        data.native_size,
+        "cuda",
+        growth,
+        minutes=max(0.0, minutes - each * found.before / 60),
+        trials=each,
+        images_per_second=found.images_per_second,
         available=len(data.train),
-    )  # fmt: skip
-    print(f"{rate:,.0f} images a second: {sized.images:,} pictures and {sized.epochs} epochs a "
-          "training", file=sys.stderr)  # fmt: skip
+    )
+    print(
+        f"{found.images_per_second:,.0f} images a second after {found.before:.1f} s: "
+        f"{sized.images:,} pictures and {sized.epochs} epochs a training",
+        file=sys.stderr,
+    )
     return replace(recipe, images=sized.images, held_out=sized.held_out, epochs=sized.epochs)
 
 
-def images_per_second(
+class Speed(NamedTuple):
+    """Of a network's proxy trainings in a process that has trained others.
+
+    before             seconds until its steps run as they do to the end: it is built, a library
+                       prepares what it has for new shapes, the step is captured
+    images_per_second  of the steps that follow
+    """
+
+    before: float
+    images_per_second: float
+
+
+def speed(
     evaluator: Evaluator,
     spec: ArchSpec,
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.perf_counter,
-) -> float:
-    """Training images a second of ``spec``'s proxy twin, in this process, alone on its device.
+) -> Speed:
+    """The speed of ``spec``'s proxy twin, in this process, alone on its device.
 
     Twice as many steps are timed until they take so long. Raises as ``training.loop.train.train``
     does where the training is impossible.
     """
     place = choose_device(evaluator.device)
-    data = placed(evaluator.source.data(), place)
-    recipe = replace(evaluator.recipe, epochs=_EPOCHS)
-    split = first(data.train, recipe.images)
-    twin = recipe.network(spec, len(data.classes), data.channels)
-    count = memory.micro_batches(recipe.batch_of(len(split)), recipe.micro_batch)
     with arithmetic(place):
-        wanted = is_wanted(place, recipe.steps(len(split)), None)
-        graph = CudaGraph(place) if wanted else None
-        run = Trainer(twin, recipe, data, split, 0, micro_batches=count, graph=graph)
-        _advance(run, _WARM_UP)
-        steps = _FIRST
+        # What a process does once; the shapes are others, as those of candidates mostly are.
+        _going(evaluator, scale(spec, width=_OTHER_WIDTH), place)
+        memory.release(place)
+        start = clock()
+        run = _going(evaluator, spec, place)
+        before, steps = clock() - start, _FIRST
         while True:
             start = clock()
             _advance(run, steps)
             taken = clock() - start
             if taken >= seconds:
-                return steps * run.batch / taken
+                return Speed(before, steps * run.batch / taken)
             steps *= 2
+
+
+def _going(evaluator: Evaluator, spec: ArchSpec, place: torch.device) -> Trainer:
+    """A training of the evaluator's, but for its length, some steps on."""
+    data = placed(evaluator.source.data(), place)
+    recipe = replace(evaluator.recipe, epochs=_EPOCHS)
+    split = first(data.train, recipe.images)
+    twin = recipe.network(spec, len(data.classes), data.channels)
+    count = memory.micro_batches(recipe.batch_of(len(split)), recipe.micro_batch)
+    wanted = is_wanted(place, recipe.steps(len(split)), None)
+    graph = CudaGraph(place) if wanted else None
+    run = Trainer(twin, recipe, data, split, 0, micro_batches=count, graph=graph)
+    _advance(run, _WARM_UP)
+    return run
 
 
 def _advance(run: Trainer, steps: int) -> None:
@@ -163,13 +195,13 @@ def _advance(run: Trainer, steps: int) -> None:
         run.epoch(lambda done: done >= stop)
 
 
-def measured(evaluator: Evaluator, spec: ArchSpec, device: str) -> float:
-    """``images_per_second`` in a process of its own with a worker's environment.
+def measured(evaluator: Evaluator, spec: ArchSpec, device: str) -> Speed:
+    """``speed`` in a process of its own with a worker's environment.
 
     What it takes of the device's memory ends with it. ``device`` is "cpu", or like "cuda:0".
     """
     variables = {**thread_variables(cores()), **device_variables(device)}
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         with child_environment(variables):
-            found = pool.submit(images_per_second, evaluator, spec)
+            found = pool.submit(speed, evaluator, spec)
         return found.result()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +18,7 @@ from models.spec import ArchSpec, StageSpec, Stem
 from training.data import Data, load
 from training.loop import graph as graphs
 from training.loop.graph import FEWEST, SWITCH, WARM_UP, NotCaptured, Steps, is_wanted
+from training.loop.placed import placed
 from training.loop.train import first, train, train_above
 from training.loop.trainer import Trainer, schedule
 from training.recipe import Recipe
@@ -244,3 +247,59 @@ def test_a_step_reads_nothing_from_the_device(digits: Data, optimizer: str) -> N
         found.clear()
         run.epoch()
     assert found == ["_local_scalar_dense"], "the epoch's loss, once"
+
+
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.mark.gpu
+@on_a_gpu
+def test_an_epoch_on_a_gpu_waits_for_its_loss_alone(digits: Data) -> None:
+    data = placed(digits, CUDA)
+    run = Trainer(TINY, replace(QUICK, cutout=0.2, ema=0.9), data, first(data.train, 200), 0)
+    run.epoch()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            run.epoch()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert len([one for one in seen if "synchronizing CUDA operation" in str(one.message)]) == 1
+
+
+@pytest.mark.gpu
+@on_a_gpu
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.9, "cutout": 0.3}, {"micro_batch": 8}])
+def test_a_captured_training_on_a_gpu(
+    digits: Data, optimizer: str, changes: dict[str, Any]
+) -> None:
+    """The same steps but for rounding; what it learns is an eager training's."""
+    lr = {"sgd": 0.8, "adamw": 0.02}[optimizer]
+    recipe = replace(QUICK, optimizer=optimizer, lr=lr, images=None, **changes)
+    eager, captured = (train(TINY, recipe, digits, 0, "cuda", graph=g) for g in (False, True))
+    assert eager.details["graph"] is None
+    assert captured.details["graph"] == "captured"
+    assert captured.details["losses"] == pytest.approx(eager.details["losses"], rel=0.05)
+    assert captured.accuracy == pytest.approx(eager.accuracy, abs=0.1)
+
+
+@pytest.mark.gpu
+@on_a_gpu
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_deterministic_training_on_a_gpu_repeats_itself(digits: Data, graph: bool) -> None:
+    one, two = (
+        train(TINY, QUICK, digits, 0, "cuda", deterministic=True, graph=graph) for _ in range(2)
+    )
+    assert (one.accuracy, one.loss, one.details) == (two.accuracy, two.loss, two.details)
+
+
+@pytest.mark.gpu
+@on_a_gpu
+def test_what_a_network_drops_differs_from_replay_to_replay() -> None:
+    graph, ones = graphs.CudaGraph(CUDA), torch.ones(1000, device=CUDA)
+    steps = Steps(lambda given: nn.functional.dropout(given, 0.5), graph)
+    seen = [steps(ones).clone() for _ in range(WARM_UP + 3)]
+    assert steps.note == "captured"
+    assert not any(torch.equal(a, b) for a, b in itertools.pairwise(seen))

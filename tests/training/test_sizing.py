@@ -21,7 +21,7 @@ from training.evaluator import ByName, Evaluator, proxy_recipe
 from training.loop import memory
 from training.options import add_options, facts, pictures_name, prepare, resumed
 from training.recipe import Recipe
-from training.sizing import Machines, images_per_second, machines, measured, workers_per_device
+from training.sizing import Machines, Speed, machines, measured, speed, workers_per_device
 from trials.store.study import open_run, stored_settings
 
 B0 = replace(family("efficientnet-b0"), classes=10, in_channels=1)
@@ -87,8 +87,8 @@ def test_twice_as_many_steps_are_timed_until_they_take_long_enough() -> None:
     recipe = replace(proxy_recipe(8, "cpu"), images=96)
     evaluator = Evaluator(ByName("digits", 8), recipe, "cpu")
     small = replace(family("mobilenet-v1-0.25-128"), classes=10, in_channels=1)
-    clock = Clock(0, 0.2, 0, 0.4, 0, 2.0)
-    assert images_per_second(evaluator, small, clock=clock) == 40 * 32 / 2.0
+    clock = Clock(0, 7.0, 0, 0.2, 0, 0.4, 0, 2.0)
+    assert speed(evaluator, small, clock=clock) == Speed(7.0, pytest.approx(40 * 32 / 2.0))
     with pytest.raises(StopIteration):
         clock()
 
@@ -96,7 +96,9 @@ def test_twice_as_many_steps_are_timed_until_they_take_long_enough() -> None:
 def test_measured_in_a_process_of_its_own() -> None:
     recipe = replace(proxy_recipe(8, "cpu"), images=64)
     small = replace(family("mobilenet-v1-0.25-128"), classes=10, in_channels=1)
-    assert 1 < measured(Evaluator(ByName("digits", 8), recipe, "cpu"), small, "cpu") < 1e7
+    found = measured(Evaluator(ByName("digits", 8), recipe, "cpu"), small, "cpu")
+    assert 1 < found.images_per_second < 1e7
+    assert 0 < found.before < 600
 
 
 # ---------------------------------------------------------------- machines
@@ -168,14 +170,14 @@ def test_a_run_decides_its_micro_batch_by_the_largest(monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def speed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ArchSpec, str]]:
-    """2,000 images a second, whoever asks; what was asked."""
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ArchSpec, str]]:
+    """2,000 images a second after 9 seconds, whoever asks; what was asked."""
     asked: list[tuple[ArchSpec, str]] = []
 
-    def measure(evaluator: Evaluator, spec: ArchSpec, device: str) -> float:
+    def measure(evaluator: Evaluator, spec: ArchSpec, device: str) -> Speed:
         assert evaluator.device == "cuda"
         asked.append((spec, device))
-        return 2000.0
+        return Speed(9.0, 2000.0)
 
     monkeypatch.setattr(sizing, "measured", measure)
     return asked
@@ -183,17 +185,22 @@ def speed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ArchSpec, str]]:
 
 @pytest.mark.usefixtures("two_cards")
 def test_on_gpus_the_minutes_size_the_trainings(
-    speed: list[tuple[ArchSpec, str]], capsys: pytest.CaptureFixture[str]
+    timed: list[tuple[ArchSpec, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     larger = replace(B0, resolution=288)
     args = arguments("--device", "cuda", "--minutes", 10, "--trials", 31)
     evaluator, data = prepare(args, largest=[B0, larger])
-    assert speed == [(larger, "cuda:0")]
-    expected = proxy_recipe(8, "cuda", minutes=10, trials=16, images_per_second=2000.0,
-                            available=len(data.train))  # fmt: skip
+    assert timed == [(larger, "cuda:0")]
+    left = 10 - 16 * 9 / 60  # 16 trainings on one of the cards
+    expected = proxy_recipe(
+        8, "cuda", minutes=left, trials=16, images_per_second=2000.0, available=len(data.train)
+    )
     assert evaluator.recipe == expected
     assert (expected.images, expected.epochs) == (len(data.train), 30)
-    assert "2,000 images a second" in capsys.readouterr().err
+    assert "2,000 images a second after 9.0 s" in capsys.readouterr().err
+    args.trials = 1000  # more than there is time to begin
+    least = prepare(args, largest=[B0])[0].recipe
+    assert (least.images, least.epochs) == (len(data.train), 1)
 
 
 @pytest.mark.usefixtures("two_cards")
@@ -204,7 +211,7 @@ def test_on_gpus_the_minutes_size_the_trainings(
     ids=["on a CPU", "no minutes", "said in words"],
 )  # fmt: skip
 def test_else_they_are_as_ever(
-    given: tuple[str, ...], speed: list[object], monkeypatch: pytest.MonkeyPatch
+    given: tuple[str, ...], timed: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "total_bytes", lambda _: 80 * GIB)
     args = arguments(*given)
@@ -212,7 +219,7 @@ def test_else_they_are_as_ever(
     if args.proxy_epochs:
         expected = replace(expected, epochs=args.proxy_epochs)
     assert prepare(args, largest=[B0])[0].recipe == expected
-    assert speed == []
+    assert timed == []
     del args.trials  # a study has repeats
     args.minutes = 10.0
     assert prepare(args, largest=[B0])[0].recipe == expected

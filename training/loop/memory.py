@@ -61,8 +61,8 @@ def decide(twins: Iterable[ArchSpec], recipe: Recipe, images: int, room: int | N
             found.append(size)
     if refusal is not None and not found:
         raise refusal
-    least = min(found, default=batch)
-    return None if least == batch else least
+    size = min(found, default=batch)
+    return None if size == batch else size
 
 
 def check(twin: ArchSpec, recipe: Recipe, images: int, device: torch.device) -> None:
