@@ -14,7 +14,7 @@ from trials.store.view import Record
 from trials.workers.pool import Executor, InProcess, ProcessPool, check_positive
 from trials.workers.worker import Evaluate
 
-# (run, trials) → a context manager that sees each finished record, as ``trials.progress.Progress``
+# (run, trials) → a context manager that sees each finished record, as `trials.progress.Progress`
 Watch = Callable[..., AbstractContextManager[Callable[[Record], None]]]
 
 
@@ -38,7 +38,7 @@ class Means:
 
 
 def processes(evaluate: Evaluate, workers: int) -> Callable[[], Executor]:
-    """``Means.executor`` of so many processes; 1 is this one, in which any callable will do.
+    """`Means.executor` of so many processes; 1 is this one, in which any callable will do.
 
     Raises ValueError for workers that are not positive.
     """
@@ -57,7 +57,7 @@ def conduct(
     *,
     stop: Callable[[Run], bool] | None = None,
 ) -> Ended:
-    """``trials.loop.run_trials`` of an open run with a runner that is closed at its end."""
+    """`trials.loop.run_trials` of an open run with a runner that is closed at its end."""
     with ExitStack() as stack:
         runner = means.executor()
         stack.callback(runner.close)

@@ -119,7 +119,7 @@ def write_header(run_dir: Path, header: Header) -> None:
 def check_same_search(old: Header, new: Header, where: str) -> Header:
     """The header to go on with: the old one with the settings that may change taken from the new.
 
-    Raises ValueError naming the first setting, other than ``MAY_CHANGE``, that differs, and both
+    Raises ValueError naming the first setting, other than `MAY_CHANGE`, that differs, and both
     values: of pictures it is their digest.
     """
     before, now = (
