@@ -2,6 +2,7 @@
 
     data = load("mnist")                    # the digits that come with the toolkit
     data = load("~/pictures", size=64)      # one folder per class
+    data = load(Parts("a", test="b"))       # the parts of a split, each with one folder per class
 
 A search measures accuracy on `validation` only. `test` is for one final training: whatever has been
 chosen by a split can no longer be judged by it.
@@ -10,101 +11,33 @@ chosen by a split can no longer be judged by it.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from common.paths import expanded
+from training.pictures import copies
 from training.pictures.cache import cache_folder, fingerprint
+from training.pictures.copies import Copies
+from training.pictures.dataset import Data, Split, check_covers
+from training.pictures.findings import Findings
 from training.pictures.folders import folder
-from training.pictures.images import Pictures
+from training.pictures.images import DOUBTS
+from training.pictures.layout import Parts
+from training.pictures.reading import Pictures
 from training.pictures.sources import Source, cifar, digits, mnist
-from training.pictures.splits import Indices, divide
+from training.pictures.splits import Division, Indices, Subset, divide
+
+__all__ = ["Data", "Parts", "Split", "check_covers", "chosen_source", "load", "native_size"]
 
 _MAX_SIZE = 1024
 _MAX_SKIPPED = 0.05
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Labelled pictures: images uint8 (N, C, size, size), contiguous; labels int64 (N,).
-
-    What `load` makes is in a random order whose every beginning is stratified, so `images[:n]` is a
-    fair small sample.
-    """
-
-    images: torch.Tensor
-    labels: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def to(self, device: torch.device | str) -> Split:
-        """The same pictures on `device`."""
-        return Split(self.images.to(device), self.labels.to(device))
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """A data set divided for training.
-
-    name: the built-in's name, or the folder's.
-    train, validation: never empty, and every class is in train.
-    test: empty (length 0, never None) where the source has none and `test=0` asked for none.
-    classes: names; a label is an index into them.
-    channels: 1 (mnist, digits) or 3 (everything else, folders of grey pictures included).
-    size: pixels a side of the stored pictures.
-    native_size: median shorter side of the originals, in pixels.
-    skipped: (path, reason) of every picture that could not be read; paths are below the folder.
-    enlarged: the fraction of pictures whose original was smaller than `size`.
-    digest: 16 hexadecimal digits that depend on every pixel, label and class name of each split.
-    flip: whether a mirrored picture keeps its label. Folders are taken to be natural pictures:
-        where mirroring harms, as in pictures of text, use dataclasses.replace(data, flip=False).
-    """
-
-    name: str
-    train: Split
-    validation: Split
-    test: Split
-    classes: tuple[str, ...]
-    channels: int
-    size: int
-    native_size: int
-    skipped: tuple[tuple[str, str], ...]
-    enlarged: float
-    digest: str
-    flip: bool
-
-    @property
-    def mean(self) -> torch.Tensor:
-        """Mean of each channel over `train`, float32 (C,) on its device, of pixels in 0..1."""
-        return self._moments[0]
-
-    @property
-    def std(self) -> torch.Tensor:
-        """Standard deviation, as `mean`; at least one grey level, so one may divide by it."""
-        return self._moments[1]
-
-    @cached_property
-    def _moments(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return _moments(self.train.images)
-
-    def to(self, device: torch.device | str) -> Data:
-        """The same data with every split on `device`; itself where it is there already."""
-        if self.train.images.device == torch.device(device):
-            return self
-        return replace(
-            self,
-            train=self.train.to(device),
-            validation=self.validation.to(device),
-            test=self.test.to(device),
-        )
-
-
 def load(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Parts,
     *,
     size: int | None = None,
     images: int | None = None,
@@ -117,9 +50,10 @@ def load(
     """Load and divide pictures; the same arguments give the same tensors.
 
     source: "mnist" (5,000 digits, needs nothing), "digits" (1,797 smaller ones), "cifar10",
-        "cifar100" (downloaded once), or a folder that holds one folder of pictures per class,
-        or such folders beneath train/ and, where they exist, val/ (validation/, valid/) and test/.
-        "./mnist" is the folder of that name.
+        "cifar100" (downloaded once), or a folder that holds one folder of pictures per class, or
+        such folders beneath train/ and, where they exist, validation/ and test/, which may have
+        other names in use; or Parts, the folders of a split one by one (docs/folders.md). ~ and
+        $HOME are put in. "./mnist" is the folder of that name.
     size: pixels a side. The shorter side is resized, with antialiasing, and the central square
         kept. None is native: 28, 8, 32, or the median shorter side of a folder, at most 256.
     images: at most so many training pictures, stratified; more contain fewer, and validation and
@@ -132,11 +66,15 @@ def load(
         10 %, each at most 10,000 pictures. test=0 puts none aside.
     progress: show a bar on stderr while pictures are decoded.
 
+    Copies of a picture fall into one split, but where the source itself has put them into two.
+
     Raises ValueError, with the value and the remedy in one line, where an argument is out of range,
-    the source is missing or cannot be divided, or over 5 % of its pictures cannot be read.
+    the source is missing, can be read in more than one way or cannot be divided, or over 5 % of its
+    pictures cannot be read.
     """
     _check(size, seed, validation, test)
     opened = _open(source, size, cache_folder(cache), progress)
+    own = Subset.VALIDATION in opened.parts, Subset.TEST in opened.parts
     division = divide(
         opened.labels,
         opened.parts,
@@ -145,10 +83,12 @@ def load(
         test=test,
         images=images,
         seed=seed,
+        twins=None if all(own) else _twins(opened),
     )
     chosen = np.unique(np.concatenate(division))  # sorted: one cache serves every seed
     pictures = opened.read(chosen, opened.size)
     _check_skipped(pictures, len(chosen), opened.name)
+    division, equal = _without_copies(opened, pictures, chosen, division, own)
     train, held, final = (_take(opened, pictures, chosen, part) for part in division)
     _check_splits(train, held, opened.classes)
     sides = pictures.sides[pictures.sides > 0]
@@ -165,10 +105,17 @@ def load(
         enlarged=float((sides < opened.size).double().mean()),
         digest=_digest(opened.classes, train, held, final),
         flip=opened.flip,
+        findings=Findings(
+            passed_over=tuple(opened.passed_over.items()),
+            unlabelled=opened.unlabelled,
+            copies=equal,
+            scales=pictures.scales,
+            doubtful=tuple(_doubtful(opened, pictures, chosen)),
+        ),
     )
 
 
-def native_size(source: str | os.PathLike[str]) -> int:
+def native_size(source: str | os.PathLike[str] | Parts) -> int:
     """The pixels a side that `load` stores by default, without decoding the pictures.
 
     Raises ValueError as `load` does for a missing or empty source.
@@ -178,7 +125,25 @@ def native_size(source: str | os.PathLike[str]) -> int:
     return _open(source, None, cache_folder(None), progress=False).size
 
 
-def _open(source: str | os.PathLike[str], size: int | None, cache: Path, progress: bool) -> Source:
+def chosen_source(
+    data: str | None, train: str | None, validation: str | None, test: str | None
+) -> str | Parts:
+    """What `load` is to be given, by the options --data, --train, --validation and --test.
+
+    Raises ValueError where they do not go together.
+    """
+    if train is None:
+        if validation or test:
+            raise ValueError("--validation and --test are parts of a split: give --train too")
+        return "mnist" if data is None else data
+    if data is not None:
+        raise ValueError(f"--train {train!r} and --data {data!r} are two data sets: give one")
+    return Parts(train, validation, test)
+
+
+def _open(
+    source: str | os.PathLike[str] | Parts, size: int | None, cache: Path, progress: bool
+) -> Source:
     match source:
         case "mnist":
             return mnist(size)
@@ -186,8 +151,45 @@ def _open(source: str | os.PathLike[str], size: int | None, cache: Path, progres
             return digits(size)
         case "cifar10" | "cifar100":
             return cifar(source, size, cache)
+        case Parts():
+            train, *others = (path and expanded(os.fspath(path)) for path in source)
+            return folder(Parts(train or "", *others), size, cache, progress)
         case _:
-            return folder(Path(os.path.expanduser(source)), size, cache, progress)
+            return folder(expanded(os.fspath(source)), size, cache, progress)
+
+
+def _twins(source: Source) -> Indices | None:
+    """Of every picture a number that copies of its file have too, those of training parts."""
+    if source.twins is None:
+        return None
+    found = np.arange(len(source.labels))
+    members = np.flatnonzero(source.parts == Subset.TRAIN)
+    found[members] = source.twins(members)
+    return found
+
+
+def _without_copies(
+    source: Source, pictures: Pictures, chosen: Indices, division: Division, own: tuple[bool, bool]
+) -> tuple[Division, Copies]:
+    equal = copies.equal(pictures.images.numpy(), pictures.sides.numpy() > 0)
+    count, example = copies.conflicts(equal, source.labels[chosen])
+    rows = Division(*(np.searchsorted(chosen, part) for part in division))
+    kept, left_out, leaked = copies.settled(rows, equal, own)
+    found = Copies(
+        total=int((equal != np.arange(len(equal))).sum()),
+        left_out=left_out,
+        leaked=leaked,
+        conflicts=count,
+        example=tuple(source.name_of(int(chosen[row])) for row in example),
+    )
+    return Division(*(chosen[part] for part in kept)), found
+
+
+def _doubtful(source: Source, pictures: Pictures, chosen: Indices) -> Iterator[tuple[str, str]]:
+    doubts = pictures.doubts.numpy()
+    for doubt, reason in DOUBTS.items():
+        for row in np.flatnonzero(doubts & doubt):
+            yield source.name_of(int(chosen[row])), reason
 
 
 def _take(source: Source, pictures: Pictures, chosen: Indices, part: Indices) -> Split:
@@ -200,24 +202,6 @@ def _take(source: Source, pictures: Pictures, chosen: Indices, part: Indices) ->
 def _digest(classes: tuple[str, ...], *splits: Split) -> str:
     tensors = [tensor for split in splits for tensor in (split.images, split.labels)]
     return fingerprint(*classes, *tensors)[:16]
-
-
-def _moments(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation (C,) of pixels in 0..1.
-
-    The sums are of whole numbers below 2**53, hence exact, and the same on every device.
-    """
-    channels, pixels = images.shape[1], images[:, 0].numel()
-    total = torch.zeros(channels, dtype=torch.float64, device=images.device)
-    squares = torch.zeros_like(total)
-    few = max(1, 2**18 // images[0].numel())  # as many as stay in a processor's cache
-    for some in torch.split(images, few):
-        values = some.double()
-        total += values.sum((0, 2, 3))
-        squares += values.square_().sum((0, 2, 3))
-    mean = total / pixels
-    std = (squares / pixels - mean.square()).clamp(min=1).sqrt()
-    return (mean / 255).float(), (std / 255).float()
 
 
 def _check(size: int | None, seed: int, validation: float | None, test: float | None) -> None:
@@ -244,7 +228,11 @@ def _check_splits(train: Split, validation: Split, classes: tuple[str, ...]) -> 
     counts = torch.bincount(train.labels, minlength=len(classes))
     if lost := [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]:
         raise ValueError(
-            f"class {lost[0]!r} has no readable training picture: repair its pictures, or remove it"
+            f"class {lost[0]!r} has no readable training picture, or only copies of those held out:"
+            " repair or add pictures, remove the class, or give more images"
         )
     if not len(validation):
-        raise ValueError("the validation split has no readable picture: repair or add pictures")
+        raise ValueError(
+            "the validation split has no readable picture, or only copies of test pictures: repair"
+            " or add pictures"
+        )

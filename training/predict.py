@@ -24,7 +24,7 @@ from models.pretrained import load_weights, read_safetensors
 from training.data import Data
 from training.device import choose_device
 from training.loop.augment import to_float
-from training.pictures import images
+from training.pictures import reading
 
 _BATCH = 64
 _LUMA = 0.299, 0.587, 0.114  # ITU-R BT.601, as Pillow makes grey of colours
@@ -77,7 +77,7 @@ class Predictor:
         return found
 
     def _some(self, names: list[str]) -> list[Prediction]:
-        pictures = images.read("", names, self.expects.side, progress=False)
+        pictures = reading.read("", names, self.expects.side, progress=False)
         reasons = dict(pictures.skipped)
         rows = self.probabilities(pictures.images).tolist()
         classes = self.expects.classes

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from training.pictures import images
+from training.pictures import images, reading
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -55,7 +55,7 @@ def png_header(width: int, height: int) -> bytes:
 def test_pixels_survive_in_lossless_formats(tmp_path: Path, suffix: str) -> None:
     options = {"lossless": True} if suffix == "webp" else {}
     path = save(quadrants(), tmp_path / f"a.{suffix}", **options)
-    array, side = images.decode(path, 32)
+    array, side, _ = images.decode(path, 32)
     assert array.dtype == np.uint8
     assert array.shape == (3, 32, 32)
     assert side == 32
@@ -72,7 +72,7 @@ def test_shorter_side_is_resized_and_the_central_square_cut(tmp_path: Path) -> N
     wide.paste(RED, (24, 0, 40, 16))
     tall = wide.transpose(Image.Transpose.ROTATE_90)
     expected = wide.resize((32, 8), Image.Resampling.BILINEAR).crop((12, 0, 20, 8))
-    array, side = images.decode(save(wide, tmp_path / "wide.png"), 8)
+    array, side, _ = images.decode(save(wide, tmp_path / "wide.png"), 8)
     assert side == 16
     np.testing.assert_array_equal(array.transpose(1, 2, 0), np.asarray(expected))
     turned = decoded(save(tall, tmp_path / "tall.png"), 8)
@@ -172,7 +172,7 @@ def test_first_frame_of_an_animation(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1)])
 def test_tiny_pictures(tmp_path: Path, shape: tuple[int, int]) -> None:
-    array, side = images.decode(save(Image.new("RGB", shape, BLUE), tmp_path / "a.png"), 6)
+    array, side, _ = images.decode(save(Image.new("RGB", shape, BLUE), tmp_path / "a.png"), 6)
     assert side == 1
     np.testing.assert_array_equal(array.transpose(1, 2, 0), np.full((6, 6, 3), BLUE))
 
@@ -221,7 +221,7 @@ def test_giants_are_decoded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     names = [f"{number}.png" for number in range(5)]
     for name in names:
         save(quadrants(), tmp_path / name)
-    pictures = images.read(str(tmp_path), names, 32, progress=False)
+    pictures = reading.read(str(tmp_path), names, 32, progress=False)
     assert pictures.sides.tolist() == [32] * 5
 
 
@@ -231,7 +231,7 @@ def test_read_keeps_order_and_names_what_it_skips(tmp_path: Path) -> None:
         save(Image.new("RGB", (4 + number % 3, 9), (number, 0, 0)), tmp_path / name)
     (tmp_path / names[70]).write_bytes(b"")
     (tmp_path / names[130]).write_bytes(b"nonsense")
-    pictures = images.read(str(tmp_path), names, 4, progress=False)
+    pictures = reading.read(str(tmp_path), names, 4, progress=False)
     expected = [number * (number not in (70, 130)) for number in range(150)]
     assert pictures.images[:, 0, 2, 2].tolist() == expected
     assert [index for index, side in enumerate(pictures.sides.tolist()) if not side] == [70, 130]
@@ -243,17 +243,17 @@ def test_read_keeps_order_and_names_what_it_skips(tmp_path: Path) -> None:
 
 def test_more_than_the_memory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="smaller size, or fewer images"):
-        images.read(str(tmp_path), ["a.png"] * 10**6, 1024, progress=False)
+        reading.read(str(tmp_path), ["a.png"] * 10**6, 1024, progress=False)
 
 
-def test_shorter_side_reads_the_header_alone(tmp_path: Path) -> None:
+def test_the_header_alone_is_read(tmp_path: Path) -> None:
     path = Path(save(Image.new("RGB", (40, 30)), tmp_path / "a", format="PNG"))
-    assert images.shorter_side(str(path)) == 30
+    assert images.header(str(path)) == (30, None)
     path.write_bytes(path.read_bytes()[:45])
-    assert images.shorter_side(str(path)) == 30
+    assert images.header(str(path)) == (30, None)
     path.write_text("text")
-    assert images.shorter_side(str(path)) == 0
-    assert images.shorter_side(str(tmp_path / "gone")) == 0
+    assert images.header(str(path)) is None
+    assert images.header(str(tmp_path / "gone")) is None
 
 
 def check_bytes(content: bytes) -> None:
@@ -261,9 +261,9 @@ def check_bytes(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "a.jpg")
         Path(path).write_bytes(content)
-        assert images.shorter_side(path) >= 0
+        images.header(path)
         try:
-            array, side = images.decode(path, 8)
+            array, side, _ = images.decode(path, 8)
         except ValueError as error:
             assert str(error)
             assert "\n" not in str(error)
@@ -284,7 +284,7 @@ MAGIC += [
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.sampled_from(MAGIC), st.binary(max_size=200))
 def test_arbitrary_bytes(magic: bytes, rest: bytes) -> None:
-    with images._pillow_silent():
+    with images.pillow_silent():
         check_bytes(magic + rest)
 
 
@@ -303,5 +303,5 @@ def test_damaged_pictures(kind: str, changes: list[tuple[int, int]], cut: int) -
         content[position % len(content)] = value
     if cut % 2:
         del content[cut % len(content) :]
-    with images._pillow_silent():
+    with images.pillow_silent():
         check_bytes(bytes(content))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -15,10 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks.timing.many_files import few, measure, size
-from training.data import load, native_size
+from benchmarks.timing.many_files import few, measure, paint, size
+from tests.support.pictures import noise
+from training.data import Parts, load, native_size
 from training.options import facts
 from training.pictures import images
+from training.pictures.names import class_name, subset
 from training.recipe import Recipe
 
 MODES = ("RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16", "F")
@@ -57,12 +61,12 @@ def samples() -> tuple[bytes, ...]:
 
 def check(content: bytes) -> None:
     """A picture of the right shape or one clear line, whatever the name promises."""
-    with tempfile.TemporaryDirectory() as folder, images._pillow_silent():
+    with tempfile.TemporaryDirectory() as folder, images.pillow_silent():
         path = os.path.join(folder, "a.gif")
         Path(path).write_bytes(content)
-        assert images.shorter_side(path) >= 0
+        images.header(path)
         try:
-            array, side = images.decode(path, 8)
+            array, side, _ = images.decode(path, 8)
         except ValueError as error:
             assert str(error)
             assert "\n" not in str(error)
@@ -107,15 +111,73 @@ def test_any_names_of_classes_and_files(names: list[str]) -> None:
         for name in names:
             (root / name).mkdir(parents=True, exist_ok=True)
             for number in range(4):
-                picture("RGB").save(root / name / f"{name[:20]}{number}", "PNG")
+                noise().save(root / name / f"{name[:20]}{number}", "PNG")
+        expected = {class_name(name) for name in names} - {"..."}
         try:
             data = load(root, size=8, cache=Path(below) / "cache", progress=False)
         except ValueError as error:
-            assert len(set(names) - {"..."}) < 2 or "train" in names
+            assert len(expected) < 2
             assert str(error)
             return
-        assert set(data.classes) == set(names) - {"..."}
+        assert set(data.classes) == expected
+        assert data.summary().isprintable()
         assert facts(str(root), data, Recipe())["data"]["classes"] == list(data.classes)
+
+
+SHELF = ("train", "Training", "test_set", "Val", "dev", "cat", "dog", "caf\u00e9", "cafe\u0301",
+         "10", "9", "images", "@eaDir", "__MACOSX", ".hidden")  # fmt: skip
+BRANCH = st.lists(st.sampled_from(SHELF), min_size=1, max_size=3).map(tuple)
+TOPS = st.sampled_from([("",), ("train",), ("train", "test_set"), ("train", "dev"), ("9", "10"),
+                        ("Training/train", "Val", "test_set"), ("Val", "test_set")])  # fmt: skip
+CLASSES = st.lists(st.sampled_from(SHELF[5:11]), min_size=2, max_size=4, unique=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(TOPS, CLASSES, st.dictionaries(BRANCH, st.integers(0, 5), max_size=3), st.randoms())
+def test_folders_of_any_shape(
+    tops: tuple[str, ...], classes: list[str], more: dict[tuple[str, ...], int], random: Random
+) -> None:
+    """Parts never become classes, and every picture is used, or counted, or all are refused."""
+    shelves = {(*top.split("/"), name) if top else (name,): 6 for top in tops for name in classes}
+    for branch, count in more.items():
+        shelves.setdefault(branch, count)
+    with tempfile.TemporaryDirectory() as below:
+        root, cache, seen = Path(below) / "data", Path(below) / "cache", 0
+        for branch, count in shelves.items():
+            folder = root.joinpath(*branch)
+            folder.mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                _few()[random.randrange(40)].save(folder / f"{number}.png")
+            if not set(branch) & {"@eaDir", "__MACOSX", ".hidden"}:
+                seen += count
+        try:
+            data = load(root, cache=cache, progress=False)
+        except ValueError as error:
+            _check_refusal(str(error), cache)
+            return
+        assert all(subset(name) is None or name == "train" for name in data.classes)
+        assert len(data.classes) >= 2
+        used = [len(split) for split in data.splits().values()]
+        assert sum(used) + data.findings.copies.left_out + data.findings.unlabelled == seen
+        assert load(root, cache=cache, progress=False).digest == data.digest
+
+
+@cache
+def _few() -> list[Image.Image]:
+    return [noise(6) for _ in range(40)]
+
+
+def _check_refusal(message: str, cache: Path) -> None:
+    """One line; what it says to give is taken, or refused in turn with one line."""
+    assert message
+    assert "\n" not in message
+    for remedy in message.split("give ")[1:]:
+        parts = dict(re.findall(r"--(train|validation|test) '([^']*)'", remedy))
+        if "train" in parts:
+            try:
+                load(Parts(**parts), cache=cache, progress=False)
+            except ValueError as error:
+                assert "\n" not in str(error)
 
 
 def test_a_file_without_content_is_not_opened(
@@ -123,8 +185,8 @@ def test_a_file_without_content_is_not_opened(
 ) -> None:
     """Below /proc and /sys such files can keep their reader waiting for ever."""
     opened: list[str] = []
-    look = images.shorter_side
-    monkeypatch.setattr(images, "shorter_side", lambda path: opened.append(path) or look(path))
+    look = images.header
+    monkeypatch.setattr(images, "header", lambda path: opened.append(path) or look(path))
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "kmsg").touch()
@@ -138,16 +200,11 @@ def test_a_file_without_content_is_not_opened(
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks are read from /proc")
 def test_two_hundred_thousand_files(tmp_path: Path) -> None:
-    """Names of a few pictures; what Python and torch themselves take is about half of the limit."""
+    """What Python and torch themselves take is about half of the limit."""
     root = tmp_path / "data"
-    for label in range(10):
-        (root / str(label)).mkdir(parents=True)
-        first = root / str(label) / "0.png"
-        picture("RGB").save(first)
-        for number in range(1, 20_000):
-            os.link(first, root / str(label) / f"{number}.png")
+    paint(root, 200_000)
     found, _, peak = measure(size, root, tmp_path / "cache")
-    assert found == 20
+    assert found == 16
     assert peak < 1 << 30
     found, _, peak = measure(few, root, tmp_path / "cache")
     assert found == 2_000 + 10_000 + 10_000

@@ -18,8 +18,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from training.pictures.images import Pictures
+from training.pictures.deep import Scale, Scales
+from training.pictures.reading import Pictures
 
+_TENSORS = ("images", "sides", "doubts")
 _log = logging.getLogger(__name__)
 
 
@@ -50,26 +52,32 @@ def load(path: Path) -> Pictures | None:
         # Mapped, not read: the pages belong to the file and are shared between processes.
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
-            images, sides = file.get_tensor("images"), file.get_tensor("sides")
-        if metadata["checksum"] != fingerprint(images, sides, metadata["skipped"]):
+            tensors = {name: file.get_tensor(name) for name in _TENSORS}
+        if metadata["checksum"] != _checksum(tensors, metadata["skipped"], metadata["scales"]):
             raise ValueError("its checksum is wrong")
         skipped = tuple((name, reason) for name, reason in json.loads(metadata["skipped"]))
+        scales = Scales(*(each and Scale(*each) for each in json.loads(metadata["scales"])))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         _log.warning("cache file %s is damaged (%s): reading the pictures again", path, error)
         return None
-    return Pictures(images, sides, skipped)
+    return Pictures(**tensors, skipped=skipped, scales=scales)
 
 
 def save(path: Path, pictures: Pictures) -> None:
     """Store `pictures` at `path`, at once or not at all; a failure is only logged."""
-    skipped = json.dumps(pictures.skipped)
-    tensors = {"images": pictures.images, "sides": pictures.sides}
-    metadata = {"skipped": skipped, "checksum": fingerprint(*tensors.values(), skipped)}
+    skipped, scales = json.dumps(pictures.skipped), json.dumps(pictures.scales)
+    tensors = {name: getattr(pictures, name) for name in _TENSORS}
+    checksum = _checksum(tensors, skipped, scales)
+    metadata = {"skipped": skipped, "scales": scales, "checksum": checksum}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, tensors, metadata)
     except (OSError, SafetensorError) as error:
         _log.warning("cannot keep the decoded pictures in %s (%s)", path.parent, error)
+
+
+def _checksum(tensors: dict[str, torch.Tensor], *texts: str) -> str:
+    return fingerprint(*(tensors[name] for name in _TENSORS), *texts)
 
 
 def _replace(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:

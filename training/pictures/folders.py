@@ -1,222 +1,166 @@
-"""Folders of pictures: one folder per class, divided into train, val and test where they exist."""
+"""Folders of pictures as a source: listed, measured, decoded once and kept in the cache."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import median_low
-from typing import NamedTuple
 
 import numpy as np
 
 from training.pictures import cache as store
-from training.pictures import images
-from training.pictures.images import Pictures
+from training.pictures import copies, deep, images, reading
+from training.pictures.deep import Scales
+from training.pictures.images import Header
+from training.pictures.layout import Layout, Parts, given, recognised
+from training.pictures.listing import File, Listing
+from training.pictures.names import subset
+from training.pictures.reading import Pictures
 from training.pictures.sources import Source
 from training.pictures.splits import Indices, Subset
 
-_READER = 1  # part of every cache key: to be raised with any change of what is decoded
+_READER = 2  # part of every cache key: to be raised with any change of what is decoded
 _LARGEST = 256  # pixels a side, unless a size is asked for
-_SAMPLE = 1_000  # headers opened to find the usual size
-
-_PARTS = {
-    "train": Subset.TRAIN,
-    "val": Subset.VALIDATION,
-    "validation": Subset.VALIDATION,
-    "valid": Subset.VALIDATION,
-    "test": Subset.TEST,
-}
+_SAMPLE = 1_000  # headers opened to find the usual size, and pictures of more than 8 bits
+_DEEP_SAMPLE = 64  # of these decoded, to find their scale
 
 
-class File(NamedTuple):
-    """A file that should be a picture; length and time of change are -1 where it has gone."""
-
-    path: str  # relative to the data folder
-    length: int  # bytes
-    changed: int  # nanoseconds
-
-
-def folder(path: Path, size: int | None, cache: Path, progress: bool) -> Source:
-    """The pictures below `path` as a Source of 3 channels, grey pictures included.
+def folder(place: str | Parts, size: int | None, cache: Path, progress: bool) -> Source:
+    """The pictures in a folder, or in the parts of a split, as a Source of 3 channels, grey or not.
 
     size: pixels a side; None takes the median shorter side, 256 at most.
-    Raises ValueError where `path` is no folder of at least two class folders with pictures.
+    Raises ValueError where there are no two class folders with pictures, and where it is not plain
+    which folders are the classes.
     """
     try:
-        root = _existing(path)
-        classes, files, labels, parts = _list(root)
+        name, listing, layout = _laid_out(place)
+        labels, parts, files = _members(listing, layout)
     except OSError as error:
         raise ValueError(f"cannot list folder {error.filename!r}: {error.strerror}") from error
+    found = _Files(listing.root, files, cache, progress)
     return Source(
-        name=os.path.basename(root) or root,
-        classes=classes,
-        labels=np.array(labels, np.int64),
-        parts=np.array(parts, np.int64),
-        size=_usual_size(root, files) if size is None else size,
+        name=name,
+        classes=layout.classes,
+        labels=labels,
+        parts=parts,
+        size=found.usual_size() if size is None else size,
         channels=3,
         flip=True,
-        read=partial(_read, root, files, cache, progress),
+        read=found.read,
+        name_of=lambda index: files[index].path,
+        twins=lambda members: copies.twins(listing.root, files, labels, members),
+        passed_over=dict(sorted(listing.passed_over.items())),
+        unlabelled=layout.unlabelled,
     )
 
 
-def _existing(path: Path) -> str:
-    if not path.exists():
+def _laid_out(place: str | Parts) -> tuple[str, Listing, Layout]:
+    """The data set's name, and what its folders are."""
+    if isinstance(place, str):
+        root = _existing(place)
+        listing = Listing(root)
+        return os.path.basename(root) or root, listing, recognised(listing)
+    paths = {part: _existing(path) for part, path in zip(Subset, place, strict=True)
+             if path is not None}  # fmt: skip
+    listing = Listing(os.path.commonpath(paths.values()))
+    train = paths[Subset.TRAIN]
+    while subset(os.path.basename(train)) is not None:  # "train" would be every data set's name
+        train = os.path.dirname(train)
+    return os.path.basename(train) or train, listing, given(listing, paths)
+
+
+def _existing(path: str) -> str:
+    if not os.path.exists(path):
         raise ValueError(
-            f"no folder {str(path)!r}: give a folder that holds one folder of pictures per class,"
+            f"no folder {path!r}: give a folder that holds one folder of pictures per class,"
             ' or one of "mnist", "digits", "cifar10", "cifar100"'
         )
-    if not path.is_dir():
-        raise ValueError(f"{str(path)!r} is a file: give the folder that holds the class folders")
+    if not os.path.isdir(path):
+        raise ValueError(f"{path!r} is a file: give the folder that holds the class folders")
     return os.path.realpath(path)
 
 
-def _list(root: str) -> tuple[tuple[str, ...], list[File], list[int], list[Subset]]:
-    """Class names, and file, label and part of every picture, in the order of their paths."""
-    layout = _layout(root)
-    classes = _classes(layout[Subset.TRAIN])
+def _members(listing: Listing, layout: Layout) -> tuple[Indices, Indices, list[File]]:
+    """Label, part and file of every picture: by part, class and path."""
     files: list[File] = []
     labels: list[int] = []
     parts: list[Subset] = []
-    for part, where in layout.items():
-        _check_classes(classes, where)
-        for label, name in enumerate(classes):
-            members = sorted(_pictures(root, where, name))
-            files += members
-            labels += [label] * len(members)
+    for part, folders in layout.folders.items():
+        where = layout.places[part]
+        for label, name in enumerate(layout.classes):
+            found = {file for path in folders[name] for file in listing.below(path, (where,))}
+            files += sorted(found)
+            labels += [label] * len(found)
         if len(labels) == len(parts):
             raise ValueError(f"no pictures in the class folders of {where!r}")
         parts += [part] * (len(labels) - len(parts))
-    return classes, files, labels, parts
+    return np.array(labels, np.int64), np.array(parts, np.int64), files
 
 
-def _layout(root: str) -> dict[Subset, str]:
-    """The folder of each part, that of training always among them."""
-    named = [(name, _PARTS[name.lower()]) for name in _folders(root) if name.lower() in _PARTS]
-    # A class may well be called "train": it is the training part only where it holds folders.
-    if not any(part == Subset.TRAIN and _folders(os.path.join(root, name)) for name, part in named):
-        if named and len(named) == len(_folders(root)):
-            names = ", ".join(repr(name) for name, _ in named)
-            raise ValueError(f"{root!r} holds {names}, but no 'train' with one folder per class")
-        return {Subset.TRAIN: root}
-    layout: dict[Subset, str] = {}
-    for name, part in named:
-        if part in layout:
-            raise ValueError(
-                f"{layout[part]!r} and {name!r} are the same part: rename or remove one of them"
-            )
-        layout[part] = os.path.join(root, name)
-    return layout
+@dataclass(frozen=True)
+class _Files:
+    """Picture files below one root, and where they are kept once they are decoded."""
 
+    root: str
+    files: Sequence[File]
+    cache: Path
+    progress: bool
 
-def _classes(where: str) -> tuple[str, ...]:
-    found = _folders(where)
-    if len(found) < 2:
-        only = f"only one class folder, {found[0]!r}," if found else "no class folders"
-        raise ValueError(f"{only} in {where!r}: there must be one per class, and at least two")
-    return tuple(found)
+    def usual_size(self) -> int:
+        """The median shorter side of pictures taken evenly from the list, 256 at most."""
+        return min(_LARGEST, median_low([found.side for _, found in self._headers] or [_LARGEST]))
 
+    def read(self, chosen: Indices, size: int) -> Pictures:
+        """Decode the files with the given indices, or take them from the cache."""
+        members, scales = [self.files[index] for index in chosen], self._scales
+        path = self.cache / f"{_key(self.root, members, size, scales)}.safetensors"
+        found = store.load(path)
+        if found is not None and self._still_unreadable(found, size):
+            return found
+        paths = [file.path for file in members]
+        pictures = reading.read(self.root, paths, size, scales, self.progress)
+        store.save(path, pictures)
+        # Read back, because the system can drop a file's pages while the splits are copied from
+        # them.
+        return store.load(path) or pictures
 
-def _check_classes(classes: tuple[str, ...], where: str) -> None:
-    if odd := sorted(set(classes).symmetric_difference(_folders(where))):
-        names = ", ".join(repr(name) for name in odd[:3]) + (" ..." if len(odd) > 3 else "")
-        raise ValueError(
-            f"the class folders of {where!r} differ from those of the training part in {names}:"
-            " every part needs the same ones"
-        )
+    @cached_property
+    def _headers(self) -> list[tuple[str, Header]]:
+        """Paths and headers of pictures taken evenly from the list."""
+        every = max(1, len(self.files) // _SAMPLE)
+        paths = (os.path.join(self.root, file.path) for file in self.files[::every])
+        return [(path, found) for path in paths if (found := images.header(path)) is not None]
 
-
-def _folders(path: str) -> list[str]:
-    with os.scandir(path) as entries:
-        return sorted(e.name for e in entries if not e.name.startswith(".") and _is_folder(e))
-
-
-def _pictures(root: str, where: str, name: str) -> Iterator[File]:
-    """Every picture file at any depth below a class folder, hidden ones left out."""
-    # Each real folder once, and none that lies above: a link that leads back neither hangs the
-    # walk nor brings the pictures of other classes into this one.
-    seen = {_identity(root), _identity(where)}
-    waiting = [os.path.join(where, name)]
-    while waiting:
-        current = waiting.pop()
-        if (identity := _identity(current)) in seen:
-            continue
-        seen.add(identity)
-        with os.scandir(current) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if _is_folder(entry):
-                    waiting.append(entry.path)
-                elif _is_picture(entry):
-                    yield _file(entry, root)
-
-
-def _identity(path: str) -> tuple[int, int]:
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads in a circle
-        return False
-
-
-def _is_picture(entry: os.DirEntry[str]) -> bool:
-    """By the name where that promises a picture, else by what the file begins with."""
-    promised = os.path.splitext(entry.name)[1].lower() in images.EXTENSIONS
-    try:
-        if entry.is_file():
-            # Nothing to see in an empty file, and one below /proc could keep its reader waiting.
-            return promised or (entry.stat().st_size > 0 and images.shorter_side(entry.path) > 0)
-    except OSError:
-        pass
-    return promised and entry.is_symlink()  # a broken link: to be reported as unreadable
-
-
-def _file(entry: os.DirEntry[str], root: str) -> File:
-    path = entry.path.removeprefix(root).lstrip(os.sep)
-    try:
-        status = entry.stat()
-    except OSError:
-        return File(path, -1, -1)
-    return File(path, status.st_size, status.st_mtime_ns)
-
-
-def _usual_size(root: str, files: list[File]) -> int:
-    """The median shorter side of pictures taken evenly from the list, 256 at most."""
-    every = max(1, len(files) // _SAMPLE)
-    sides = [images.shorter_side(os.path.join(root, file.path)) for file in files[::every]]
-    return min(_LARGEST, median_low([side for side in sides if side] or [_LARGEST]))
-
-
-def _read(
-    root: str, files: list[File], cache: Path, progress: bool, chosen: Indices, size: int
-) -> Pictures:
-    members = [files[index] for index in chosen]
-    path = cache / f"{_key(root, members, size)}.safetensors"
-    found = store.load(path)
-    if found is not None and _still_unreadable(root, found, size):
+    @cached_property
+    def _scales(self) -> Scales:
+        """What is black and white in pictures of more than 8 bits, by a sample of all of them."""
+        found = Scales()
+        for kind in deep.KINDS:
+            if ranges := list(self._ranges(kind)):
+                found = found._replace(**{kind: deep.scale(kind, ranges)})
         return found
-    pictures = images.read(root, [file.path for file in members], size, progress)
-    store.save(path, pictures)
-    # Read back, because the system can drop a file's pages while the splits are copied from them.
-    return store.load(path) or pictures
+
+    def _ranges(self, kind: deep.Kind) -> Iterator[tuple[float, float]]:
+        paths = [path for path, found in self._headers if found.deep == kind]
+        order = np.random.default_rng(0).permutation(len(paths))[:_DEEP_SAMPLE]
+        for path in (paths[place] for place in sorted(order)):
+            if (found := images.extremes(path)) is not None:
+                yield found
+
+    def _still_unreadable(self, pictures: Pictures, size: int) -> bool:
+        """A picture skipped for want of permission becomes readable without a change of its key."""
+        paths = [path for path, _ in pictures.skipped]
+        again = reading.read(self.root, paths, size, pictures.scales, progress=False)
+        return again.skipped == pictures.skipped
 
 
-def _still_unreadable(root: str, pictures: Pictures, size: int) -> bool:
-    """A picture skipped for want of permission becomes readable without a change of its key."""
-    paths = [path for path, _ in pictures.skipped]
-    return images.read(root, paths, size, progress=False).skipped == pictures.skipped
-
-
-def _key(root: str, files: list[File], size: int) -> str:
+def _key(root: str, files: Sequence[File], size: int, scales: Scales) -> str:
     """What the decoded pictures depend on, the folder's own place included."""
-    digest = hashlib.sha256(f"reader {_READER} size {size} ".encode() + os.fsencode(root))
+    digest = hashlib.sha256(f"reader {_READER} size {size} {scales} ".encode() + os.fsencode(root))
     for file in files:
         digest.update(f"\0{file.length} {file.changed} ".encode() + os.fsencode(file.path))
     return digest.hexdigest()[:32]

@@ -1,28 +1,26 @@
 """Decode picture files of any kind into small square RGB arrays.
 
 Every picture becomes 8-bit RGB: its largest central square, resized with antialiasing, upright as
-its EXIF orientation says. Grey pictures get three equal channels, 16-bit ones are scaled to 8 bits,
+its EXIF orientation says. Grey pictures get three equal channels, more than 8 bits are scaled to 8,
 transparent ones are laid on white, CMYK is converted, and of an animation the first frame counts.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from enum import IntFlag
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
+from PIL import Image, ImageFile, UnidentifiedImageError
 
-from common.host_memory import free_host_bytes, gigabytes
+from training.pictures import deep
+from training.pictures.deep import NO_SCALES, Scales
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -43,7 +41,7 @@ EXTENSIONS = frozenset(
 """Names that promise a picture: a file so named that cannot be read is reported, not ignored."""
 
 _MAX_BYTES = 8 * MAX_PIXELS  # what the largest picture takes uncompressed at 16-bit RGBA
-_BLOCK = 64  # pictures per task: enough to make the cost of a task vanish
+_FLAT = 8  # grey levels: a picture in which no channel varies by so many is hardly one
 
 # Several decoded giants at once would take gigabytes, so those above 16 megapixels take turns.
 _GIANT = 2**24
@@ -60,64 +58,83 @@ _UPRIGHT = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """Decoded pictures.
+class Doubt(IntFlag):
+    """What is odd about a picture that could be decoded."""
 
-    images: uint8 (N, C, size, size); rows of unreadable pictures are zero.
-    sides: int32 (N,), the shorter side of each original in pixels; 0 marks an unreadable picture.
-    skipped: (path, reason) of each unreadable picture, in order.
-    """
-
-    images: torch.Tensor
-    sides: torch.Tensor
-    skipped: tuple[tuple[str, str], ...] = ()
+    FLAT = 1
+    CLIPPED = 2
+    OWN_SCALE = 4
 
 
-def read(root: str, paths: Sequence[str], size: int, progress: bool = True) -> Pictures:
-    """Decode the files `paths` (relative to `root`) to `size` x `size` pixels, on a few threads.
-
-    An unreadable file is reported in `skipped`. Raises ValueError where the result cannot fit in
-    the memory that is free.
-    """
-    _check_memory(len(paths), size)
-    images = np.zeros((len(paths), 3, size, size), np.uint8)
-    sides = np.zeros(len(paths), np.int32)
-
-    def decode_block(start: int) -> list[tuple[str, str]]:
-        skipped = []
-        for row in range(start, min(start + _BLOCK, len(paths))):
-            try:
-                images[row], sides[row] = decode(os.path.join(root, paths[row]), size)
-            except ValueError as error:
-                skipped.append((paths[row], str(error)))
-        return skipped
-
-    skipped: list[tuple[str, str]] = []
-    bar = tqdm(
-        total=len(paths),
-        desc="reading pictures",
-        delay=1,
-        disable=not progress,
-        mininterval=0.1 if sys.stderr.isatty() else 10,  # a log gets a line now and then
-    )
-    # Pillow releases the interpreter lock while it decodes and resizes, so threads are enough.
-    pool = ThreadPoolExecutor(min(8, torch.get_num_threads()))
-    with bar, _pillow_silent():
-        try:
-            for block in pool.map(decode_block, range(0, len(paths), _BLOCK)):
-                skipped += block
-                bar.update(min(_BLOCK, len(paths) - bar.n))
-        finally:  # an interrupt must not wait for the pictures still queued
-            pool.shutdown(cancel_futures=True)
-    return Pictures(torch.from_numpy(images), torch.from_numpy(sides), tuple(skipped))
+DOUBTS = {
+    Doubt.FLAT: "nearly one colour",
+    Doubt.CLIPPED: "values beyond the scale of the others",
+    Doubt.OWN_SCALE: "more than 8 bits, which hardly any other has: scaled by its own values",
+}
+"""In words, as they follow a file's name."""
 
 
-def decode(path: str, size: int) -> tuple[Pixels, int]:
-    """One picture as uint8 (3, size, size), and the shorter side of its original in pixels.
+class Header(NamedTuple):
+    """What a picture says of itself: its shorter side in pixels, and how it is more than 8 bits."""
+
+    side: int
+    deep: deep.Kind | None
+
+
+class Decoded(NamedTuple):
+    """A picture as uint8 (3, size, size), and the shorter side of its original in pixels."""
+
+    pixels: Pixels
+    side: int
+    doubt: Doubt
+
+
+def decode(path: str, size: int, scales: Scales = NO_SCALES) -> Decoded:
+    """One picture, those of more than 8 bits by `scales`, or where it has none by its own values.
 
     Raises ValueError with a one-line reason where the file cannot be read.
     """
+    with _opened(path) as image:
+        side = min(image.size)
+        square, doubt = _square(image, size, scales)
+    pixels = np.asarray(square).transpose(2, 0, 1)
+    if (pixels.max((1, 2)) - pixels.min((1, 2))).max() < _FLAT:
+        doubt |= Doubt.FLAT
+    return Decoded(pixels, side, doubt)
+
+
+def extremes(path: str) -> tuple[float, float] | None:
+    """The least and the greatest value in a file of more than 8 bits; None where it is unreadable.
+
+    Values that are no finite numbers are passed over.
+    """
+    try:
+        with pillow_silent(), _opened(path) as image:
+            return deep.extremes(deep.values(image))
+    except ValueError:
+        return None
+
+
+def header(path: str) -> Header | None:
+    """What a picture says of itself before it is decoded; None where the file is no picture."""
+    try:
+        with pillow_silent(), Image.open(path, formats=_FORMATS) as image:
+            return Header(min(image.size), deep.kind(image))
+    except Exception:  # on damaged files the decoders raise nearly any kind
+        return None
+
+
+@contextmanager
+def pillow_silent() -> Iterator[None]:
+    """What Pillow would warn of (odd EXIF, oversized pictures) is handled or reported here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[ImageFile.ImageFile]:
+    """A picture to be decoded; whatever is raised meanwhile becomes a ValueError of one line."""
     try:
         _check_length(os.path.getsize(path))
         with Image.open(path, formats=_FORMATS) as image:
@@ -125,36 +142,9 @@ def decode(path: str, size: int) -> tuple[Pixels, int]:
             if width * height > MAX_PIXELS:
                 raise ValueError(f"{width}x{height} is over the limit of {MAX_PIXELS:,} pixels")
             with _turn(width * height):
-                square = _square(image, size)
-    except Exception as error:  # on damaged files the decoders raise nearly any kind
+                yield image
+    except Exception as error:  # as above
         raise ValueError(_reason(error)) from error
-    return np.asarray(square).transpose(2, 0, 1), min(width, height)
-
-
-def shorter_side(path: str) -> int:
-    """The shorter side in pixels by the file's header alone; 0 where the file is no picture."""
-    try:
-        with _pillow_silent(), Image.open(path, formats=_FORMATS) as image:
-            return min(image.size)
-    except Exception:  # as above: whatever a decoder raises, this is no picture
-        return 0
-
-
-@contextmanager
-def _pillow_silent() -> Iterator[None]:
-    """What Pillow would warn of (odd EXIF, oversized pictures) is handled or reported here."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
-
-
-def _check_memory(count: int, size: int) -> None:
-    need, free = count * 3 * size * size, free_host_bytes()
-    if free is not None and need > free:  # where unknown, the allocation itself has to fail
-        raise ValueError(
-            f"{count:,} pictures at {size}x{size} take {gigabytes(need)} and {gigabytes(free)} of "
-            "memory is free: give a smaller size, or fewer images"
-        )
 
 
 def _check_length(length: int) -> None:
@@ -168,14 +158,14 @@ def _turn(pixels: int) -> AbstractContextManager[object]:
     return _giants_take_turns if pixels > _GIANT else nullcontext()
 
 
-def _square(image: Image.Image, size: int) -> Image.Image:
+def _square(image: ImageFile.ImageFile, size: int, scales: Scales) -> tuple[Image.Image, Doubt]:
     """The central square of an opened picture, upright, as RGB of `size` x `size`."""
     # JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the work; twice the size keeps it sharp.
     image.draft(None, (2 * size, 2 * size))
-    image.load()
+    whole, doubt = _eight_bits(image, scales)
     (width, height), side = image.size, min(image.size)
     left, top = (width - side) / 2, (height - side) / 2
-    square = _eight_bits(image).resize(
+    square = whole.resize(
         (size, size),
         Image.Resampling.BILINEAR,  # in Pillow antialiased wherever it shrinks
         box=(left, top, left + side, top + side),
@@ -188,29 +178,36 @@ def _square(image: Image.Image, size: int) -> Image.Image:
     if square.mode == "RGBA":
         white = Image.new("RGBA", square.size, "white")
         square = Image.alpha_composite(white, square).convert("RGB")
-    return square
+    return square, doubt
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """The same picture in mode RGB, or RGBA where it may be transparent."""
-    if image.mode[0] in "IF":
-        image = _from_deep_grey(image)
-    mode = "RGBA" if image.has_transparency_data else "RGB"
-    return image if image.mode == mode else image.convert(mode)
+def _eight_bits(image: ImageFile.ImageFile, scales: Scales) -> tuple[Image.Image, Doubt]:
+    """The same picture in mode RGB, or RGBA where it may be transparent; and what is odd of it."""
+    kind = deep.kind(image)
+    found, doubt = _scaled(image, kind, scales) if kind else (image, Doubt(0))
+    found.load()
+    mode = "RGBA" if found.has_transparency_data else "RGB"
+    return (found if found.mode == mode else found.convert(mode)), doubt
 
 
-def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits in mode L; Pillow's own conversion would clip it at 255.
-
-    Integers are taken as 16-bit, floating-point numbers as 0 to 1, or as 0 to 255 where any is
-    above 1.
-    """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float32))
-    if image.mode[0] == "I":
-        values /= 257
-    elif values.max() <= 1:
-        values *= 255
-    return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
+def _scaled(
+    image: ImageFile.ImageFile, kind: deep.Kind, scales: Scales
+) -> tuple[Image.Image, Doubt]:
+    """A picture of more than 8 bits with 8; Pillow's own conversion would clip grey at 255."""
+    scale = getattr(scales, kind)
+    colour = image.mode in ("RGB", "RGBA")
+    if colour and scale == deep.FULL:
+        return image, Doubt(0)  # its high bytes, which are what Pillow loads
+    found = deep.values(image)
+    extremes = deep.extremes(found)
+    doubt = Doubt(0) if scale else Doubt.OWN_SCALE
+    scale = scale or deep.scale(kind, [extremes])
+    if extremes[0] < scale.black or extremes[1] > scale.white:
+        doubt |= Doubt.CLIPPED
+    small = Image.fromarray(deep.to_bytes(found, scale))
+    if image.mode == "RGBA":
+        small.putalpha(image.getchannel("A"))
+    return small, doubt
 
 
 def _orientation(image: Image.Image) -> int:

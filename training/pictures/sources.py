@@ -6,7 +6,8 @@ thousand pictures of a folder of millions reads only those.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache as remembered
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import interpolate
 
-from training.pictures.images import Pictures
+from training.pictures.reading import Pictures
 from training.pictures.splits import Indices, Subset
 
 Pixels = npt.NDArray[np.uint8]
@@ -37,6 +38,11 @@ class Source:
     parts: int64 (N,), the Subset that each picture belongs to by the source's own division.
     size: pixels a side that `read` shall be asked for.
     flip: whether a mirrored picture keeps its label.
+    name_of: how to speak of the picture with an index.
+    twins: of pictures with the given indices, int64 like those: the same number only for some that
+        are of one class, and the same for copies of one file; None where none are looked for.
+    passed_over: how many hidden and system files and folders lay there, by kind.
+    unlabelled: how many pictures lay beside the class folders.
     """
 
     name: str
@@ -47,6 +53,10 @@ class Source:
     channels: int
     flip: bool
     read: Reader
+    name_of: Callable[[int], str] = "picture {}".format
+    twins: Callable[[Indices], Indices] | None = None
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    unlabelled: int = 0
 
 
 def mnist(size: int | None = None) -> Source:
@@ -130,4 +140,5 @@ def _resized(pixels: Pixels, chosen: Indices, size: int) -> Pictures:
     images = torch.from_numpy(np.ascontiguousarray(pixels[chosen]))
     if size != side:
         images = interpolate(images, size=(size, size), mode="bilinear", antialias=True)
-    return Pictures(images, torch.full((len(images),), side, dtype=torch.int32))
+    sides = torch.full((len(images),), side, dtype=torch.int32)
+    return Pictures(images, sides, torch.zeros(len(images), dtype=torch.uint8))

@@ -42,6 +42,7 @@ def divide(
     test: float | None,
     images: int | None,
     seed: int,
+    twins: Indices | None = None,
 ) -> Division:
     """Divide the pictures with the given labels and parts, both int64 (N,).
 
@@ -49,20 +50,25 @@ def divide(
     share of each class, and at least one picture of it unless the share is 0. None stands for 20 %
     (validation) and 10 % (test), each at most 10,000 pictures. `images` caps the training pictures
     alone: validation and test do not depend on it, and a larger cap contains a smaller one.
+    Pictures with one number in `twins`, int64 (N,) and of one class, are divided as if they were
+    one; None takes all for different.
 
     Raises ValueError where a class is too small to be divided, or `images` below the classes.
     """
     rng = np.random.default_rng(seed)
     train, own_validation, own_test = (np.flatnonzero(parts == part) for part in Subset)
-    of = labels[train]
+    _, first, which = np.unique(
+        train if twins is None else twins[train], return_index=True, return_inverse=True
+    )
+    of = labels[train[first]]
     counts = np.bincount(of, minlength=len(classes))
     aside_test = _held_out(counts, 0.0 if len(own_test) else test, default=0.1)
     aside_validation = _held_out(counts, 0.0 if len(own_validation) else validation, default=0.2)
     _check_classes(classes, counts, aside_validation + aside_test)
 
     rank = _ranks(of, rng)
-    is_test = rank < aside_test[of]
-    is_validation = ~is_test & (rank < (aside_test + aside_validation)[of])
+    is_test = (rank < aside_test[of])[which]
+    is_validation = ~is_test & (rank < (aside_test + aside_validation)[of])[which]
     members = (
         train[~is_test & ~is_validation],
         np.concatenate([own_validation, train[is_validation]]),
@@ -85,9 +91,9 @@ def _check_classes(classes: Sequence[str], counts: Indices, aside: Indices) -> N
     for name, count, held in zip(classes, counts, aside, strict=True):
         if count <= held:
             raise ValueError(
-                f"class {name!r} has {count} training picture(s), and none is left to train"
-                f" on after {held} for validation and test: add pictures, remove"
-                " the class, or give smaller shares"
+                f"class {name!r} has {count} training picture(s), copies not counted, and none is"
+                f" left to train on after {held} for validation and test: add pictures, remove the"
+                " class, or give smaller shares"
             )
 
 
