@@ -11,7 +11,7 @@ from typing import Any, overload
 import torch
 
 from models.spec import ArchSpec
-from training.data import Data, Split, load
+from training.data import Data, Parts, Split, load
 from training.device import choose_device
 from training.loop.train import train, train_above
 from training.recipe import Recipe
@@ -30,7 +30,7 @@ class ByName:
     seed       of the split
     """
 
-    source: str
+    source: str | Parts
     size: int | None = None
     seed: int = 0
 

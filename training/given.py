@@ -8,25 +8,42 @@ import shlex
 import sys
 from pathlib import Path
 
-from training.data import Data
+from common.command import place
+from training.data import Data, Parts, chosen_source
 from trials.store.header import FILE_NAME, read_header
 
 DEFAULT = "mnist"
+Pictured = str | Parts
 BUILT_IN = ("mnist", "digits", "cifar10", "cifar100")
 
 
-def settle_pictures(args: argparse.Namespace, baseline: str | None = None) -> None:
-    """Set ``args.data`` where it was not given, and say so where it is not the default.
+def add_pictures(group: argparse._ActionsContainer) -> None:
+    """--data, or the folders of a split one by one."""
+    group.add_argument(
+        "--data",
+        type=place,
+        help="mnist (5,000 digits, embedded), digits, cifar10, cifar100, or a folder with one "
+        "folder of pictures a class, with train/ and val/ or test/ above them where they exist; "
+        "default: those of the run that is resumed or used, else mnist",
+    )
+    group.add_argument("--train", type=place, help="in place of --data: the training part's folder")
+    group.add_argument("--validation", type=place, help="with --train: the validation part's")
+    group.add_argument("--test", type=place, help="with --train: the test part's")
 
-    The pictures are those of the run that is resumed; else those of ``baseline``, where that is a
-    run's directory; else the embedded digits.
+
+def settle_pictures(args: argparse.Namespace, baseline: str | None = None) -> None:
+    """Set ``args.data`` to what was given, or else to what is meant, saying so.
+
+    That are the pictures of the run that is resumed; else those of ``baseline``, where that is a
+    run's directory; else the embedded digits. Raises ValueError for options that do not go
+    together.
     """
-    if args.data is not None:
+    given = args.data, args.train, args.validation, args.test
+    if any(given):
+        args.data = chosen_source(*given)
         return
-    for whose, directory in (
-        ("resumed", args.out if getattr(args, "resume", False) else None),
-        ("used", baseline),
-    ):
+    own = args.out if getattr(args, "resume", False) else None
+    for whose, directory in (("resumed", own), ("used", baseline)):
         source = directory and source_of(Path(os.path.expanduser(directory)))
         if source:
             args.data = source
@@ -35,19 +52,29 @@ def settle_pictures(args: argparse.Namespace, baseline: str | None = None) -> No
     args.data = DEFAULT
 
 
-def source_of(directory: Path) -> str | None:
+def source_of(directory: Path) -> Pictured | None:
     """What the run in that directory was given as pictures; None where there is no such run."""
     if not (directory / FILE_NAME).is_file():
         return None
     found = read_header(directory).settings.get("source")
+    if isinstance(found, list) and len(found) == len(Parts._fields):
+        return Parts(*found)
     return found if isinstance(found, str) else None
 
 
-def as_stored(source: str) -> str:
-    """A source as a run keeps it, which means the same from every directory."""
+def as_stored(source: Pictured) -> str | list[str | None]:
+    """A source as a run keeps it, JSON, which means the same from every directory."""
+    if isinstance(source, Parts):
+        return [one and str(Path(os.path.expanduser(one)).absolute()) for one in source]
     if source in BUILT_IN:
         return source
     return str(Path(os.path.expanduser(source)).absolute())
+
+
+def pictures_name(source: Pictured) -> str:
+    """``Data.name`` of a source, before anything is decoded."""
+    folder = source.train if isinstance(source, Parts) else source
+    return Path(os.path.expanduser(folder)).resolve().name
 
 
 def say_if_other(data: Data, baseline: str) -> None:
@@ -64,8 +91,13 @@ def say_if_other(data: Data, baseline: str) -> None:
         )
 
 
-def next_command(module: str, *arguments: object, data: str) -> str:
+def next_command(module: str, *arguments: object, data: Pictured) -> str:
     """A command to go on with, quoted for a shell, with the pictures where they are not the
     default."""
     words = ["python", "-m", *module.split(), *map(str, arguments)]
-    return shlex.join(words + ([] if data == DEFAULT else ["--data", data]))
+    if isinstance(data, Parts):
+        for name, folder in data._asdict().items():
+            words += [f"--{name}", folder] if folder else []
+    elif data != DEFAULT:
+        words += ["--data", data]
+    return shlex.join(words)

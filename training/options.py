@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from common.command import count, file_name, path, place, storage_url
+from common.command import count, file_name, path, storage_url
 from common.paths import check_place
 from models.spec import ArchSpec
-from training.data import Data, native_size
+from training.data import Data, check_covers, native_size
 from training.device import choose_device
 from training.evaluator import ByName, ByValue, Evaluator, proxy_recipe
-from training.given import as_stored
+from training.given import Pictured, add_pictures, as_stored
 from training.loop.train import first
 from training.recipe import Recipe
 from training.sizing import filling, fitting, machines
@@ -30,13 +30,7 @@ from trials.workers.ray_pool import RayPool
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of the pictures, the proxy training, its machines and the run directory."""
     data = parser.add_argument_group("pictures")
-    data.add_argument(
-        "--data",
-        type=place,
-        help="mnist (5,000 digits, embedded), digits, cifar10, cifar100, or a folder with one "
-        "folder of pictures a class, with train/ and val/ or test/ above them where they exist; "
-        "default: those of the run that is resumed or used, else mnist",
-    )
+    add_pictures(data)
     proxy = parser.add_argument_group(
         "proxy training", "each candidate is trained shortly as its small twin; see docs/proxy.md"
     )
@@ -109,6 +103,8 @@ def prepare(
     # No larger than it is used: a candidate's batches are then not resized at every step.
     source = ByName(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
     evaluator, data = Evaluator(source, recipe, device), source.data()
+    print(data.summary(), file=sys.stderr)
+    check_covers(data.train, recipe.images, data.classes)
     if kept is None and largest is not None and args.executor != "ray":
         where, specs = machines(device, args.workers, recipe), list(largest)
         evaluator = replace(evaluator, recipe=fitting(evaluator, data, specs, where))
@@ -178,7 +174,7 @@ def executor(args: argparse.Namespace, evaluator: Evaluator) -> Executor:
     return ProcessPool(evaluator, where.workers, devices=where.devices, timeout=args.trial_timeout)
 
 
-def facts(source: str, data: Data, recipe: Recipe) -> dict[str, Any]:
+def facts(source: Pictured, data: Data, recipe: Recipe) -> dict[str, Any]:
     """What a report must say of the pictures and the proxy, as JSON; ``source`` is --data."""
     labels = first(data.validation, recipe.held_out).labels
     most = Counter(labels.tolist()).most_common(1)[0][1]
@@ -198,11 +194,6 @@ def facts(source: str, data: Data, recipe: Recipe) -> dict[str, Any]:
         "recipe": {"key": recipe.key, **recipe.to_dict()},
         "source": as_stored(source),
     }
-
-
-def pictures_name(source: str) -> str:
-    """``Data.name`` of --data, before anything is decoded."""
-    return Path(os.path.expanduser(source)).resolve().name
 
 
 def run_directory(args: argparse.Namespace, name: str) -> Path:

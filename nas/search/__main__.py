@@ -31,6 +31,7 @@ from trials.progress import Progress
 
 if TYPE_CHECKING:
     from training.evaluator import Evaluator
+    from training.given import Pictured
 
 DESCRIPTION = """\
 Step 1: find a baseline network for your pictures.
@@ -120,8 +121,8 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Search, draw the report, print what was found and where; then calibrate, where asked to."""
     from reports.nas import report
-    from training.given import settle_pictures
-    from training.options import executor, facts, pictures_name, prepare, run_directory
+    from training.given import pictures_name, settle_pictures
+    from training.options import executor, facts, prepare, run_directory
 
     args = options().parse_args(argv)
     settle_pictures(args)
@@ -203,7 +204,7 @@ def _cost(args: argparse.Namespace) -> str | Latency:
     return Latency(clock, clock.measured_on, args.latency_sample, watch=watch)
 
 
-def summary(found: SearchResult, run_dir: Path, kind: str, data: str) -> str:
+def summary(found: SearchResult, run_dir: Path, kind: str, data: Pictured) -> str:
     """What a person wants to read at the end."""
     from training.given import next_command
 

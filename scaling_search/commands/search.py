@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command import count, parser, when_stopped
@@ -169,7 +167,9 @@ def _flops(args: argparse.Namespace) -> str:
 def _name(args: argparse.Namespace, baseline: ArchSpec) -> str:
     """Of a run directory."""
     target = f"latency-{args.target_latency}" if args.target_latency else _flops(args)
-    pictures = Path(os.path.expanduser(args.data)).resolve().name
+    from training.given import pictures_name
+
+    pictures = pictures_name(args.data)
     return f"scaling-{target}-{baseline.name}-{pictures}"
 
 

@@ -83,8 +83,8 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, write the run directory's files, print the table and where they are."""
     from reports.scaling.study import report
-    from training.given import settle_pictures
-    from training.options import executor, facts, pictures_name, prepare, run_directory
+    from training.given import pictures_name, settle_pictures
+    from training.options import executor, facts, prepare, run_directory
 
     args = options().parse_args(argv)
     settle_pictures(args, args.baselines.partition(",")[0].strip())

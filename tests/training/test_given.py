@@ -10,7 +10,7 @@ import pytest
 
 from nas.search import search
 from nas.space import space
-from training.data import load
+from training.data import Parts, load
 from training.given import (
     as_stored,
     next_command,
@@ -29,7 +29,7 @@ def searched(run_dir: Path, **settings: object) -> Path:
 
 
 def settled(baseline: str | None = None, **given: object) -> str:
-    args = Namespace(**({"data": None, "out": None, "resume": False} | given))
+    args = Namespace(**(dict.fromkeys(("data", "train", "validation", "test", "out")) | given))
     settle_pictures(args, baseline)
     return str(args.data)
 
@@ -88,3 +88,15 @@ def test_the_next_command_can_be_pasted() -> None:
         "python", "-m", "scaling_search", "family", "--baseline", "runs/a b", "--data", "/x/it's",
     ]  # fmt: skip
     assert "--data" not in next_command("training", "--spec", "x", data="mnist")
+
+
+def test_a_split_given_part_by_part(tmp_path: Path) -> None:
+    args = Namespace(data=None, train="a", validation=None, test="b c", out=None)
+    settle_pictures(args)
+    assert args.data == Parts("a", None, "b c")
+    assert next_command("training", data=args.data).endswith("--train a --test 'b c'")
+    stored = as_stored(args.data)
+    run = searched(tmp_path / "run", source=stored)
+    assert source_of(run) == Parts(*stored)
+    with pytest.raises(ValueError, match="give --train too"):
+        settle_pictures(Namespace(data=None, train=None, validation="v", test=None, out=None))

@@ -23,7 +23,7 @@ from models.deploy.preprocessing import WEIGHTS
 from models.pretrained import initialised, read_weights
 from models.spec import ArchSpec
 from training.data import Data, load
-from training.given import settle_pictures
+from training.given import add_pictures, settle_pictures
 from training.loop.train import final
 from training.options import run_directory
 from training.predict import expected_by
@@ -36,8 +36,7 @@ def options() -> argparse.ArgumentParser:
     made = parser("training", "Train one network; accuracy is on the test split.")
     made.add_argument("--spec", type=place, required=True,
                       help="a run, a spec file, a family's member or name")  # fmt: skip
-    made.add_argument("--data", type=place, help="as for nas.search; default: those of the run "
-                      "that --spec names, else mnist")  # fmt: skip
+    add_pictures(made)
     made.add_argument(
         "--init", type=place, default="random",
         help="weights to start from: random; pretrained, torchvision's for ImageNet (--spec is "
@@ -62,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     weights = None if args.init == "random" else read_weights(args.init, spec.name)
     side = args.resolution or spec.resolution
     data = load(args.data, size=side, seed=args.seed)
+    print(data.summary(), file=sys.stderr)
     spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
     recipe = Recipe(epochs=args.epochs, batch=args.batch)
     start = None
