@@ -33,6 +33,7 @@ class Member:
     phi     its step; ``target``: the multiply-adds it should cost, baseline · (α·β²·γ²)^φ
     point   the network as solved: nominal and realised multipliers, cost, ``error``
     spec    the same network with the rates of its size
+    side    its input side in pixels
     cost    what ``Scalable.cost`` knows, "macs" at least
     memory  estimated bytes for training with a batch of ``batch`` in float32, None where the cost
             has no parameters and activations; by the formula of ``models.memory``
@@ -42,6 +43,7 @@ class Member:
     target: float
     point: Point
     spec: Any
+    side: int
     cost: dict[str, int]
     memory: int | None
     batch: int = BATCH
@@ -58,6 +60,7 @@ class Member:
             "target": self.target,
             "reached": self.reached,
             **self.point.to_dict(),
+            "side": self.side,
             "cost": self.cost,
             "memory": None if self.memory is None else {"bytes": self.memory, "batch": self.batch},
             "dropout": getattr(self.spec, "dropout", None),
@@ -124,8 +127,9 @@ def member(
     spec = point.spec
     if isinstance(spec, ArchSpec):
         spec = replace(spec, name=_name(spec.name, phi), dropout=dropout(spec.dropout, ratio))
+    side = round(point.realised.resolution * baseline.side)
     cost = baseline.cost(point.spec)
-    return Member(phi, target, point, spec, cost, memory(cost, batch), batch)
+    return Member(phi, target, point, spec, side, cost, memory(cost, batch), batch)
 
 
 def dropout(base: float, ratio: float) -> float:

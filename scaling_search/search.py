@@ -11,6 +11,7 @@ import optuna
 from models.spec import ArchSpec
 from scaling_search import family
 from scaling_search.points.grid import Grid
+from scaling_search.points.kept import keep
 from scaling_search.points.point import Point
 from scaling_search.points.scalable import Scalable, SpecBaseline
 from scaling_search.points.target import asked, points_of
@@ -95,14 +96,14 @@ def search(
     """
     if isinstance(baseline, ArchSpec):
         baseline = SpecBaseline(baseline, depth_rounding)
-    depth_rounding = getattr(baseline, "depth_rounding", depth_rounding)
     means = Means(executor or processes(evaluate, workers), minutes, progress)
     _check(trials, region, step, method)
     facts = {
         **(settings or {}),
         **asked(target, baseline, measured=measure is not None),
         **{"baseline": baseline.spec.to_json(), "method": method, "step": step},
-        **{"depth_rounding": depth_rounding, "kind": KIND, "seed": seed},
+        **{"networks": baseline.networks, "kind": KIND, "seed": seed},
+        **{"depth_rounding": getattr(baseline, "depth_rounding", None)},
         **{"trials": trials, "minutes": minutes, "region": region},
     }
     with open_run(
@@ -116,6 +117,7 @@ def search(
     ) as run:
         # Of several drivers, each would find points of its own: one has measured them before.
         points = points_of(run, baseline, None if join else measure, measured_on)
+        keep(run.study, points)
         run.study.sampler = sampler(method, points, seed)
         stop = None if region is None else _stopper(points, seed, region)
         ended = conduct(run, _proposer(baseline, points), accuracy, trials, means, stop=stop)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from common.units import format_size
-from models.spec import ArchSpec
 from reports import figures
 from reports.nas import about_pictures
 from reports.page import Page
@@ -16,11 +16,12 @@ from reports.sections.failures import show_failures
 from reports.tables import trials_table
 from scaling_search.coefficients import Multipliers
 from scaling_search.points.grid import Grid
-from scaling_search.points.scalable import SpecBaseline
-from scaling_search.points.target import points_of
+from scaling_search.points.kept import reader
+from scaling_search.points.target import points_told
 from scaling_search.result import ScalingResult
 from scaling_search.search import conclusion
 from scaling_search.summary import doubt, product
+from trials.store.header import read_header
 from trials.store.study import read_run
 from trials.store.view import RunView
 
@@ -33,17 +34,16 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     Everything is computed again from the study. Raises ValueError where nothing was trained at
     the target's cost yet, or latencies are lacking.
     """
-    run = read_run(run_dir, from_json=ArchSpec.from_json, storage=storage)
-    settings = run.settings
-    baseline = SpecBaseline(ArchSpec.from_json(settings["baseline"]), settings["depth_rounding"])
-    tried = points_of(run, baseline)
+    read = reader(read_header(run_dir).settings.get("networks"))
+    run = read_run(run_dir, from_json=read, storage=storage)
+    settings, tried = run.settings, points_told(run)
     found = conclusion(run, tried, settings["method"], "read again")
     trials_table(run.finished()).to_csv(run_dir / "trials.csv", index=False)
     points = points_table(run, tried, found)
     points.to_csv(run_dir / "points.csv", index=False)
     figures.surface(run_dir / "surface.png", found, points)
     figures.points(run_dir / "points.png", points, tried.cost.text(tried.target))
-    page = Page(f"How {baseline.spec.name} should scale")
+    page = Page(f"How {tried.baseline.spec.name} should scale")
     _answer(page, found)
     page.figure(
         run_dir / "surface.png",
@@ -159,10 +159,10 @@ def _family(page: Page, run_dir: Path) -> None:
                 f"{member['phi']:g}",
                 format_size(member["cost"]["macs"]),
                 f"{100 * member['error']:+.1f} %",
-                *(format_size(member["cost"][name]) for name in ("params", "activations")),
+                *(_told(member["cost"].get(name)) for name in ("params", "activations")),
                 product(Multipliers(**member["realised"])),
-                member["spec"]["resolution"],
-                f"{member['dropout']:g}, {member['drop_path']:g}",
+                member.get("side") or member["spec"]["resolution"],  # of before it was written
+                ", ".join(_told(member[name], "{:g}".format) for name in ("dropout", "drop_path")),
                 f"{memory['bytes'] / 2**30:.1f} GiB" if memory else "",
             ]
         )
@@ -182,14 +182,19 @@ def _family(page: Page, run_dir: Path) -> None:
     )
 
 
+def _told(value: float | None, text: Callable[[float], str] = format_size) -> str:
+    """A dash for what nobody knows: a module's dropout is its own."""
+    return "–" if value is None else text(value)
+
+
 def _circumstances(page: Page, run: RunView, tried: Grid) -> None:
     records, settings = run.finished(), run.settings
     trained = [record.evaluation for record in records if record.evaluation is not None]
     page.heading("How it was measured")
     page.text(
         f"{len(records)} trainings ({len(records) - len(trained)} failed), method "
-        f"{settings['method']}, depth rounding {settings['depth_rounding']}, seed "
-        f"{settings['seed']}; {sum(e.seconds for e in trained) / 60:.1f} training minutes on "
+        f"{settings['method']}, seed {settings['seed']}; "
+        f"{sum(e.seconds for e in trained) / 60:.1f} training minutes on "
         f"{trained[0].device}. Trainings of one repeat share their seed, so differences are paired."
     )
     if said := tried.cost.described():

@@ -125,16 +125,29 @@ def add_left_out(page: Page, tried: Grid) -> None:
 
 
 def add_rounding(page: Page, found: ScalingResult, settings: dict[str, Any]) -> None:
-    """What rounding layers up, or to the nearest number, costs; and what adjusting makes of it."""
-    grid = found.grid
+    """What rounding layers up, or to the nearest number, costs; and what adjusting makes of it.
+
+    How a factory of modules rounds is its own, and not told.
+    """
+    page.heading("What rounding costs")
+    if settings["depth_rounding"] is not None:
+        _rules(page, found, settings)
+    errors = [abs(point.error) for point in found.grid.points[1:]]
+    fine = sum(error <= FINE for error in errors)
+    page.text(
+        f"Adjusted by resolution, layers and widths, the {len(errors)} points lie within "
+        f"{100 * max(errors):.2f} % of the target, {fine} of them within {100 * FINE:.0f} %."
+    )
+
+
+def _rules(page: Page, found: ScalingResult, settings: dict[str, Any]) -> None:
     ratio = found.coefficients.product
     every = (*_CORNERS, *splits(settings["step"]))
     wanted = [multipliers(split, ratio) for split in every]
-    used, errors = settings["depth_rounding"], [abs(point.error) for point in grid.points[1:]]
-    page.heading("What rounding costs")
     page.text(
-        f"Layers were rounded by the rule {used}. The nominal points as either rule rounds them, "
-        f"before their cost is adjusted; each asks for {ratio:.2f} times the baseline's FLOPs:"
+        f"Layers were rounded by the rule {settings['depth_rounding']}. The nominal points as "
+        f"either rule rounds them, before their cost is adjusted; each asks for {ratio:.2f} times "
+        "the baseline's FLOPs:"
     )
     rows = [
         [
@@ -145,7 +158,7 @@ def add_rounding(page: Page, found: ScalingResult, settings: dict[str, Any]) -> 
             _spread(item.dearer),
             f"{item.within} of {item.points}",
         ]
-        for item in roundings(grid.baseline.spec, wanted, ratio)
+        for item in roundings(found.grid.baseline.spec, wanted, ratio)
     ]
     page.table(
         [
@@ -157,11 +170,6 @@ def add_rounding(page: Page, found: ScalingResult, settings: dict[str, Any]) -> 
             "within 3 %",
         ],
         rows,
-    )
-    fine = sum(error <= FINE for error in errors)
-    page.text(
-        f"Adjusted by resolution, layers and widths, the {len(errors)} points lie within "
-        f"{100 * max(errors):.2f} % of the target, {fine} of them within {100 * FINE:.0f} %."
     )
 
 

@@ -1,7 +1,7 @@
 """A user's own factory of modules as a baseline: f(depth, width, resolution) → nn.Module.
 
-All three arguments are multipliers, (1, 1, 1) for the baseline. Multiply-adds are fvcore's for
-convolutions, linear layers and matrix products, counted once for each network and kept.
+All three arguments are multipliers, (1, 1, 1) for the baseline. What a network costs is fvcore's
+count of it, made once for each network and kept. ``docs/own-networks.md`` has a whole example.
 """
 
 from __future__ import annotations
@@ -13,29 +13,53 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from common.plain import make_plain
+from models.spec import MAX_RESOLUTION
 from scaling_search.coefficients import Multipliers
 
 if TYPE_CHECKING:
     from torch import nn
 
-Factory = Callable[[float, float, float], "nn.Module"]
+Factory = Callable[[float, float, float], "nn.Module"]  # depth, width, resolution
 
 _PRODUCTS = ("conv", "linear", "addmm", "matmul", "bmm", "einsum")
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """A network of the factory, as data: what to multiply, and the input side in pixels."""
+    """A network of the factory, as data: what ``evaluate`` and ``ModuleBaseline.build`` are given.
+
+    depth, width    the factory's multipliers
+    side, base_side the input side in pixels, and the baseline's: their ratio is the third
+    name            the baseline's label; not part of ``key``
+
+    Raises ValueError for multipliers that are not positive, or sides that are no pixels.
+    """
 
     depth: float
     width: float
     side: int
     base_side: int
+    name: str = "module"
+
+    def __post_init__(self) -> None:
+        make_plain(self)
+        for what, value in (("depth", self.depth), ("width", self.width)):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0 < value < math.inf:
+                raise ValueError(f"{what} {value!r:.60} is not a positive number")
+        for what, value in (("side", self.side), ("base_side", self.base_side)):
+            if type(value) is not int or not 1 <= value <= MAX_RESOLUTION:
+                raise ValueError(f"{what} {value!r:.60} is no side of 1 to {MAX_RESOLUTION} pixels")
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"name {self.name!r:.60} is no text")
 
     @property
     def key(self) -> str:
         """Sixteen hex digits, equal for equal multipliers."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        facts = asdict(self)
+        del facts["name"]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     @property
     def multipliers(self) -> Multipliers:
@@ -51,26 +75,38 @@ class Scaled:
         """The network that ``to_json`` wrote; ValueError for anything else."""
         try:
             return cls(**json.loads(text))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{text!r:.80} is no scaled module: {error}") from None
 
 
 class ModuleBaseline:
     """A ``Scalable`` made of a factory; ``evaluate`` receives ``Scaled`` and calls ``build``.
 
-    ``side`` is the input side at resolution 1. Realised multipliers are those that the factory was
-    called with: its roundings are its own and show in the cost only, which the resolution makes up
-    for. Every network that the grid considers is built and counted once, which takes a while for
-    large ones; a coarser grid step needs fewer.
+    factory     (depth, width, resolution) → a fresh module, for images (N, channels, side, side)
+    side        the input side in pixels at resolution 1
+    channels    of the images
+    name        what reports call it; the factory's own name where it is left out
+
+    Realised multipliers are those that the factory was called with: its roundings are its own and
+    show in the cost only, which the resolution makes up for. Every network that the grid considers
+    is built and counted once, on the CPU, which takes a while for large ones; a coarser grid step
+    needs fewer. Picklable where the factory is.
+
+    Raises ValueError for a side or channels that are no positive whole numbers.
     """
 
-    def __init__(self, factory: Factory, side: int, channels: int = 3) -> None:
-        if side < 1 or channels < 1:
-            raise ValueError(f"side {side} and channels {channels} must be positive")
-        self._factory = factory
-        self._channels = channels
-        self._counted: dict[Scaled, dict[str, int]] = {}
-        self.spec = Scaled(1.0, 1.0, side, side)
+    networks = "modules"
+
+    def __init__(
+        self, factory: Factory, side: int, channels: int = 3, name: str | None = None
+    ) -> None:
+        if isinstance(channels, bool) or channels < 1:
+            raise ValueError(f"channels {channels} is not a positive number: try 3")
+        label = getattr(factory, "__name__", "module") if name is None else name
+        self.spec = Scaled(1.0, 1.0, side, side, str(label))
+        self._factory, self._channels = factory, channels
+        self._counted: dict[str, dict[str, int]] = {}
+        self._activations: dict[str, int] = {}
 
     @property
     def side(self) -> int:
@@ -78,18 +114,26 @@ class ModuleBaseline:
         return self.spec.side
 
     def build(self, candidate: Scaled) -> nn.Module:
-        """The module itself."""
+        """The module itself, fresh."""
         return self._factory(*candidate.multipliers)
 
     def cost(self, candidate: Scaled) -> dict[str, int]:
-        """ "macs", "params" and "fvcore", fvcore's own total."""
-        if candidate not in self._counted:
-            self._counted[candidate] = self._count(candidate)
-        return self._counted[candidate]
+        """ "macs", "params", "fvcore" (its own total) and "activations", of one image.
+
+        ``models.cost`` says what each counts; products of matrices are among the multiply-adds.
+        Raises ValueError as ``macs`` does.
+        """
+        if candidate.key not in self._activations:
+            made = self._traced(candidate, "ActivationCountAnalysis")[1]
+            self._activations[candidate.key] = math.ceil(sum(made.values()))
+        return self._count(candidate) | {"activations": self._activations[candidate.key]}
 
     def macs(self, candidate: Scaled) -> int:
-        """Multiply-adds of one image; ValueError where the module cannot take this side."""
-        return self.cost(candidate)["macs"]
+        """Multiply-adds of one image.
+
+        Raises ValueError where the module cannot take this side.
+        """
+        return self._count(candidate)["macs"]
 
     def scaled(self, depth: float, width: float, side: int) -> Scaled:
         """These multipliers at this side."""
@@ -122,19 +166,25 @@ class ModuleBaseline:
         return Scaled.from_json(text)
 
     def _count(self, candidate: Scaled) -> dict[str, int]:
+        if candidate.key not in self._counted:
+            module, flops = self._traced(candidate, "FlopCountAnalysis")
+            self._counted[candidate.key] = {
+                "macs": math.ceil(sum(flops.get(name, 0) for name in _PRODUCTS)),
+                "params": sum(parameter.numel() for parameter in module.parameters()),
+                "fvcore": math.ceil(sum(flops.values())),
+            }
+        return self._counted[candidate.key]
+
+    def _traced(self, candidate: Scaled, analysis: str) -> tuple[nn.Module, dict[str, float]]:
+        """The module, and what an analysis of fvcore's counts by kind of operator."""
         import torch
-        from fvcore.nn import FlopCountAnalysis
+        from fvcore import nn as fvcore
 
         module = self.build(candidate).eval()
         image = torch.zeros(1, self._channels, candidate.side, candidate.side)
-        analysis = FlopCountAnalysis(module, image)
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        made = getattr(fvcore, analysis)(module, image)
+        made.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         try:
-            operators = analysis.by_operator()
+            return module, dict(made.by_operator())
         except RuntimeError as error:
             raise ValueError(f"the module cannot take {candidate.side} pixels: {error}") from None
-        return {
-            "macs": math.ceil(sum(operators[name] for name in _PRODUCTS)),
-            "params": sum(parameter.numel() for parameter in module.parameters()),
-            "fvcore": math.ceil(sum(operators.values())),
-        }

@@ -33,6 +33,11 @@ class Scalable(Protocol):
     """A baseline as the grid sees it; ``side`` is its input side in pixels."""
 
     @property
+    def networks(self) -> str | None:
+        """What kind of networks its run holds, a key of ``kept.READERS``; None: specs. A run of
+        another kind can be gone on with, but no report is drawn of it."""
+
+    @property
     def spec(self) -> Any:
         """The baseline itself, a ``Candidate``."""
 
@@ -84,6 +89,8 @@ class SpecBaseline:
     costs and not equal to it: layers of a stage do not all cost the same, and depthwise
     convolutions grow with the width, not with its square.
     """
+
+    networks = None
 
     def __init__(self, spec: ArchSpec, depth_rounding: str = "ceil") -> None:
         self.spec = spec

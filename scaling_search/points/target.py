@@ -7,9 +7,10 @@ from typing import Any
 from common.units import parse_duration, parse_target
 from scaling_search.points.costs import Flops
 from scaling_search.points.grid import Grid, grid
+from scaling_search.points.kept import kept, reader
 from scaling_search.points.latency import LatencyCost
 from scaling_search.points.point import check_ratio
-from scaling_search.points.scalable import Scalable
+from scaling_search.points.scalable import Scalable, SpecBaseline
 from trials.latencies import Measure, Paired
 from trials.store.view import RunView
 
@@ -60,13 +61,43 @@ def points_of(
     measure: Measure | None = None,
     measured_on: dict[str, Any] | None = None,
 ) -> Grid:
-    """The points of a run, the same every time; latencies that it lacks are measured.
+    """The points of a run: those that it keeps, or else solved for, the same every time; latencies
+    that it lacks are measured.
 
     Raises ValueError where no network reaches the target, and where latencies are lacking and there
     is no ``measure``.
     """
+    cost = _cost(run, baseline.spec, measure, measured_on)
+    if (found := kept(run.study, cost, baseline.from_json)) is not None:
+        return found
+    target = run.settings["target"]
+    target = cost.target(target) if isinstance(cost, LatencyCost) else target
+    return grid(baseline, target, step=run.settings["step"], cost=cost)
+
+
+def points_told(run: RunView) -> Grid:
+    """The points of a run of which there is no more than its study.
+
+    Raises ValueError where it keeps none: those of specs are solved for again.
+    """
     settings = run.settings
-    if settings.get("cost", Flops.unit) == Flops.unit:
-        return grid(baseline, settings["target"], step=settings["step"])
-    cost = LatencyCost(Paired(run.study, baseline.spec, measure, measured_on), baseline.spec)
-    return grid(baseline, cost.target(settings["target"]), step=settings["step"], cost=cost)
+    networks = settings.get("networks")
+    read = reader(networks)
+    baseline = read(settings["baseline"])
+    if networks is None:  # also of runs from before points were kept
+        return points_of(run, SpecBaseline(baseline, settings["depth_rounding"]))
+    found = kept(run.study, _cost(run, baseline), read)
+    if found is None:
+        raise ValueError("the run has no points yet: its search is just starting")
+    return found
+
+
+def _cost(
+    run: RunView,
+    baseline: Any,
+    measure: Measure | None = None,
+    measured_on: dict[str, Any] | None = None,
+) -> Flops | LatencyCost:
+    if run.settings.get("cost", Flops.unit) == Flops.unit:
+        return Flops()
+    return LatencyCost(Paired(run.study, baseline, measure, measured_on), baseline)

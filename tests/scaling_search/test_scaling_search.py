@@ -16,6 +16,7 @@ import pytest
 
 from models.families import family
 from models.spec import ArchSpec
+from reports.__main__ import main as report
 from scaling_search.coefficients import parse_coefficients
 from scaling_search.points.grid import Grid, grid
 from scaling_search.points.scalable import SpecBaseline
@@ -255,32 +256,6 @@ def test_verdicts() -> None:
     assert Comparison("depth", 0.0, 0.0, 0.0).verdict == "same"
 
 
-def test_a_factory_of_modules() -> None:
-    torch = pytest.importorskip("torch")
-    from scaling_search.points.modules import ModuleBaseline, Scaled
-
-    def factory(depth: float, width: float, resolution: float) -> Any:
-        channels, layers, parts = round(16 * width), round(4 * depth), []
-        for index in range(layers):
-            parts += [torch.nn.Conv2d(channels if index else 3, channels, 3, padding=1)]
-        pool = torch.nn.AdaptiveAvgPool2d(1)
-        return torch.nn.Sequential(*parts, pool, torch.nn.Flatten(), torch.nn.Linear(channels, 10))
-
-    modules = ModuleBaseline(factory, side=24)
-    weights = 9 * (3 * 16 + 3 * 16 * 16)
-    assert modules.macs(modules.spec) == 24 * 24 * weights + 160
-    assert Scaled.from_json(modules.spec.to_json()) == modules.spec
-
-    def score(candidate: Scaled, seed: int) -> float:
-        assert isinstance(modules.build(candidate), torch.nn.Module)
-        return 0.5 + 0.1 * candidate.width
-
-    result = search(modules, score, "2x", trials=8, step=0.5, phis=())
-    assert len(result.trials) == 8
-    for point in result.grid.points[1:]:
-        assert abs(point.error) <= 0.03
-
-
 @pytest.mark.parametrize("method", ["adaptive", "grid"])
 def test_a_grid_that_is_used_up_ends_the_search(
     monkeypatch: pytest.MonkeyPatch, method: str
@@ -300,6 +275,7 @@ def test_a_trained_network_is_known_by_itself_not_by_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Solved in another order, the same points: a resumed run decides on the same trainings."""
+    keeping_nothing(monkeypatch)
     before = run(12, tmp_path / "run")
 
     def reordered(baseline: Any, target: float, **options: Any) -> Grid:
@@ -318,9 +294,32 @@ def test_a_trained_network_is_known_by_itself_not_by_its_place(
     assert after.coefficients.alpha == pytest.approx(before.coefficients.alpha, abs=0.25)
 
 
+def keeping_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As runs were before they kept their points."""
+    monkeypatch.setattr("scaling_search.search.keep", lambda study, found: None)
+
+
+def test_a_run_keeps_its_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever another version would solve for: trainings, answer and report go by them."""
+    whole = run(8, tmp_path / "whole")
+    before = run(6, tmp_path / "run")
+
+    def otherwise(baseline: Any, target: float, **options: Any) -> Grid:
+        raise AssertionError("the points were solved for again")
+
+    monkeypatch.setattr("scaling_search.points.target.grid", otherwise)
+    after = run(8, tmp_path / "run", resume=True)
+    assert after.grid == before.grid
+    assert chosen(after) == chosen(whole)
+    assert after.coefficients == whole.coefficients
+    report([str(tmp_path / "run")])
+    assert (tmp_path / "run" / "points.csv").exists()
+
+
 def test_points_that_exist_no_more_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    keeping_nothing(monkeypatch)
     run(12, tmp_path / "run")
 
     def otherwise(baseline: Any, target: float, **options: Any) -> Grid:
