@@ -148,8 +148,16 @@ class ModuleBaseline:
         return candidate.multipliers
 
     def near(self, depth: float, width: float, grow: bool) -> Iterator[Scaled]:
-        """The multipliers themselves: what the factory makes of others is not known."""
-        yield self.scaled(round(depth, 6), round(width, 6), self.side)
+        """The multipliers themselves; where rounding made them dearer (growing) or cheaper
+        (shrinking) than they promise, also with less of either, so that resolution need not give
+        way."""
+        exact = self.scaled(round(depth, 6), round(width, 6), self.side)
+        yield exact
+        over = self.macs(exact) / self.macs(self.spec) / (depth * width**2)
+        if over > 1 if grow else over < 1:
+            bound = max if grow else min
+            yield replace(exact, depth=round(bound(1.0, depth / over), 6))
+            yield replace(exact, width=round(bound(1.0, width / math.sqrt(over)), 6))
 
     def layer_steps(self, candidate: Scaled) -> Iterator[Scaled]:
         """A little more or less depth."""

@@ -7,6 +7,8 @@ import gzip
 import re
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +20,13 @@ from models.build import build
 from models.cost import cost
 from models.families import family
 from models.spec import ArchSpec, StageSpec
+from nas.rerank.__main__ import main as rerank
 from nas.samplers import NAMES as SAMPLERS
 from nas.search import search
 from nas.space import Space, StageChoices, space
+from reports.__main__ import main as report
+from tests.support.command import assert_refused, in_process
+from tests.support.docs import example
 from tests.support.paths import ACCEL_NASBENCH, needs_shared
 from tests.support.strategies import spaces
 
@@ -254,3 +260,32 @@ def test_numpys_numbers_are_numbers() -> None:
     spec = searched.spec({"block0_k": np.int64(5), "block0_groups": np.int32(2)})
     assert spec.key == searched.spec({"block0_k": 5, "block0_groups": 2}).key
     assert ArchSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("heading", "run", "first"),
+    [("A space of stages", "mine", "block0_k"), ("A space of layers", "layers", "layer0")],
+)
+def test_the_documented_examples(
+    heading: str, run: str, first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """They run as printed; their runs are reported, resumed and ranked again."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(example("own-networks.md", heading), names)
+    found, mine, run_dir = names["found"], names["mine"], tmp_path / "runs" / run
+    assert len(found.trials) == 12
+    assert mine.names[0] == first
+    assert all(60e6 <= cost(record.spec).macs <= 120e6 for record in found.trials)
+    assert mine.contains(found.best.spec)
+    report([str(run_dir)])
+    page = (run_dir / "report.html").read_text("utf-8")
+    assert "in space mine" in page
+    assert found.best.spec.name in page
+    assert f",{first}," in (run_dir / "trials.csv").read_text("utf-8").splitlines()[0]
+    again = search(mine, names["evaluate"], 120e6, 14, run_dir=run_dir, resume=True)
+    assert [r.spec for r in again.trials[:12]] == [r.spec for r in found.trials]
+    assert_refused(in_process(rerank, [run_dir], capsys), "--by measured")
+    ranked = in_process(rerank, [run_dir, "--by", "measured", "--w", "-0.2"], capsys)
+    assert ranked.returncode == 0, ranked.stderr

@@ -6,6 +6,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from scaling_search.points.modules import ModuleBaseline, Scaled
 from scaling_search.result import ScalingResult
 from scaling_search.search import search
 from tests.support.command import assert_refused, in_process
+from tests.support.docs import example
 from trials.store.study import read_run
 
 
@@ -203,3 +205,17 @@ def test_bad_baselines() -> None:
         ModuleBaseline(patches, 8).macs(Scaled(1, 1, 8, 8))
     assert ModuleBaseline(patches, 16).macs(Scaled(1, 1, 16, 16)) == 3 * 8 * 256 + 16
     assert torch.is_grad_enabled()
+
+
+def test_the_documented_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs as printed; its run is reported, and its family's members are built."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(example("own-networks.md", "Modules of one's own"), names)
+    baseline, run_dir = names["baseline"], tmp_path / "runs" / "modules"
+    assert len(names["answer"].trials) == 12
+    report([str(run_dir)])
+    assert "How factory should scale" in (run_dir / "report.html").read_text("utf-8")
+    member = json.loads((run_dir / "family" / "phi-1.json").read_text("utf-8"))
+    network = baseline.from_json(json.dumps(member["spec"]))
+    assert sum(p.numel() for p in baseline.build(network).parameters()) == member["cost"]["params"]
