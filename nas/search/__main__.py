@@ -26,7 +26,7 @@ from nas.prior import load_prior
 from nas.result import SearchResult
 from nas.samplers import NAMES
 from nas.search import search
-from nas.space import SPACES, space
+from nas.space import SPACES, Space, space
 from trials.progress import Progress
 
 if TYPE_CHECKING:
@@ -85,7 +85,11 @@ def options() -> argparse.ArgumentParser:
         help="stop trainings on whose way it shows that they will lose; needs --trust 1",
     )
     goal.add_argument("--trials", type=count, default=30, help="networks to train")
-    goal.add_argument("--resolution", type=count, default=224, help="pixels FLOPs are counted at")
+    goal.add_argument(
+        "--resolution",
+        type=count,
+        help="pixels FLOPs are counted at; default: the space's own, 224 or (macro) 32",
+    )
     goal.add_argument(
         "--prior",
         type=path,
@@ -130,9 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     asked = cost_text(args.cost, budget).replace(" ", "")
     run_dir = run_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
     evaluator, data = prepare(args, largest=_largest(args, budget), run_dir=run_dir)
-    searched = space(args.space).with_template(
-        resolution=args.resolution, classes=len(data.classes), in_channels=data.channels
-    )
+    searched = _space(args).with_template(classes=len(data.classes), in_channels=data.channels)
     print(f"run directory: {run_dir}", file=sys.stderr)
     prior = load_prior(args.prior, searched) if args.prior else None
     with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
@@ -170,11 +172,17 @@ def main(argv: Sequence[str] | None = None) -> None:
             report(run_dir, args.storage)
 
 
+def _space(args: argparse.Namespace) -> Space:
+    """The space at the pixels that its FLOPs are counted at."""
+    named = space(args.space)
+    return named.with_template(resolution=args.resolution or named.template.resolution)
+
+
 def _largest(args: argparse.Namespace, budget: float) -> list[ArchSpec] | None:
     """The networks of the window that ask most of memory; None where they must be measured."""
     if args.cost == LATENCY:
         return None
-    searched = space(args.space).with_template(resolution=args.resolution)
+    searched = _space(args)
     aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high)
     inside = Candidates(searched, aim, args.cost)
     return [inside.greatest(field) for field in ("params", "activations")]
