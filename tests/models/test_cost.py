@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.build import build
-from models.cost import cost, parts
+from models.cost import ZERO, cost, fold, parts
 from models.families import family, names
+from models.plan import Act, Flatten
 from models.scale import scale
 from models.spec import ArchSpec
 from tests.support.paths import REFERENCE, needs_shared
@@ -167,3 +169,12 @@ def test_parts_sum_to_the_whole() -> None:
 def test_too_small_a_resolution_is_a_clear_error() -> None:
     with pytest.raises(ValueError, match="raise the resolution"):
         cost(replace(family("convnext-t"), resolution=3))
+
+
+def test_a_layer_of_unknown_cost_is_no_free_layer() -> None:
+    class Mystery(NamedTuple):
+        channels: int
+
+    with pytest.raises(TypeError, match="Mystery"):
+        fold([Mystery(3)], (3, 8))  # type: ignore[list-item]
+    assert fold([Act("relu"), Flatten()], (3, 8)) == (ZERO, (3, 8))

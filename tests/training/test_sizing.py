@@ -18,8 +18,9 @@ from models.families import family
 from models.spec import ArchSpec
 from training import options, sizing
 from training.evaluator import ByName, Evaluator, proxy_recipe
+from training.given import pictures_name
 from training.loop import memory
-from training.options import add_options, facts, pictures_name, prepare, resumed
+from training.options import add_options, facts, prepare, resumed
 from training.recipe import Recipe
 from training.sizing import Machines, Speed, machines, measured, speed, workers_per_device
 from trials.store.study import open_run, stored_settings
