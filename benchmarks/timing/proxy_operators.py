@@ -21,7 +21,8 @@ from functools import partial
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.timing.proxy_throughput import drawn, options, plain
+from benchmarks.support.plain import plain
+from benchmarks.timing.proxy_throughput import drawn, options
 from common.command import parser
 from common.command import run as run_command
 from models.cost import cost

@@ -20,99 +20,21 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import nn
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
 
+from benchmarks.support.plain import plain
 from common.command import count, parser
 from common.command import run as run_command
-from models.build import build
 from models.spec import ArchSpec
 from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.space import space
 from training.data import Data, load
 from training.evaluator import ByName, Evaluator, proxy_recipe
-from training.loop.trainer import schedule
 from training.recipe import Recipe
 from trials.workers.environment import cores
 from trials.workers.pool import ProcessPool
 
 SPACE = space("mnasnet")
-
-
-class Pictures(Dataset[tuple[torch.Tensor, int]]):
-    """The training pictures, one by one, through torchvision's transforms."""
-
-    def __init__(self, data: Data, recipe: Recipe, side: int) -> None:
-        self.images, self.labels = data.train.images, data.train.labels
-        self.length = min(recipe.images or len(self.images), len(self.images))
-        steps: list[nn.Module] = [
-            v2.RandomCrop(data.train.images.shape[-1], padding=round(recipe.shift * side)),
-            *([v2.RandomHorizontalFlip()] if data.flip else []),
-            v2.Resize(side, antialias=True),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(data.mean.flatten().tolist(), data.std.flatten().tolist()),
-        ]
-        self.transform = v2.Compose(steps)
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
-        return self.transform(self.images[i]), int(self.labels[i])
-
-
-def plain(spec: ArchSpec, recipe: Recipe, data: Data, seed: int) -> float:
-    """One training as a script of one's own would do it; its validation accuracy."""
-    torch.manual_seed(seed)
-    twin = recipe.network(spec, len(data.classes), data.channels)
-    network = build(twin)
-    batches = DataLoader(
-        Pictures(data, recipe, twin.resolution), recipe.batch, shuffle=True, drop_last=True
-    )
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        recipe.rate(),
-        recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=True,
-    )
-    total = recipe.epochs * len(batches)
-    planned = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: schedule(step / total, recipe.warmup)
-    )
-    network.train()
-    for _ in range(recipe.epochs):
-        for images, labels in batches:
-            loss = F.cross_entropy(network(images), labels, label_smoothing=recipe.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-            optimizer.step()
-            planned.step()
-    return _accuracy(network, recipe, data, twin.resolution)
-
-
-@torch.no_grad()
-def _accuracy(network: nn.Module, recipe: Recipe, data: Data, side: int) -> float:
-    network.eval()
-    split = data.validation
-    held_out = min(recipe.held_out or len(split), len(split))
-    resize = v2.Compose(
-        [
-            v2.Resize(side, antialias=True),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(data.mean.flatten().tolist(), data.std.flatten().tolist()),
-        ]
-    )
-    correct = 0
-    for start in range(0, held_out, 500):
-        stop = min(start + 500, held_out)
-        found = network(resize(split.images[start:stop])).argmax(1)
-        correct += int((found == split.labels[start:stop]).sum())
-    return correct / held_out
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -26,26 +26,13 @@ from scaling_search.points.scalable import SpecBaseline
 from scaling_search.points.target import latency_ratio
 from scaling_search.result import ScalingResult
 from scaling_search.search import search
-from scaling_search.surface.simplex import mesh, shares
+from scaling_search.surface.simplex import mesh
 from tests.support.stub_clock import SECONDS, Clock, Notes
+from tests.support.surface import baseline, evaluate
 from trials.latencies import FEWEST, MOST, Paired, Reading
 
 HERE = {"device": "stub", "threads": 1, "batch": 1}
 Weights = tuple[float, float, float]
-
-
-@cache
-def baseline() -> SpecBaseline:
-    return SpecBaseline(family("resnet-18"), "nearest")
-
-
-def evaluate(spec: ArchSpec, seed: int) -> float:
-    """Best at shares (0.2, 0.5, 0.3); noise of 0.1 points and an effect of the seed of 0.3."""
-    if spec.key == baseline().spec.key:
-        return 0.7
-    off = ((shares(baseline().realised(spec)) - np.array([0.2, 0.5, 0.3])) ** 2).sum()
-    own = np.random.default_rng([seed, int(spec.key, 16) % 2**32]).normal(0, 0.001)
-    return float(0.8 - 0.1 * off + own + np.random.default_rng(seed).normal(0, 0.003))
 
 
 def run(

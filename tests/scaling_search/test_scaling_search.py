@@ -7,7 +7,6 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +18,16 @@ from models.spec import ArchSpec
 from reports.__main__ import main as report
 from scaling_search.coefficients import parse_coefficients
 from scaling_search.points.grid import Grid, grid
-from scaling_search.points.scalable import SpecBaseline
 from scaling_search.points.target import target_macs
 from scaling_search.result import Comparison, ScalingResult
 from scaling_search.search import search
 from scaling_search.surface import allocation, samplers
 from scaling_search.surface.allocation import ENOUGH_REPEATS
-from scaling_search.surface.simplex import shares
+from tests.support.surface import NAME, baseline, evaluate, off
 from trials.loop import SearchFailed
 from trials.record import Evaluation, Failure
 from trials.store.study import read_run
 from trials.workers.worker import attempt
-
-NAME = "resnet-18"
-
-
-@cache
-def baseline() -> SpecBaseline:
-    return SpecBaseline(family(NAME), "nearest")
-
-
-def evaluate(spec: ArchSpec, seed: int) -> float:
-    """Best at shares (0.2, 0.5, 0.3); noise of 0.1 points and an effect of the seed of 0.3."""
-    if spec.key == baseline().spec.key:
-        return 0.7
-    off = ((shares(baseline().realised(spec)) - np.array([0.2, 0.5, 0.3])) ** 2).sum()
-    own = np.random.default_rng([seed, int(spec.key, 16) % 2**32]).normal(0, 0.001)
-    return float(0.8 - 0.1 * off + own + np.random.default_rng(seed).normal(0, 0.003))
 
 
 def run(trials: int, run_dir: Path | None = None, **options: Any) -> ScalingResult:
@@ -192,8 +174,7 @@ def test_a_small_region_without_repeats_ends_nothing() -> None:
     """On a surface without noise the region is tiny after a dozen trainings of one seed."""
 
     def smooth(spec: ArchSpec, _: int) -> float:
-        off = ((shares(baseline().realised(spec)) - np.array([0.2, 0.5, 0.3])) ** 2).sum()
-        return 0.7 if spec.key == baseline().spec.key else float(0.8 - 0.1 * off)
+        return 0.7 if spec.key == baseline().spec.key else float(0.8 - 0.1 * off(spec))
 
     result = run(14, region=0.05, evaluate=smooth)
     assert result.region.size < 0.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from training.data import Data, Parts, Split, load
+from training.pictures import images
 
 _numbers = itertools.count()
 
@@ -52,6 +54,22 @@ def quiet(source: Path | str | Parts, **options: object) -> Data:
 def sizes(data: Data) -> list[int]:
     """Of training, validation and test."""
     return [len(split) for split in data.splits().values()]
+
+
+def check_decoding(content: bytes, name: str) -> None:
+    """A picture of the right shape or one clear line, whatever the name promises."""
+    with tempfile.TemporaryDirectory() as folder, images.pillow_silent():
+        path = Path(folder) / name
+        path.write_bytes(content)
+        images.header(str(path))
+        try:
+            array, side, _ = images.decode(str(path), 8)
+        except ValueError as error:
+            assert str(error)
+            assert "\n" not in str(error)
+        else:
+            assert array.shape == (3, 8, 8)
+            assert side >= 1
 
 
 def rows(split: Split) -> set[bytes]:

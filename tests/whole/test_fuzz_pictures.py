@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.timing.many_files import few, measure, paint, size
-from tests.support.pictures import noise
+from tests.support.pictures import check_decoding, noise
 from training.data import Parts, load, native_size
 from training.options import facts
 from training.pictures import images
@@ -59,26 +58,10 @@ def samples() -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def check(content: bytes) -> None:
-    """A picture of the right shape or one clear line, whatever the name promises."""
-    with tempfile.TemporaryDirectory() as folder, images.pillow_silent():
-        path = os.path.join(folder, "a.gif")
-        Path(path).write_bytes(content)
-        images.header(path)
-        try:
-            array, side, _ = images.decode(path, 8)
-        except ValueError as error:
-            assert str(error)
-            assert "\n" not in str(error)
-        else:
-            assert array.shape == (3, 8, 8)
-            assert side >= 1
-
-
 def test_every_sample_is_a_picture() -> None:
     assert len(samples()) > 50
     for content in samples():
-        check(content)
+        check_decoding(content, "a.gif")
         with tempfile.NamedTemporaryFile() as file:
             file.write(content)
             file.flush()
@@ -95,7 +78,7 @@ def test_a_damaged_picture_of_any_kind(data: st.DataObject) -> None:
         content[at : at + data.draw(st.integers(0, 9))] = data.draw(
             st.binary(max_size=8) | st.sampled_from([b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff"])
         )
-    check(bytes(content))
+    check_decoding(bytes(content), "a.gif")
 
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1,

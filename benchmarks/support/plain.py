@@ -1,16 +1,16 @@
-"""The loop that a script of one's own has: torch's DataLoader, autocast, one network at a time."""
+"""The loop that a script of one's own has: torch's DataLoader, autocast, one network at a time.
+
+It stands beside the project's own training wherever a benchmark asks how many times faster that is.
+"""
 
 from __future__ import annotations
-
-import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from benchmarks.timing.proxy_throughput import Pictures
 from models.build import build
 from models.spec import ArchSpec
 from training.data import Data
@@ -18,11 +18,40 @@ from training.loop.trainer import autocast, schedule
 from training.recipe import Recipe
 
 
-def plain(spec: ArchSpec, recipe: Recipe, data: Data, device: str, loaders: int) -> float:
-    """Seconds of one training and its validation: the same network, pictures, resolution, passes,
+class Pictures(Dataset[tuple[torch.Tensor, int]]):
+    """The training pictures, one by one, through torchvision's transforms."""
+
+    def __init__(self, data: Data, recipe: Recipe, side: int) -> None:
+        self.images, self.labels = data.train.images, data.train.labels
+        self.length = min(recipe.images or len(self.images), len(self.images))
+        moved = v2.RandomCrop(data.train.images.shape[-1], padding=round(recipe.shift * side))
+        flipped = [v2.RandomHorizontalFlip()] if data.flip else []
+        self.transform = v2.Compose([moved, *flipped, _resized(data, side)])
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        return self.transform(self.images[i]), int(self.labels[i])
+
+
+def _resized(data: Data, side: int) -> nn.Module:
+    steps: nn.Module = v2.Compose(
+        [
+            v2.Resize(side, antialias=True),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(data.mean.flatten().tolist(), data.std.flatten().tolist()),
+        ]
+    )
+    return steps
+
+
+def plain(
+    spec: ArchSpec, recipe: Recipe, data: Data, seed: int, device: str = "cpu", loaders: int = 0
+) -> float:
+    """The validation accuracy of one training: the same network, pictures, resolution, passes,
     batch, schedule and precision as the project's own, ``loaders`` processes for its pictures."""
-    begun = time.perf_counter()
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     twin = recipe.network(spec, len(data.classes), data.channels)
     network = build(twin).to(device).train()
     place = torch.device(device)
@@ -57,8 +86,7 @@ def plain(spec: ArchSpec, recipe: Recipe, data: Data, device: str, loaders: int)
             nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
             optimizer.step()
             planned.step()
-    _validated(network, recipe, data, twin.resolution, device)
-    return time.perf_counter() - begun
+    return _validated(network, recipe, data, twin.resolution, device)
 
 
 @torch.no_grad()
@@ -66,13 +94,7 @@ def _validated(network: nn.Module, recipe: Recipe, data: Data, side: int, device
     network.eval()
     split = data.validation
     held_out = min(recipe.held_out or len(split), len(split))
-    ready = v2.Compose(
-        [
-            v2.Resize(side, antialias=True),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(data.mean.flatten().tolist(), data.std.flatten().tolist()),
-        ]
-    )
+    ready = _resized(data, side)
     correct = 0
     for start in range(0, held_out, 500):
         stop = min(start + 500, held_out)
