@@ -11,7 +11,6 @@ from pathlib import Path
 
 from common.host_memory import is_out_of_memory
 from common.paths import expanded, expanded_url
-from common.units import parse_size
 
 _CLEAR = (ValueError, OSError, FloatingPointError)  # their messages say what is amiss
 
@@ -30,14 +29,6 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog=f"python -m {name}", description=description, formatter_class=Formatter
     )
-
-
-def size(text: str) -> float:
-    """``parse_size`` as an argparse type."""
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def count(text: str) -> int:

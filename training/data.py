@@ -88,8 +88,8 @@ def load(
     chosen = np.unique(np.concatenate(division))  # sorted: one cache serves every seed
     pictures = opened.read(chosen, opened.size)
     _check_skipped(pictures, len(chosen), opened.name)
-    division, equal = _without_copies(opened, pictures, chosen, division, own)
-    train, held, final = (_take(opened, pictures, chosen, part) for part in division)
+    kept, equal = _without_copies(opened, pictures, chosen, division, own)
+    train, held, final = (_take(opened, pictures, chosen, rows) for rows in kept)
     _check_splits(train, held, opened.classes)
     sides = pictures.sides[pictures.sides > 0]
     return Data(
@@ -171,6 +171,7 @@ def _twins(source: Source) -> Indices | None:
 def _without_copies(
     source: Source, pictures: Pictures, chosen: Indices, division: Division, own: tuple[bool, bool]
 ) -> tuple[Division, Copies]:
+    """The division without copies on both sides, as rows of `pictures`; and what was found."""
     equal = copies.equal(pictures.images.numpy(), pictures.sides.numpy() > 0)
     count, example = copies.conflicts(equal, source.labels[chosen])
     rows = Division(*(np.searchsorted(chosen, part) for part in division))
@@ -182,7 +183,7 @@ def _without_copies(
         conflicts=count,
         example=tuple(source.name_of(int(chosen[row])) for row in example),
     )
-    return Division(*(chosen[part] for part in kept)), found
+    return kept, found
 
 
 def _doubtful(source: Source, pictures: Pictures, chosen: Indices) -> Iterator[tuple[str, str]]:
@@ -192,11 +193,10 @@ def _doubtful(source: Source, pictures: Pictures, chosen: Indices) -> Iterator[t
             yield source.name_of(int(chosen[row])), reason
 
 
-def _take(source: Source, pictures: Pictures, chosen: Indices, part: Indices) -> Split:
-    rows = np.searchsorted(chosen, part)
-    readable = pictures.sides.numpy()[rows] > 0
-    labels = torch.from_numpy(source.labels[part[readable]])
-    return Split(pictures.images[torch.from_numpy(rows[readable])], labels)
+def _take(source: Source, pictures: Pictures, chosen: Indices, rows: Indices) -> Split:
+    rows = rows[pictures.sides.numpy()[rows] > 0]
+    labels = torch.from_numpy(source.labels[chosen[rows]])
+    return Split(pictures.images[torch.from_numpy(rows)], labels)
 
 
 def _digest(classes: tuple[str, ...], *splits: Split) -> str:

@@ -44,9 +44,6 @@ def _loaded(source: ByName) -> Data:
     return load(source.source, size=source.size, seed=source.seed)
 
 
-_SPLITS = ("train", "validation", "test")
-
-
 @dataclass(frozen=True)
 class ByValue:
     """Pictures that travel with the evaluator, to machines that do not see their source.
@@ -62,8 +59,9 @@ class ByValue:
         return self.pictures
 
     def __reduce__(self) -> tuple[Any, ...]:
-        facts = {item.name: getattr(self.pictures, item.name) for item in fields(Data)}
-        splits = {name: facts.pop(name) for name in _SPLITS}
+        splits = self.pictures.splits()
+        names = (item.name for item in fields(Data) if item.name not in splits)
+        facts = {name: getattr(self.pictures, name) for name in names}
         arrays = {name: (s.images.numpy(), s.labels.numpy()) for name, s in splits.items()}
         return _held, (arrays, facts)
 
@@ -120,7 +118,7 @@ def proxy_recipe(
 
     Pictures and epochs are constants of the device, unless all is known that it takes to fill
     ``minutes`` with ``trials`` trainings one after the other: at ``images_per_second``, as
-    ``training.throughput`` measures it, of ``available`` training pictures.
+    ``training.sizing.speed`` measures it, of ``available`` training pictures.
     """
     kind = choose_device().type if device == "auto" else device.partition(":")[0]
     most = 32 if kind == "cpu" else 96

@@ -72,7 +72,7 @@ def as_stored(source: Pictured) -> str | list[str | None]:
 
 
 def pictures_name(source: Pictured) -> str:
-    """``Data.name`` of a source, before anything is decoded."""
+    """The name of the folder that a source trains on, before anything is decoded."""
     folder = source.train if isinstance(source, Parts) else source
     return Path(os.path.expanduser(folder)).resolve().name
 

@@ -21,9 +21,7 @@ from training.data import Data
 from training.device import arithmetic, choose_device
 from training.evaluator import Evaluator, proxy_recipe
 from training.loop import memory
-from training.loop.graph import CudaGraph, is_wanted
-from training.loop.placed import placed
-from training.loop.train import first
+from training.loop.train import first, trainer
 from training.loop.trainer import Trainer
 from training.recipe import Recipe
 from trials.workers.environment import (
@@ -84,7 +82,7 @@ def fitting(evaluator: Evaluator, data: Data, specs: Sequence[ArchSpec], where: 
     """
     recipe = evaluator.recipe
     there = [total for place in where.places if (total := memory.total_bytes(place)) is not None]
-    held = sum(split.images.numel() for split in (data.train, data.validation, data.test))
+    held = sum(split.images.numel() for split in data.splits().values())
     room = min(there) // where.sharers - held if there else None
     twins = (recipe.network(spec, len(data.classes), data.channels) for spec in specs)
     images = len(first(data.train, recipe.images))
@@ -176,14 +174,12 @@ def speed(
 
 def _going(evaluator: Evaluator, spec: ArchSpec, place: torch.device) -> Trainer:
     """A training of the evaluator's, but for its length, some steps on."""
-    data = placed(evaluator.source.data(), place)
+    data = evaluator.source.data()
     recipe = replace(evaluator.recipe, epochs=_EPOCHS)
-    split = first(data.train, recipe.images)
     twin = recipe.network(spec, len(data.classes), data.channels)
-    count = memory.micro_batches(recipe.batch_of(len(split)), recipe.micro_batch)
-    wanted = is_wanted(place, recipe.steps(len(split)), None)
-    graph = CudaGraph(place) if wanted else None
-    run = Trainer(twin, recipe, data, split, 0, micro_batches=count, graph=graph)
+    images = len(first(data.train, recipe.images))
+    count = memory.micro_batches(recipe.batch_of(images), recipe.micro_batch)
+    run = trainer(twin, recipe, data, 0, place, micro_batches=count)
     _advance(run, _WARM_UP)
     return run
 

@@ -143,7 +143,11 @@ def _trained(
         memory.release(plan.place)
         try:
             with arithmetic(plan.place, plan.deterministic):
-                trained, facts = _attempt(_trainer(twin, recipe, data, seed, plan), plan)
+                run = trainer(
+                    twin, recipe, data, seed, plan.place, network=plan.network,
+                    micro_batches=plan.micro_batches, graph=plan.graph,
+                )  # fmt: skip
+                trained, facts = _attempt(run, plan)
             break
         except Exception as error:
             _amend(plan, error, twin, batch)
@@ -177,13 +181,24 @@ def _amend(plan: _Plan, error: Exception, twin: ArchSpec, batch: int) -> None:
         plan.micro_batches, plan.divided = 2 * plan.micro_batches, plan.divided + 1
 
 
-def _trainer(twin: ArchSpec, recipe: Recipe, data: Data, seed: int, plan: _Plan) -> Trainer:
-    data = placed(data, plan.place)
+def trainer(
+    twin: ArchSpec,
+    recipe: Recipe,
+    data: Data,
+    seed: int,
+    place: torch.device,
+    *,
+    network: nn.Module | None = None,
+    micro_batches: int = 1,
+    graph: bool | None = None,
+) -> Trainer:
+    """A training at its beginning, its pictures on ``place``; ``graph`` as for ``train``."""
+    data = placed(data, place)
     split = first(data.train, recipe.images)
-    wanted = graphs.is_wanted(plan.place, recipe.steps(len(split)), plan.graph)
+    wanted = graphs.is_wanted(place, recipe.steps(len(split)), graph)
     return Trainer(
-        twin, recipe, data, split, seed, network=plan.network, micro_batches=plan.micro_batches,
-        graph=graphs.CudaGraph(plan.place) if wanted else None,
+        twin, recipe, data, split, seed, network=network, micro_batches=micro_batches,
+        graph=graphs.CudaGraph(place) if wanted else None,
     )  # fmt: skip
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from training.pictures.copies import NO_COPIES, Copies
 from training.pictures.deep import NO_SCALES, Scales
+from training.pictures.names import few
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Findings:
         if found.leaked:
             yield f"{found.leaked:,} of the given validation or test pictures are in training too"
         if found.conflicts:
-            yield f"{found.conflicts:,} in two classes at once ({_few(found.example)})"
+            yield f"{found.conflicts:,} in two classes at once ({few(found.example)})"
 
     def _pictures(self) -> Iterator[str]:
         for scale in self.scales:
@@ -53,8 +54,4 @@ class Findings:
                 yield f"values {scale.black:g} to {scale.white:g} from black to white"
         for reason in dict.fromkeys(reason for _, reason in self.doubtful):
             paths = [path for path, why in self.doubtful if why == reason]
-            yield f"{len(paths):,} {reason} ({_few(paths)})"
-
-
-def _few(paths: Sequence[str]) -> str:
-    return ", ".join(map(repr, paths[:3])) + (" ..." if len(paths) > 3 else "")
+            yield f"{len(paths):,} {reason} ({few(paths)})"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from training.pictures.listing import Listing
-from training.pictures.names import class_name, natural_key, subset
+from training.pictures.names import class_name, few, natural_key, subset
 from training.pictures.splits import Subset
 
 _OPTIONS = {Subset.TRAIN: "--train", Subset.VALIDATION: "--validation", Subset.TEST: "--test"}
@@ -70,7 +70,7 @@ def given(listing: Listing, parts: Mapping[Subset, str]) -> Layout:
     _check_count(listing, train)
     if all(subset(name) is not None for name in listing.folders(train)):
         raise ValueError(
-            f"{train!r} holds {_names(listing.folders(train))}, which are no classes but parts of a"
+            f"{train!r} holds {few(listing.folders(train))}, which are no classes but parts of a"
             " split: give each of them"
         )
     return _layout(listing, places, set(parts.values()))
@@ -86,7 +86,7 @@ def _split(listing: Listing) -> dict[Subset, str]:
         for name, part in known.items()
     ):
         if known and len(known) == len(names):
-            raise ValueError(f"{root!r} holds {_names(names)}, but no 'train' with one folder per"
+            raise ValueError(f"{root!r} holds {few(names)}, but no 'train' with one folder per"
                              " class")  # fmt: skip
         return {}
     found: dict[Subset, str] = {}
@@ -155,7 +155,7 @@ def _check_siblings(listing: Listing, where: str, places: Mapping[Subset, str]) 
     shared = [below for below, names in holders.items() if len(names) > 1]
     if shared and len(holders) > 1:  # one alone, as "images" in every class, divides nothing
         raise ValueError(
-            f"{_names(holders[shared[0]])} in {where!r} all hold a folder {shared[0]!r}: are they"
+            f"{few(holders[shared[0]])} in {where!r} all hold a folder {shared[0]!r}: are they"
             f" classes, or parts with the same classes? For parts, {_remedy({})}; for classes,"
             f" {_as_classes(where, places)}"
         )
@@ -165,12 +165,12 @@ def _mixture(
     where: str, known: Iterable[str], strange: list[str], places: Mapping[Subset, str]
 ) -> ValueError:
     known = list(known)
-    beside = f", and beside them {_names(strange)}" if strange else ""
+    beside = f", and beside them {few(strange)}" if strange else ""
     parts = {
         part: os.path.join(where, name) for name in known if (part := subset(name)) is not None
     }
     return ValueError(
-        f"{where!r} holds {_names(known)}, named as parts of a split are{beside}: for parts,"
+        f"{where!r} holds {few(known)}, named as parts of a split are{beside}: for parts,"
         f" {_remedy(parts)}; for classes, {_as_classes(where, places)}"
     )
 
@@ -229,7 +229,7 @@ def _check_part(
     if odd := sorted(set(train).symmetric_difference(found)):
         raise ValueError(
             f"the class folders of {where!r} differ from those of the training part in"
-            f" {_names(odd)}: every part needs the same ones"
+            f" {few(odd)}: every part needs the same ones"
         )
 
 
@@ -241,8 +241,3 @@ def _check_apart(places: Mapping[Subset, str]) -> None:
                 raise ValueError(
                     f"{places[part]!r} is {places[other]!r} or lies in it: parts must be apart"
                 )
-
-
-def _names(names: Iterable[str]) -> str:
-    few = list(names)
-    return ", ".join(repr(name) for name in few[:3]) + (" ..." if len(few) > 3 else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from training.pictures.splits import Subset
 
@@ -37,3 +38,9 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     """A sorting key that puts 2 before 10, and otherwise letters without regard to case."""
     pieces = re.split("([0-9]+)", name.casefold())  # every second one is a number
     return [int(piece) if odd % 2 else piece for odd, piece in enumerate(pieces)], name
+
+
+def few(names: Iterable[str]) -> str:
+    """The first three as they are written in a message."""
+    each = list(names)
+    return ", ".join(map(repr, each[:3])) + (" ..." if len(each) > 3 else "")
