@@ -189,7 +189,7 @@ def test_command_line_with_measured_latencies(tmp_path: Path) -> None:
         low, median, high = (float(row[f"latency{end}"]) for end in ("_low", "", "_high"))
         assert 1e-4 <= low <= median <= high <= 10
     other = command("nas.search", *wide, *quick, "--trials", 4, "--resume", "--latency-batch", 2)
-    assert_refused(other, "'batch': 1")
+    assert_refused(other, "batch is 1, not 2")
     again = command("nas.rerank", out, "--high", "0.5", "--out", tmp_path / "best.json")
     assert again.returncode == 0, again.stderr
     assert "latency 0.100 ms to 5.00 s" in again.stdout
