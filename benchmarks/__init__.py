@@ -1,1 +1,1 @@
-"""Measurements: each file is a command that prints what the docs quote."""
+"""Measurements: commands that print what the docs quote, and in ``support`` what they share."""

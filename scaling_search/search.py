@@ -92,7 +92,7 @@ def search(
     settings    more facts about the run, JSON, which must agree on resuming
 
     Raises ValueError for bad input or a run directory of another search, and where no network
-    reaches the target; ``trials.SearchFailed`` where the first trainings all fail.
+    reaches the target; ``trials.loop.SearchFailed`` where the first trainings all fail.
     """
     if isinstance(baseline, ArchSpec):
         baseline = SpecBaseline(baseline, depth_rounding)

@@ -14,7 +14,8 @@ from trials.store.view import Record
 from trials.workers.pool import Executor, InProcess, ProcessPool, check_positive
 from trials.workers.worker import Evaluate
 
-# (run, trials) → a context manager that sees each finished record, as `trials.progress.Progress`
+# (run, trials) → a context manager that sees each finished record, as `trials.progress.Progress`;
+# a search may add `best`, what the best record is the best by
 Watch = Callable[..., AbstractContextManager[Callable[[Record], None]]]
 
 

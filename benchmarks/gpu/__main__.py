@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.gpu.page import SUMMARY, read, write
+from benchmarks.gpu.page import SUMMARY, blank, read, write
 from benchmarks.gpu.plan import STEPS, allowances
 from common.command import parser
 from common.command import run as run_command
@@ -106,14 +106,8 @@ def _run(arguments: list[str], seconds: float, log: int, work: Path) -> str | No
 
 def _note(out: Path, name: str, status: str, allowed: float) -> None:
     pages = read(out)
-    empty = {"facts": {}, "tables": {}, "words": [], "failures": [], "seconds": 0.0}
-    write(
-        out,
-        {
-            **pages,
-            name: {"allowed": round(allowed), **empty, **pages.get(name, {}), "status": status},
-        },
-    )
+    page = {**blank(status, allowed), **pages.get(name, {}), "status": status}
+    write(out, {**pages, name: page})
 
 
 if __name__ == "__main__":

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import csv
 import gzip
-import inspect
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.truth.proxy_fidelity import rows as accel_rows
 from models.cost import cost
-from models.spec import ArchSpec, StageSpec, Stem
+from models.spec import ArchSpec
 from nas.candidates import Candidates
 from nas.objective import Objective
-from nas.space import SPACES, space
+from nas.space import space
 from training.evaluator import ByName
 from training.loop.train import train
 from training.recipe import Recipe
 from trials.record import Evaluation
 
-HAS_GRAPHS = "graph" in inspect.signature(train).parameters
+_MACRO = space("macro")  # one, which keeps the stages that it has checked
 
 SEEDS = 1000
 """Seeds of one training among ``Jobs``."""
@@ -38,10 +37,8 @@ class Training:
     graph: bool | None = None
 
     def __call__(self, spec: ArchSpec, seed: int) -> Evaluation:
-        switch: dict[str, Any] = {}
-        if self.graph is not None and HAS_GRAPHS:
-            switch["graph"] = self.graph
-        return train(spec, self.recipe, self.source.data(), seed, self.device, **switch)
+        data = self.source.data()
+        return train(spec, self.recipe, data, seed, self.device, graph=self.graph)
 
 
 @dataclass(frozen=True)
@@ -107,22 +104,6 @@ def spread(known: list[Known], count: int) -> list[Known]:
 
 def macro_spec(architecture: str) -> ArchSpec:
     """The network of eight digits: 0 leaves a layer out, 1 is MBConv 3 of kernel 3, 2 MBConv 6 of
-    kernel 5 (Su et al. 2021, arXiv:2107.01390)."""
-    if "macro" in SPACES:
-        made = space("macro").spec({f"layer{i}": int(d) for i, d in enumerate(architecture)})
-    else:
-        stages = []
-        for channels, digits in (
-            (64, architecture[:2]),
-            (128, architecture[2:5]),
-            (256, architecture[5:]),
-        ):
-            for place, digit in enumerate(digits):
-                stride = 1 if place else 2
-                if digit != "0":
-                    kernel, expansion = {"1": (3, 3), "2": (5, 6)}[digit]
-                    stages.append(StageSpec("mbconv", 1, channels, kernel, stride, expansion))
-                elif not place:
-                    stages.append(StageSpec("conv", 1, channels, 1, stride))
-        made = ArchSpec("macro", Stem(32, stride=1), tuple(stages), head=1280, activation="relu")
-    return replace(made, name=f"macro-{architecture}", resolution=32, classes=10)
+    kernel 5 (Su et al. 2021, arXiv:2103.11922)."""
+    choices = {f"layer{i}": int(digit) for i, digit in enumerate(architecture)}
+    return replace(_MACRO.spec(choices), name=f"macro-{architecture}")

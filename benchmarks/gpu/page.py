@@ -6,7 +6,6 @@ One process writes at a time: the step that runs, or the command that runs the s
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import time
@@ -15,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from trials.store.disk import replace_text
 
 RESULTS, SUMMARY = "results.json", "summary.md"
 _LONGEST_TRACEBACK = 4000
@@ -34,9 +35,20 @@ def read(out: Path) -> dict[str, dict[str, Any]]:
 def write(out: Path, pages: dict[str, dict[str, Any]]) -> None:
     """Both files, each at once or not at all."""
     for name, text in ((RESULTS, json.dumps(pages, indent=1)), (SUMMARY, summary(pages))):
-        partial = out / f"{name}.part"
-        partial.write_text(text + "\n")
-        os.replace(partial, out / name)
+        replace_text(out / name, text + "\n")
+
+
+def blank(status: str, allowed: float) -> dict[str, Any]:
+    """A step's page with nothing on it; ``allowed`` in seconds."""
+    return {
+        "status": status,
+        "allowed": round(allowed),
+        "seconds": 0.0,
+        "facts": {},
+        "tables": {},
+        "words": [],
+        "failures": [],
+    }
 
 
 class Page:
@@ -45,15 +57,7 @@ class Page:
     def __init__(self, out: Path, name: str, seconds: float) -> None:
         self.out, self.name = out, name
         self._begun, self._ends = time.monotonic(), time.monotonic() + seconds
-        self.content: dict[str, Any] = {
-            "status": "running",
-            "allowed": round(seconds),
-            "seconds": 0.0,
-            "facts": {},
-            "tables": {},
-            "words": [],
-            "failures": [],
-        }
+        self.content = blank("running", seconds)
         self._save()
 
     def left(self) -> float:

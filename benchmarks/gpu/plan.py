@@ -56,8 +56,8 @@ class Scale:
     matrix        side of the matrices whose product is the ceiling of arithmetic
     copied        bytes of the copy that is the ceiling of memory
     compiler      torch.compile's backend
-    macro         NAS-Bench-Macro: networks, and epochs of their trainings
-    accel         networks of Accel-NASBench
+    macro         networks of NAS-Bench-Macro, each trained by every one of ``macro_recipes``
+    accel         networks of Accel-NASBench, trained by ``accel_recipe``
     budgets       options of both searches, beside pictures, device and minutes
     halved        the batch that cannot fit: images, pixels
     processes     fresh ones in which latencies are measured

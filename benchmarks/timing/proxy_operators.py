@@ -2,7 +2,7 @@
 
     python -m benchmarks.timing.proxy_operators --data cifar10 --networks 3 --images 320
 
-The project's training and the plain loop of ``benchmarks.timing.proxy_throughput`` on the same
+The project's training and the plain loop of ``benchmarks.support.plain`` on the same
 networks, one thread each, in turn. Seconds are processor seconds, so that other work on the machine
 counts little; they are divided by the shares of time that torch's profiler sees in another run. The
 roofline: the twin's multiply-adds, three times for a training step and once for evaluation, against

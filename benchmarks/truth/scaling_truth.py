@@ -2,7 +2,7 @@
 
 Synthetic surfaces stand for the accuracy of networks at 4 times the cost of EfficientNet-B0, with
 noise of every training and an effect common to the trainings of one seed. The search's own
-allocation and surface (``scaling_search.surface.allocation``, ``.surface``, ``.result``) choose the
+allocation and surface (``scaling_search.surface``, ``scaling_search.result``) choose the
 trainings and answer; beside them the plain way, every grid point three times, the best mean wins.
 
     python -m benchmarks.truth.scaling_truth --out results/scaling-truth

@@ -6,7 +6,7 @@ import argparse
 import functools
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -178,14 +178,17 @@ def _space(args: argparse.Namespace) -> Space:
     return named.with_template(resolution=args.resolution or named.template.resolution)
 
 
-def _largest(args: argparse.Namespace, budget: float) -> list[ArchSpec] | None:
-    """The networks of the window that ask most of memory; None where they must be measured."""
+def _largest(args: argparse.Namespace, budget: float) -> Iterator[ArchSpec] | None:
+    """The networks of the window that ask most of memory; None where they must be measured.
+
+    Each is sought only when it is asked for: a run that goes on has its recipe already.
+    """
     if args.cost == LATENCY:
         return None
     searched = _space(args)
     aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high)
     inside = Candidates(searched, aim, args.cost)
-    return [inside.greatest(field) for field in ("params", "activations")]
+    return (inside.greatest(field) for field in ("params", "activations"))
 
 
 def _calibrate(

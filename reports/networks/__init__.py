@@ -10,7 +10,6 @@ from typing import Any
 
 from common.command import parser, path
 from common.units import format_size
-from reports.networks.figures import draw
 from reports.networks.measured import GROUPS, Compared, Row, rows, run_rows
 
 
@@ -117,6 +116,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     found, left_out = rows(args.group)
     print(markdown([*found, *own], left_out), end="")
     if args.out:
+        from reports.networks.figures import draw  # matplotlib, pandas: seconds at start-up
+
         write_csv(args.out / "networks.csv", [*found, *own])
         for picture in draw(args.out, found, own):
             print(picture, file=sys.stderr)

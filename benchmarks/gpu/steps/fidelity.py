@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from benchmarks.gpu.adapter import SEEDS, Jobs, Known, Training, accel, macro
 from benchmarks.gpu.step import Place
@@ -26,17 +27,15 @@ def measure(place: Place) -> None:
         "NAS-Bench-Macro": macro(place.table(MACRO), scale.macro),
         "Accel-NASBench (ImageNet)": accel(place.table(ACCEL), scale.accel),
     }
-    first, *longer = scale.macro_recipes
-    plan: list[tuple[str, Recipe]] = [("NAS-Bench-Macro", first)]
-    plan += [("NAS-Bench-Macro", recipe) for recipe in longer]
-    plan += [("Accel-NASBench (ImageNet)", scale.accel_recipe)]
+    plan = [("NAS-Bench-Macro", recipe) for recipe in scale.macro_recipes]
+    plan.append(("Accel-NASBench (ImageNet)", scale.accel_recipe))
     trainings = tuple(Training(source, recipe, scale.device) for _, recipe in plan)
     with pool_of(place, Jobs(trainings), max(scale.at_once)) as pool:
         for which, (name, recipe) in enumerate(plan):
             known = tables[name]
             place.page.part(
                 f"{name}, {recipe.epochs} epochs",
-                lambda n=name, r=recipe, k=known, w=which: _judge(place, pool, n, r, k, w),  # type: ignore[misc]
+                partial(_judge, place, pool, name, recipe, known, which),
                 least=5,
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -22,7 +23,7 @@ def measure(place: Place) -> None:
     """A row for each network."""
     for name, batch, side in place.scale.memory:
         spec = family(name) if side is None else replace(family(name), resolution=side)
-        place.page.part(f"{name}, batch {batch}", lambda s=spec, b=batch: _row(place, s, b))  # type: ignore[misc]
+        place.page.part(f"{name}, batch {batch}", partial(_row, place, spec, batch))
 
 
 def _row(place: Place, spec: ArchSpec, batch: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -47,10 +46,8 @@ def measure(place: Place) -> None:
     little = trained(recipe)
     page.row("trainings", memory=f"{0.55 * peak / 2**30:.2f} GiB", **_said(little))
     torch.cuda.set_per_process_memory_fraction(1.0)
-    if "micro_batch" in Recipe.__dataclass_fields__:
-        changes: dict[str, Any] = {"micro_batch": little.details["micro_batch"]}
-        told = trained(replace(recipe, **changes))
-        page.row("trainings", memory="all, in the micro-batches found", **_said(told))
+    told = trained(replace(recipe, micro_batch=little.details["micro_batch"]))
+    page.row("trainings", memory="all, in the micro-batches found", **_said(told))
 
 
 def _said(found: Evaluation) -> dict[str, object]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.gpu.adapter import HAS_GRAPHS, SEEDS, Jobs, Training, candidates
+from benchmarks.gpu.adapter import SEEDS, Jobs, Training, candidates
 from benchmarks.gpu.step import Place
 from benchmarks.gpu.steps.fidelity import pool_of
 from benchmarks.support.plain import plain
@@ -28,7 +28,7 @@ from trials.record import Evaluation
 from trials.workers.pool import ProcessPool
 
 TABLE = "trainings of one pass over the pictures, bf16, channels last"
-_WAYS = ("graphs", "eager") if HAS_GRAPHS else ("eager",)
+_WAYS = ("graphs", "eager")
 _TOP = 15  # kernels that are named
 
 
