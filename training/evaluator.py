@@ -126,14 +126,25 @@ def proxy_recipe(
     drop = max(0, 6 - math.ceil(math.log2(side)))
     if kind == "cpu":
         recipe = Recipe(
-            resolution=side, drop_strides=drop, images=2000, held_out=2000, epochs=2, batch=32,
-            lr=0.4, regularise=False,
-        )  # fmt: skip
+            resolution=side,
+            drop_strides=drop,
+            images=2000,
+            held_out=2000,
+            epochs=2,
+            batch=32,
+            lr=0.4,
+            regularise=False,
+        )
     else:
         recipe = Recipe(
-            resolution=side, drop_strides=drop, images=50_000, epochs=5, batch=256, lr=0.4,
+            resolution=side,
+            drop_strides=drop,
+            images=50_000,
+            epochs=5,
+            batch=256,
+            lr=0.4,
             regularise=False,
-        )  # fmt: skip
+        )
     if minutes is None or trials is None or images_per_second is None or available is None:
         return recipe
     return _filling(recipe, images_per_second * 60 * minutes / trials, available)

@@ -56,25 +56,33 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _add_machines(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     group.add_argument(
-        "--workers", type=count, help="trainings at once; default: one a GPU, or one a core on a "
-        "CPU; with Ray, what the cluster has room for"
-    )  # fmt: skip
+        "--workers",
+        type=count,
+        help="trainings at once; default: one a GPU, or one a core on a "
+        "CPU; with Ray, what the cluster has room for",
+    )
     group.add_argument(
         "--trial-timeout", type=float, metavar="SECONDS", help="kill a training after this long"
     )
     group.add_argument(
-        "--executor", default="processes", choices=("processes", "ray"),
+        "--executor",
+        default="processes",
+        choices=("processes", "ray"),
         help="processes of this machine, or a Ray cluster (extra ray); pictures are decoded here "
-        "and sent to each of its nodes once"
-    )  # fmt: skip
+        "and sent to each of its nodes once",
+    )
     group.add_argument(
-        "--ray-address", metavar="HOST:PORT", help="of the cluster, auto on one of its nodes; "
-        "default: Ray is started on this machine"
-    )  # fmt: skip
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="of the cluster, auto on one of its nodes; default: Ray is started on this machine",
+    )
     group.add_argument(
-        "--gpus-per-trial", type=float, metavar="SHARE", help="train on the cluster's GPUs: how "
-        "many, or which part of one, a training takes; default: 1 if --device is cuda"
-    )  # fmt: skip
+        "--gpus-per-trial",
+        type=float,
+        metavar="SHARE",
+        help="train on the cluster's GPUs: how "
+        "many, or which part of one, a training takes; default: 1 if --device is cuda",
+    )
 
 
 def prepare(

@@ -85,10 +85,11 @@ class Predictor:
         rows = torch.cat([self.probabilities(batch) for batch in batches]).tolist()
         classes = self.expects.classes
         return [
-            Prediction(name, {}, reasons[name]) if name in reasons
+            Prediction(name, {}, reasons[name])
+            if name in reasons
             else Prediction(name, dict(zip(classes, row, strict=True)))
             for name, row in zip(names, rows, strict=True)
-        ]  # fmt: skip
+        ]
 
     @torch.inference_mode()
     def probabilities(self, pixels: Tensor) -> Tensor:

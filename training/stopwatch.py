@@ -67,8 +67,13 @@ def circumstances(device: torch.device, batch: int) -> dict[str, Any]:
     """What a latency holds for, as JSON: the device, threads (None on a GPU), batch, torch."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     threads = torch.get_num_threads() if device.type == "cpu" else None
-    return {"device": str(device), "gpu": gpu, "threads": threads, "batch": batch,
-            "torch": str(torch.__version__)}  # fmt: skip
+    return {
+        "device": str(device),
+        "gpu": gpu,
+        "threads": threads,
+        "batch": batch,
+        "torch": str(torch.__version__),
+    }
 
 
 @torch.inference_mode()
@@ -117,9 +122,13 @@ class Stopwatch:
         torch.set_num_threads(self._threads)  # a search's proposals run on one thread
         try:
             return latency(
-                spec, self._device, self._batch, repeats=_PASSES, warmup=_WARMUP,
+                spec,
+                self._device,
+                self._batch,
+                repeats=_PASSES,
+                warmup=_WARMUP,
                 network=self._built(spec),
-            )  # fmt: skip
+            )
         finally:
             torch.set_num_threads(before)
 

@@ -64,9 +64,15 @@ def conduct(
         stack.callback(runner.close)
         shown = stack.enter_context(means.progress(run, trials)) if means.progress else None
         return run_trials(
-            run, propose, runner, objective, trials, on_result=shown, stop=stop,
+            run,
+            propose,
+            runner,
+            objective,
+            trials,
+            on_result=shown,
+            stop=stop,
             max_seconds=None if means.minutes is None else 60 * means.minutes,
-        )  # fmt: skip
+        )
 
 
 def accuracy(_: Record, evaluation: Evaluation) -> list[float]:

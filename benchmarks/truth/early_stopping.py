@@ -194,9 +194,12 @@ def replay(
 
 
 def chosen(
-    table: list[Network], left: list[int], auto: Auto | None, study: optuna.Study,
+    table: list[Network],
+    left: list[int],
+    auto: Auto | None,
+    study: optuna.Study,
     candidates: Candidates,
-) -> int:  # fmt: skip
+) -> int:
     """The next network of the table."""
     if auto is None or len(table) - len(left) < OPENING:
         return left[0]
@@ -210,9 +213,11 @@ def chosen(
 
 
 def training(
-    one: Network, candidates: Candidates, study: optuna.Study,
+    one: Network,
+    candidates: Candidates,
+    study: optuna.Study,
     stop: tuple[tuple[float, ...], float] | None,
-) -> tuple[optuna.trial.FrozenTrial, float]:  # fmt: skip
+) -> tuple[optuna.trial.FrozenTrial, float]:
     """The trial as a search would have stored it, and the seconds that it took."""
     bars = Curves(study.get_trials(deepcopy=False), AIM, *stop).bars(one.cost) if stop else ()
     made: dict[str, Any] = {
@@ -239,9 +244,11 @@ def training(
 
 
 def show(
-    label: str, table: list[Network], found: list[list[tuple[float, int]]],
+    label: str,
+    table: list[Network],
+    found: list[list[tuple[float, int]]],
     without: list[list[tuple[float, int]]],
-) -> None:  # fmt: skip
+) -> None:
     """One row: mean loss, mean trainings begun, and the paired difference to stopping nothing."""
     best = max(AIM.reward(one.accuracy, one.cost) for one in table)
     print(label, " | ".join(cells(best, np.array(found), np.array(without))), "|", flush=True)

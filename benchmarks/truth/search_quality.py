@@ -227,9 +227,12 @@ def told(
 
 
 def pick(
-    study: optuna.Study, objective: Objective, name: str, prior: Prior | None,
+    study: optuna.Study,
+    objective: Objective,
+    name: str,
+    prior: Prior | None,
     numbers: dict[int, int],
-) -> int:  # fmt: skip
+) -> int:
     """Position of the recommended training: by the model for auto, else the best observed."""
     if name.startswith("auto"):
         return numbers[recommend(study, SPACE, objective, prior=prior)]

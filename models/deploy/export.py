@@ -95,9 +95,12 @@ def _pt2(module: nn.Module, images: Tensor, path: Path) -> None:
 
 
 def _onnx(
-    module: nn.Module, images: Tensor, path: Path, names: tuple[str, str],
+    module: nn.Module,
+    images: Tensor,
+    path: Path,
+    names: tuple[str, str],
     expects: Preprocessing | None,
-) -> None:  # fmt: skip
+) -> None:
     import torch
 
     for package in ("onnx", "onnxscript"):

@@ -199,9 +199,13 @@ def _separable(cin: int, cout: int, kernel: int, stride: int, dilation: int) -> 
 
 
 def _conv(
-    cin: int, cout: int, kernel: tuple[int, int] = (1, 1), stride: int | tuple[int, int] = 1,
-    *, relu: bool = True,
-) -> nn.Module:  # fmt: skip
+    cin: int,
+    cout: int,
+    kernel: tuple[int, int] = (1, 1),
+    stride: int | tuple[int, int] = 1,
+    *,
+    relu: bool = True,
+) -> nn.Module:
     pad = (kernel[0] // 2, kernel[1] // 2)
     layers = [nn.Conv2d(cin, cout, kernel, stride, pad, bias=False), _norm(cout)]
     return nn.Sequential(nn.ReLU(), *layers) if relu else nn.Sequential(*layers)

@@ -31,9 +31,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     macs = cost(spec).macs
     found = latency(spec, device, args.batch, repeats=args.repeats)
     threads = f" ({torch.get_num_threads()} threads)" if device.type == "cpu" else ""
-    print(f"{spec.name}: median {_ms(found.median)} ms, quartiles {_ms(found.low)} to "
-          f"{_ms(found.high)} ms, {found.n} passes; batch {args.batch}, {spec.resolution} pixels, "
-          f"{device}{threads}; {format_size(macs)} FLOPs an image")  # fmt: skip
+    print(
+        f"{spec.name}: median {_ms(found.median)} ms, quartiles {_ms(found.low)} to "
+        f"{_ms(found.high)} ms, {found.n} passes; batch {args.batch}, {spec.resolution} pixels, "
+        f"{device}{threads}; {format_size(macs)} FLOPs an image"
+    )
 
 
 def _ms(seconds: float) -> str:

@@ -22,10 +22,19 @@ def options() -> argparse.ArgumentParser:
     """The command's options."""
     made = parser("training predict", "What a trained network says of pictures.")
     made.add_argument("run", type=path, help="a directory of python -m training")
-    made.add_argument("pictures", type=place, nargs="+", metavar="PICTURE",
-                      help="picture files, or folders of them")  # fmt: skip
-    made.add_argument("--top", type=count, default=3, help="likeliest classes that are shown; csv "
-                      "and json have all")  # fmt: skip
+    made.add_argument(
+        "pictures",
+        type=place,
+        nargs="+",
+        metavar="PICTURE",
+        help="picture files, or folders of them",
+    )
+    made.add_argument(
+        "--top",
+        type=count,
+        default=3,
+        help="likeliest classes that are shown; csv and json have all",
+    )
     made.add_argument("--format", choices=FORMATS, default="text")
     made.add_argument("--device", default="auto")
     made.add_argument("--out", type=path, help="a file in place of the screen")

@@ -34,16 +34,19 @@ from trials.record import Evaluation
 def options() -> argparse.ArgumentParser:
     """The command's options."""
     made = parser("training", "Train one network; accuracy is on the test split.")
-    made.add_argument("--spec", type=place, required=True,
-                      help="a run, a spec file, a family's member or name")  # fmt: skip
+    made.add_argument(
+        "--spec", type=place, required=True, help="a run, a spec file, a family's member or name"
+    )
     add_pictures(made)
     made.add_argument(
-        "--init", type=place, default="random",
+        "--init",
+        type=place,
+        default="random",
         help="weights to start from: random; pretrained, torchvision's for ImageNet (--spec is "
         "then one of its families, whose 1000 classes give way to the data's); or a safetensors "
         "file with this project's names or torchvision's. Other than random, the learning rate "
         "is a tenth",
-    )  # fmt: skip
+    )
     made.add_argument("--epochs", type=count, default=30)
     made.add_argument("--batch", type=count, default=128)
     made.add_argument("--resolution", type=count, help="pixels; default: the spec's own")
@@ -75,11 +78,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     with when_stopped("stopped: nothing of this training is kept"):
         network, found = _trained(spec, recipe, data, args, start)
         _write(out, spec, network, data, found)
-    print(f"test accuracy {found.accuracy:.4f} after {args.epochs} epochs, "
-          f"{found.seconds / 60:.1f} minutes: {out}")  # fmt: skip
-    print(f"next: {shlex.join(['python', '-m', 'training', 'predict', str(out)])} PICTURE…\n"
-          f"      {shlex.join(['python', '-m', 'models', 'export', str(out), '--to', 'onnx'])} "
-          f"--with-preprocessing --out network.onnx")  # fmt: skip
+    print(
+        f"test accuracy {found.accuracy:.4f} after {args.epochs} epochs, "
+        f"{found.seconds / 60:.1f} minutes: {out}"
+    )
+    print(
+        f"next: {shlex.join(['python', '-m', 'training', 'predict', str(out)])} PICTURE…\n"
+        f"      {shlex.join(['python', '-m', 'models', 'export', str(out), '--to', 'onnx'])} "
+        f"--with-preprocessing --out network.onnx"
+    )
 
 
 def _free(out: Path) -> Path:

@@ -88,9 +88,18 @@ class _Convolution(torch.autograd.Function):
         into_x = None
         if ctx.needs_input_grad[0]:
             into_x = torch.ops.aten.convolution_backward(
-                grad, x, weight, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0],
-                groups, [True, False, False],
-            )[0]  # fmt: skip
+                grad,
+                x,
+                weight,
+                None,
+                [stride] * 2,
+                [padding] * 2,
+                [1, 1],
+                False,
+                [0, 0],
+                groups,
+                [True, False, False],
+            )[0]
         maps = grad.permute(0, 2, 3, 1), x.permute(0, 2, 3, 1)
         into_weight = _weight_gradient(*maps, weight.shape[2], stride, padding, groups > 1)
         return into_x, into_weight.permute(2, 3, 0, 1).reshape(weight.shape), None, None, None

@@ -143,11 +143,7 @@ def _trained(
         memory.release(plan.place)
         try:
             with arithmetic(plan.place, plan.deterministic):
-                run = trainer(
-                    twin, recipe, data, seed, plan.place, network=plan.network,
-                    micro_batches=plan.micro_batches, graph=plan.graph,
-                )  # fmt: skip
-                trained, facts = _attempt(run, plan)
+                trained, facts = _attempt(_planned(twin, recipe, data, seed, plan), plan)
             break
         except Exception as error:
             _amend(plan, error, twin, batch)
@@ -196,10 +192,30 @@ def trainer(
     data = placed(data, place)
     split = first(data.train, recipe.images)
     wanted = graphs.is_wanted(place, recipe.steps(len(split)), graph)
+    captured = graphs.CudaGraph(place) if wanted else None
     return Trainer(
-        twin, recipe, data, split, seed, network=network, micro_batches=micro_batches,
-        graph=graphs.CudaGraph(place) if wanted else None,
-    )  # fmt: skip
+        twin,
+        recipe,
+        data,
+        split,
+        seed,
+        network=network,
+        micro_batches=micro_batches,
+        graph=captured,
+    )
+
+
+def _planned(twin: ArchSpec, recipe: Recipe, data: Data, seed: int, plan: _Plan) -> Trainer:
+    return trainer(
+        twin,
+        recipe,
+        data,
+        seed,
+        plan.place,
+        network=plan.network,
+        micro_batches=plan.micro_batches,
+        graph=plan.graph,
+    )
 
 
 def _attempt(run: Trainer, plan: _Plan) -> tuple[nn.Module, dict[str, Any]]:

@@ -91,8 +91,9 @@ def scale(of: Kind, ranges: Iterable[tuple[float, float]]) -> Scale:
     same. Above 65535 it is a power of two. Black is 0, or where values are below it the power of
     two that they do not pass.
     """
-    least, greatest = (pick(each) for pick, each in zip((min, max), zip(*ranges, strict=True),
-                                                        strict=True))  # fmt: skip
+    least, greatest = (
+        pick(each) for pick, each in zip((min, max), zip(*ranges, strict=True), strict=True)
+    )
     black = -_power(-least) if least < 0 else 0.0
     if of == "real" and greatest <= 64:
         return Scale(black, max(1.0, _power(greatest)))

@@ -64,8 +64,9 @@ def _laid_out(place: str | Parts) -> tuple[str, Listing, Layout]:
         root = _existing(place)
         listing = Listing(root)
         return os.path.basename(root) or root, listing, recognised(listing)
-    paths = {part: _existing(path) for part, path in zip(Subset, place, strict=True)
-             if path is not None}  # fmt: skip
+    paths = {
+        part: _existing(path) for part, path in zip(Subset, place, strict=True) if path is not None
+    }
     listing = Listing(os.path.commonpath(paths.values()))
     train = paths[Subset.TRAIN]
     while subset(os.path.basename(train)) is not None:  # "train" would be every data set's name

@@ -86,8 +86,9 @@ def _split(listing: Listing) -> dict[Subset, str]:
         for name, part in known.items()
     ):
         if known and len(known) == len(names):
-            raise ValueError(f"{root!r} holds {few(names)}, but no 'train' with one folder per"
-                             " class")  # fmt: skip
+            raise ValueError(
+                f"{root!r} holds {few(names)}, but no 'train' with one folder per class"
+            )
         return {}
     found: dict[Subset, str] = {}
     for name, part in known.items():
@@ -117,8 +118,10 @@ def _check_count(listing: Listing, where: str) -> None:
         return
     only = (filled or names or [""])[0]
     if len(filled) == 1 and (deeper := _deeper(listing, os.path.join(where, only))):
-        raise ValueError(f"all pictures in {where!r} are in {only!r}: give {deeper!r}, if that"
-                         " holds the class folders or the parts of a split")  # fmt: skip
+        raise ValueError(
+            f"all pictures in {where!r} are in {only!r}: give {deeper!r}, if that"
+            " holds the class folders or the parts of a split"
+        )
     what = f"only one class folder, {only!r}," if only else "no class folders"
     raise ValueError(f"{what} in {where!r}: there must be one per class, and at least two")
 
@@ -177,14 +180,19 @@ def _mixture(
 
 def _remedy(places: Mapping[Subset, str]) -> str:
     """What to give where names do not say which folder is which part."""
-    parts = (f"{option} {places[part]!r}" if part in places else f"{option} DIR"
-             for part, option in _OPTIONS.items())  # fmt: skip
+    parts = (
+        f"{option} {places[part]!r}" if part in places else f"{option} DIR"
+        for part, option in _OPTIONS.items()
+    )
     return f"give them as {' '.join(parts)}"
 
 
 def _as_classes(where: str, places: Mapping[Subset, str]) -> str:
-    others = {part: place for part, place in places.items()
-              if part != Subset.TRAIN and os.path.dirname(place) != where}  # fmt: skip
+    others = {
+        part: place
+        for part, place in places.items()
+        if part != Subset.TRAIN and os.path.dirname(place) != where
+    }
     return f"give {_options({Subset.TRAIN: where} | others)}"
 
 
@@ -215,9 +223,12 @@ def _classes(listing: Listing, where: str) -> dict[str, list[str]]:
 
 
 def _check_part(
-    listing: Listing, part: Subset, places: Mapping[Subset, str],
-    found: Mapping[str, object], train: Mapping[str, object],
-) -> None:  # fmt: skip
+    listing: Listing,
+    part: Subset,
+    places: Mapping[Subset, str],
+    found: Mapping[str, object],
+    train: Mapping[str, object],
+) -> None:
     where = places[part]
     if not found and (count := len(listing.pictures(where))):
         others = {other: place for other, place in places.items() if other != part}

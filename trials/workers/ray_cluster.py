@@ -53,9 +53,11 @@ def connect(address: str | None, workers: int | None) -> bool:
     try:
         with _uninterrupted():
             ray.init(
-                address=address or "local", **(local if address is None else {}),
-                log_to_driver=False, logging_level="ERROR",
-            )  # fmt: skip
+                address=address or "local",
+                **(local if address is None else {}),
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
     except Exception as error:  # Ray raises what it likes
         what = "start Ray on this machine" if address is None else f"join Ray at {address}"
         raise ValueError(f"cannot {what}: {' '.join(str(error).split())[:400]}") from error

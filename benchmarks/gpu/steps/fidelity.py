@@ -65,9 +65,13 @@ def _judge(
 
 
 def _tell(
-    place: Place, name: str, recipe: Recipe, known: Sequence[Known],
-    found: dict[int, Evaluation], wall: float,
-) -> None:  # fmt: skip
+    place: Place,
+    name: str,
+    recipe: Recipe,
+    known: Sequence[Known],
+    found: dict[int, Evaluation],
+    wall: float,
+) -> None:
     if len(found) < FEWEST:
         place.page.say(f"{name}: {len(found)} trainings ended, too few for a correlation")
         return
