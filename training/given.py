@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from common.command import place
 from training.data import Data, Parts, chosen_source
@@ -78,17 +79,27 @@ def pictures_name(source: Pictured) -> str:
 
 
 def say_if_other(data: Data, baseline: str) -> None:
-    """A line on stderr where ``baseline`` is a run that was made on other pictures."""
+    """A line on stderr where ``baseline`` is a run that was made on other pictures.
+
+    The same ones have another digest at another size: then name, classes and channels decide.
+    """
     directory = Path(os.path.expanduser(baseline))
     if not (directory / FILE_NAME).is_file():
         return
     stored = read_header(directory).settings.get("data")
-    if isinstance(stored, dict) and stored.get("digest") != data.digest:
+    if isinstance(stored, dict) and not _same(stored, data):
         print(
             f"pictures: {data.name} ({data.digest}); the baseline was found on others, "
             f"{stored.get('name')} ({stored.get('digest')})",
             file=sys.stderr,
         )
+
+
+def _same(stored: dict[str, Any], data: Data) -> bool:
+    if stored.get("size", data.size) == data.size:
+        return bool(stored.get("digest") == data.digest)
+    there = stored.get("name"), stored.get("classes"), stored.get("channels")
+    return there == (data.name, list(data.classes), data.channels)
 
 
 def next_command(module: str, *arguments: object, data: Pictured) -> str:

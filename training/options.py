@@ -190,6 +190,7 @@ def facts(source: Pictured, data: Data, recipe: Recipe) -> dict[str, Any]:
         "data": {
             "name": data.name,
             "digest": data.digest,
+            "size": data.size,
             "classes": list(data.classes),
             "channels": data.channels,
             "train": len(first(data.train, recipe.images)),

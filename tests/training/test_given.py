@@ -18,6 +18,8 @@ from training.given import (
     settle_pictures,
     source_of,
 )
+from training.options import facts
+from training.recipe import Recipe
 
 
 def searched(run_dir: Path, **settings: object) -> Path:
@@ -70,6 +72,21 @@ def test_other_pictures_than_the_baselines_are_told(
     other = searched(tmp_path / "other", data={"name": "cats", "digest": "0a1b"})
     say_if_other(data, str(other))
     assert "the baseline was found on others, cats (0a1b)" in capsys.readouterr().err
+
+
+def test_the_baselines_pictures_at_another_size_are_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both searches choose a size of their own: a chain on one data set is not told of another."""
+    data, small = load("digits", progress=False), load("digits", size=6, progress=False)
+    assert small.digest != data.digest
+    stored = facts("digits", small, Recipe())["data"]
+    say_if_other(data, str(searched(tmp_path / "smaller", data=stored)))
+    assert capsys.readouterr().err == ""
+    for name, changed in {"size": data.size, "name": "cats", "classes": ["a", "b"]}.items():
+        other = searched(tmp_path / name, data={**stored, name: changed})
+        say_if_other(data, str(other))
+        assert "the baseline was found on others" in capsys.readouterr().err
 
 
 def test_a_source_means_the_same_from_everywhere(
