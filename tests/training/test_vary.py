@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from models.spec import ArchSpec, StageSpec, Stem
 from training.data import Data, Split, load
+from training.loop.augment import FIELDS, draw, mirror
 from training.loop.scores import Scores, measure
 from training.loop.train import evaluate, final, train, train_above
 from training.loop.vary import balanced_order, recoloured, zoomed
@@ -26,7 +27,7 @@ QUICK = Recipe(epochs=3, batch=32, lr=0.8, regularise=False, shift=0.0)
 
 
 def arrows(count: int = 400, minority: float = 0.5, seed: int = 0) -> Data:
-    """Wedges that point left (class 0) or right (class 1), on noise; all that tells is direction."""
+    """Noisy ramps that rise to the left (class 0) or to the right (class 1), and nothing else."""
     generator = torch.Generator().manual_seed(seed)
     splits = []
     for _ in range(3):
@@ -42,8 +43,11 @@ def arrows(count: int = 400, minority: float = 0.5, seed: int = 0) -> Data:
                    flip=True)  # fmt: skip
 
 
-def chances(count: int, each: int, seed: int = 0) -> torch.Tensor:
-    return torch.rand(count, each, generator=torch.Generator().manual_seed(seed))
+def drawn(count: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    (fields,) = draw(
+        torch.Generator().manual_seed(seed), count, count, reach=0, zoom=True, colours=True
+    )
+    return dict(zip(FIELDS, fields, strict=True))
 
 
 def test_mirroring_is_what_the_recipe_says() -> None:
@@ -59,15 +63,18 @@ def test_mirroring_is_what_the_recipe_says() -> None:
 def test_a_ramp_is_mirrored_along_the_axis_asked_for() -> None:
     for flip, (sideways, upright) in FLIPS.items():
         assert Recipe(flip=flip).mirrors(True) == (sideways, upright)
+    images = torch.arange(9).reshape(1, 1, 3, 3)
+    assert torch.equal(mirror(images, torch.ones(1)), images.flip(3))
+    assert torch.equal(mirror(images, torch.ones(1), axis=2), images.flip(2))
     assert Recipe().mirrors(True) == (True, False)
     assert Recipe().mirrors(False) == (False, False)
 
 
 def test_zoom_shows_a_part_of_the_picture() -> None:
     images = torch.rand(64, 3, 12, 12, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(zoomed(images, chances(64, 3), 0.0), images)
+    torch.testing.assert_close(zoomed(images, drawn(64), 0.0), images)
     ramp = torch.arange(12.0).expand(64, 1, 12, 12)
-    found = zoomed(ramp, chances(64, 3), 0.5)
+    found = zoomed(ramp, drawn(64), 0.5)
     slopes = found.diff(dim=3)[:, 0, 0, 1:-1].mean(1)  # pixels of the picture in one of the part
     assert 0.5 <= slopes.min() < 0.6
     assert 0.9 < slopes.max() <= 1.0 + 1e-5
@@ -78,8 +85,8 @@ def test_zoom_shows_a_part_of_the_picture() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_colours_change_by_no_more_than_asked(channels: int) -> None:
     images = torch.randn(500, channels, 4, 4, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(recoloured(images, chances(500, 5), 0.0), images)
-    found = recoloured(images, chances(500, 5), 0.3)
+    assert torch.equal(recoloured(images, drawn(500), 0.0), images)
+    found = recoloured(images, drawn(500), 0.3)
     contrast = found.std((2, 3)) / images.std((2, 3))
     assert contrast.min() >= 0.7 - 1e-4
     assert contrast.max() <= 1.3 + 1e-4
@@ -87,6 +94,21 @@ def test_colours_change_by_no_more_than_asked(channels: int) -> None:
     shift = (found - contrast[:, :, None, None] * images).mean((2, 3))
     assert shift.abs().max() <= 0.3 * (1 if channels == 1 else 1.5) + 1e-4
     assert (shift.std(1) > 1e-3).all() if channels == 3 else True
+
+
+def test_what_was_drawn_before_is_drawn_the_same_beside_more() -> None:
+    """A seed's order, offsets and mirrors do not depend on what else is asked for, in a batch."""
+    plain, more = (
+        draw(torch.Generator().manual_seed(3), 64, 64, reach=2, flip=True, hole_side=8,
+             vertical=asked, zoom=asked, colours=asked)
+        for asked in (False, True)
+    )  # fmt: skip
+    assert torch.equal(plain[0, :6], more[0, :6])
+    assert not plain[0, 6:].any()
+    assert more[0, 6:].any(1).all()
+    order = torch.arange(64)
+    given_ = draw(torch.Generator().manual_seed(3), 64, 16, reach=2, order=order)
+    assert torch.equal(given_[:, 0].flatten(), order)
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.integers(0, 2**31))
@@ -170,7 +192,9 @@ def test_every_level_trains_and_is_described() -> None:
     data = arrows(100)
     accuracies = set()
     for level in AUGMENT:
-        recipe = varied(replace(QUICK, epochs=1, flip="none"), said("--augment", level, "--no-flip"))
+        recipe = varied(
+            replace(QUICK, epochs=1, flip="none"), said("--augment", level, "--no-flip")
+        )
         accuracies.add(train(TINY, recipe, data, 0, "cpu").loss)
     assert len(accuracies) == 3
     assert described(Recipe(**AUGMENT["none"]), True) == "as they are"
