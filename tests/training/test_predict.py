@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,13 @@ import torch
 from PIL import Image
 
 from models.__main__ import main as models_command
+from models.deploy.export import export
 from models.deploy.preprocessing import RESIZE, Preprocessing, read_preprocessing
+from models.families import family
 from tests.support.command import assert_refused, in_process
 from training.__main__ import main
 from training.data import load
+from training.pictures.images import decode
 from training.predict import Predictor
 
 SIDE = 24
@@ -142,10 +146,48 @@ def test_a_grey_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     ("change", "message"),
     [({"mean": [0.5]}, "3 numbers"), ({"std": [0, 1, 1]}, "above 0"), ({"side": 0}, "side"),
      ({"classes": []}, "classes"), ({"channels": "BGR"}, "RGB or L"),
-     ({"resize": "crop"}, "resize"), ({"schema": 2}, "schema"), ({"more": 1}, "more")],
+     ({"resize": "crop"}, "resize"), ({"scales": {"whole": [3, 3]}}, "a scale"),
+     ({"scales": {"odd": [0, 1]}}, "whole and real"), ({"scales": 3}, "scales"),
+     ({"schema": 2}, "schema"), ({"more": 1}, "more")],
 )  # fmt: skip
 def test_what_no_training_wrote_is_refused(change: dict[str, object], message: str) -> None:
     good = {"classes": ["a"], "mean": [0.5] * 3, "std": [0.2] * 3, "side": 32}
     assert Preprocessing.from_json(json.dumps(good)).channels == "RGB"
     with pytest.raises(ValueError, match=message):
         Preprocessing.from_json(json.dumps(good | change))
+
+
+def test_deep_pictures_are_scaled_as_those_of_the_training(tmp_path: Path) -> None:
+    """12-bit values in 16-bit files: each picture by the data set's scale, not by its own."""
+    rng = np.random.default_rng(0)
+    for level, name in ((40, "dark"), (3000, "bright")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = level + rng.integers(0, 1000 if name == "bright" else 5, (20, 20))
+            file = tmp_path / "data" / name / f"{number}.png"
+            Image.fromarray(pixels.astype(np.uint16)).save(file)
+    out, dark = tmp_path / "trained", tmp_path / "data" / "dark" / "0.png"
+    main(["--spec", "mobilenet-v1-0.25-128", "--data", str(tmp_path / "data"), "--epochs", "1",
+          "--batch", "8", "--resolution", "16", "--device", "cpu", "--out", str(out)])  # fmt: skip
+    assert read_preprocessing(out).scales == {"whole": (0, 4095)}
+    data = load(tmp_path / "data", size=16, progress=False)
+    predictor = Predictor(out, "cpu")
+    decoded = decode(str(dark), 16, data.findings.scales)[0]
+    assert decoded.max() <= 3  # of 255
+    wanted = predictor.probabilities(torch.from_numpy(decoded[None].copy()))[0].tolist()
+    (one,) = predictor([dark])
+    assert list(one.probabilities.values()) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_class_whose_name_is_no_text(tmp_path: Path) -> None:
+    """A folder's name may be any bytes; an ONNX file's metadata are UTF-8."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    spec = replace(family("mobilenet-v1-0.25-128"), classes=2, resolution=32)
+    expects = Preprocessing(("caf\udce9", "thé"), (0.5,) * 3, (0.2,) * 3, 32)
+    assert Preprocessing.from_json(expects.to_json()) == expects
+    expects.write(tmp_path)
+    assert read_preprocessing(tmp_path) == expects
+    export(spec, tmp_path / "x.onnx", "onnx", expects=expects, inside=True)
+    told = {p.key: json.loads(p.value) for p in onnx.load(tmp_path / "x.onnx").metadata_props}
+    assert Preprocessing(**told) == expects
