@@ -46,9 +46,19 @@ class Scores:
         """The accuracy that a search maximises: balanced where the training is."""
         return self.balanced_accuracy if balance else self.accuracy
 
-    def details(self) -> dict[str, Any]:
+    def effective_images(self, balance: bool) -> int:
+        """How many pictures would tell a plain accuracy as well as these tell the ``chosen`` one.
+
+        The variance of a mean of C classes' accuracies p is p (1 - p) sum(1 / images) / C², were p
+        the same in all of them: of 90 and 10 pictures 36 are left.
+        """
+        counts = [of for of in self.images if of]
+        return round(len(counts) ** 2 / sum(1 / of for of in counts)) if balance else sum(counts)
+
+    def details(self, balance: bool) -> dict[str, Any]:
         """Both accuracies and the counts, as an Evaluation's details have them."""
         return {
+            "effective_images": self.effective_images(balance),
             "plain_accuracy": self.accuracy,
             "balanced_accuracy": self.balanced_accuracy,
             "class_correct": list(self.correct),

@@ -209,7 +209,8 @@ def _attempt(run: Trainer, plan: _Plan) -> tuple[nn.Module, dict[str, Any]]:
         accuracy, loss, by_class = ladder.curve[-1][1], None, {}
     else:
         scores = _measure(run, split)
-        accuracy, loss, by_class = scores.chosen(recipe.balance), scores.loss, scores.details()
+        accuracy, loss = scores.chosen(recipe.balance), scores.loss
+        by_class = scores.details(recipe.balance)
         if not math.isfinite(loss):
             raise FloatingPointError(f"the {held_out} loss is {loss}: diverged")
     details = {
