@@ -141,7 +141,8 @@ def _answer(
             f"Chance on these pictures is {100 * chance:.1f} %. One accuracy here has a standard "
             f"error of {100 * deviation:.2f} points from the {data['validation']} validation "
             f"pictures{uneven} alone; nearer neighbours than that are not told apart by one "
-            "training. The proxy ranks candidates: it is no forecast of the accuracy after full training."
+            "training. The proxy ranks candidates: it is no forecast of the accuracy after full "
+            "training."
         )
     if settings["sampler"] == "auto" and (trust := settings.get("trust", 1.0)) < 1:
         page.text(

@@ -47,6 +47,18 @@ def varied(recipe: Recipe, args: argparse.Namespace) -> Recipe:
     return replace(recipe, **changes)
 
 
+def as_options(recipe: Recipe) -> list[str]:
+    """The options that make another command vary pictures as ``recipe`` does."""
+    words, flip = [], None
+    for level in ("none", "strong"):
+        changes = AUGMENT[level]
+        if all(getattr(recipe, name) == changes[name] for name in changes if name != "flip"):
+            words, flip = ["--augment", level], changes["flip"]
+    if recipe.flip is not None and recipe.flip != flip:
+        words += ["--flip", recipe.flip]
+    return words + (["--balance"] if recipe.balance else [])
+
+
 def described(recipe: Recipe, own: bool) -> str:
     """What ``recipe`` does to pictures that ``own`` mirroring left to right, in words."""
     sideways, upright = recipe.mirrors(own)

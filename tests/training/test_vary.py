@@ -17,7 +17,7 @@ from training.loop.scores import Scores, measure
 from training.loop.train import evaluate, final, train, train_above
 from training.loop.vary import balanced_order, recoloured, zoomed
 from training.recipe import AUGMENT, FLIPS, Recipe
-from training.variation import add_variation, described, varied
+from training.variation import add_variation, as_options, described, varied
 
 TINY = ArchSpec(
     "tiny", Stem(8, stride=1), (StageSpec("mbconv", 1, 16, stride=2, expansion=2),), head=16,
@@ -204,3 +204,15 @@ def test_every_level_trains_and_is_described() -> None:
     strong = described(Recipe(**AUGMENT["strong"]), False)
     assert "70 % or more" in strong
     assert "mirrored" not in strong
+
+
+@pytest.mark.parametrize("level", [None, *AUGMENT])
+@pytest.mark.parametrize("flip", [None, *FLIPS])
+@pytest.mark.parametrize("balance", [True, False])
+def test_the_next_command_varies_pictures_alike(
+    level: str | None, flip: str | None, balance: bool
+) -> None:
+    argv = ["--augment", level] if level else []
+    argv += ["--flip", flip] if flip else []
+    recipe = varied(Recipe(), said(*argv, *(["--balance"] if balance else [])))
+    assert varied(Recipe(), said(*as_options(recipe))) == recipe
