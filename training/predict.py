@@ -74,7 +74,9 @@ class Predictor:
         self.expects = read_preprocessing(directory)
         self._scales = Scales(**{kind: Scale(*pair) for kind, pair in self.expects.scales.items()})
         self._device = choose_device(device)
-        network = build(read(directory / "spec.json").spec)
+        spec = read(directory / "spec.json").spec
+        self.expects.check(spec)
+        network = build(spec)
         load_weights(network, read_safetensors(str(directory / WEIGHTS)))
         self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
 

@@ -46,7 +46,10 @@ def export(
     """
     if to not in FORMATS:
         raise ValueError(f"format {to!r:.60} is unknown: choose one of {', '.join(FORMATS)}")
-    _check_expected(spec, expects, inside)
+    if expects is not None:
+        expects.check(spec)
+    elif inside:
+        raise ValueError("what the network expects is not known: give a run of training")
     path.parent.mkdir(parents=True, exist_ok=True)
     if to == "json":
         path.write_text(spec.to_json() + "\n", encoding="utf-8")
@@ -73,19 +76,6 @@ def export(
             _pt2(whole, images, path)
     finally:
         module.train(training)
-
-
-def _check_expected(spec: ArchSpec, expects: Preprocessing | None, inside: bool) -> None:
-    if expects is None:
-        if inside:
-            raise ValueError("what the network expects is not known: give a run of training")
-        return
-    theirs = (expects.side, len(expects.mean), len(expects.classes))
-    own = (spec.resolution, spec.in_channels, spec.classes)
-    if theirs != own:
-        raise ValueError(
-            f"the preprocessing is of {theirs} pixels, channels and classes, the network of {own}"
-        )
 
 
 def _pt2(module: nn.Module, images: Tensor, path: Path) -> None:

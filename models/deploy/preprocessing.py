@@ -24,6 +24,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from models.spec import ArchSpec
+
 FILE_NAME = "preprocessing.json"
 WEIGHTS = "weights.safetensors"  # beside it
 SCHEMA = 1
@@ -70,6 +72,16 @@ class Preprocessing:
             raise ValueError(
                 f"resize {self.resize!r:.60}, schema {self.schema!r:.20}: this version knows "
                 f"{RESIZE!r} and {SCHEMA} alone, use the one that wrote it"
+            )
+
+    def check(self, spec: ArchSpec) -> None:
+        """Raises ValueError where this is of another network than ``spec``."""
+        mine = (self.side, len(self.mean), len(self.classes))
+        theirs = (spec.resolution, spec.in_channels, spec.classes)
+        if mine != theirs:
+            raise ValueError(
+                f"the preprocessing is of {mine} pixels, channels and classes, the network of "
+                f"{theirs}: give the directory as a training has written it"
             )
 
     def to_json(self) -> str:
