@@ -41,7 +41,7 @@ def options() -> argparse.ArgumentParser:
         action="store_true",
         help="also write each member as ONNX, with fresh weights; needs the extra onnx",
     )
-    made.add_argument("--out", type=path, default=Path("family"))
+    made.add_argument("--out", type=path, default=Path("family"), help="directory to write")
     return made
 
 

@@ -46,12 +46,12 @@ def options() -> argparse.ArgumentParser:
         "file with this project's names or torchvision's. Other than random, the learning rate "
         "is a tenth",
     )  # fmt: skip
-    made.add_argument("--epochs", type=count, default=30)
-    made.add_argument("--batch", type=count, default=128)
+    made.add_argument("--epochs", type=count, default=30, help="passes over the pictures")
+    made.add_argument("--batch", type=count, default=128, help="pictures of one step")
     made.add_argument("--resolution", type=count, help="pixels; default: the spec's own")
     add_variation(made)
     made.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--seed", type=int, default=0, help="of the split and the training")
     made.add_argument("--out", type=path, help="default: a new one below runs/")
     return made
 
