@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.command import Formatter, count, parser, path, place, run
+from common.paths import check_file
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 NAME = "a family such as efficientnet-b0, a spec file, a family's member or a run directory"
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """List, show, cost or export networks."""
+def options() -> argparse.ArgumentParser:
+    """The options of every subcommand."""
     made = parser("models", "The networks to start from.")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
 
@@ -42,7 +43,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     one.add_argument("name", type=place, help=NAME)
     one.add_argument("--resolution", type=count, help="pixels; default: the network's own")
     _export_options(command("export", _export, "a network as ONNX, torch.export archive or JSON"))
-    args = made.parse_args(argv)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """List, show, cost or export networks."""
+    args = options().parse_args(argv)
     args.act(args)
 
 
@@ -128,6 +134,7 @@ def _cost(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
+    check_file(args.out)
     spec, run = choose(args.name), Path(args.name)
     expects = read_preprocessing(run) if (run / PREPROCESSING).is_file() else None
     if args.weights is None and (run / WEIGHTS).is_file():

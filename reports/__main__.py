@@ -5,28 +5,15 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
 from common.command import parser, path, run, storage_url
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Draw a run's report again, or the tables of published networks."""
-    argv = sys.argv[1:] if argv is None else argv
-    if argv and argv[0] == "networks":
-        from reports import networks
-
-        networks.main(argv[1:])
-    else:
-        _again(argv)
-
-
-def _again(argv: Sequence[str]) -> None:
-    from reports import nas, scaling
-    from reports.scaling import study
-    from trials.store.header import read_header
-
+def options() -> argparse.ArgumentParser:
+    """The options of a run's report."""
     made = parser(
         "reports",
         "Draw a run's tables, figures and page again, from its study alone.\n"
@@ -36,7 +23,22 @@ def _again(argv: Sequence[str]) -> None:
     made.add_argument(
         "--storage", type=storage_url, help="the URL of a run that has no journal file"
     )
-    args = made.parse_args(argv)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw a run's report again, or the tables of published networks."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["networks"]:
+        from reports import networks
+
+        networks.main(given[1:])
+        return
+    from reports import nas, scaling
+    from reports.scaling import study
+    from trials.store.header import read_header
+
+    args = options().parse_args(given)
     reports = {"nas": nas.report, "scaling": scaling.report, "study": study.report}
     kind = read_header(args.run).settings["kind"]
     if kind not in reports:

@@ -19,9 +19,11 @@ from reports import figures
 from reports.page import Page
 from reports.sections import latencies
 from reports.sections.agreement import about_agreement
+from reports.sections.classes import about_classes, kinds, mean_of, percent
 from reports.sections.failures import show_failures
 from reports.sections.network import readable, stage_table
 from reports.tables import stopped_table, trials_table
+from trials.record import Evaluation
 from trials.store.study import read_run
 from trials.store.view import Record, RunView
 
@@ -53,12 +55,13 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         "Accuracy against cost. Dashed lines stand at the cost of "
         "known networks for scale; they were not trained here.",
     )
-    _front(page, found, settings["cost"])
+    _front(page, found, settings)
     page.heading("The chosen network")
     page.table(
         ["operator", "input", "channels", "layers", "FLOPs", "parameters"],
         readable(stage_table(found.best.spec)),
     )
+    about_classes(page, settings, _trained(found)[found.best.number])
     page.heading("The search")
     page.figure(run_dir / "history.png", "The reward of each trial, and the best so far.")
     _circumstances(page, records, settings)
@@ -68,6 +71,11 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         page.text(latencies.account(run))
     page.write(run_dir / "report.html")
     return run_dir / "report.html"
+
+
+def _trained(found: SearchResult) -> dict[int, Evaluation]:
+    """What each trial's training came to, by its number."""
+    return {r.number: r.evaluation for r in found.trials if r.evaluation is not None}
 
 
 def _pareto_csv(found: SearchResult, run_dir: Path) -> None:
@@ -117,18 +125,24 @@ def _answer(
     data, kind = settings.get("data", {}), settings["cost"]
     chance = data.get("chance")
     paid = "" if kind in COSTS else f"{cost_text(kind, best.cost)} {kind}, "
+    evaluation, names = _trained(found)[best.number], kinds(settings)
+    other = mean_of(names.key, [evaluation])
+    beside = "" if other is None else f" ({percent(other)} {names.other})"
     page.lead(
-        f"{best.spec.name}: {100 * best.accuracy:.2f} % proxy accuracy at {paid}"
+        f"{best.spec.name}: {percent(best.accuracy)} proxy {names.heading}{beside} at {paid}"
         f"{format_size(prices.macs)} FLOPs and {format_size(prices.params)} parameters "
         f"(budget {cost_text(kind, objective.budget)}, reward {best.reward:.4f})."
     )
     if chance is not None:
-        deviation = (best.accuracy * (1 - best.accuracy) / data["validation"]) ** 0.5
+        worth = evaluation.details.get("effective_images") or data["validation"]
+        deviation = (best.accuracy * (1 - best.accuracy) / worth) ** 0.5
+        uneven = "" if worth == data["validation"] else f" (unequal classes: worth {worth})"
         page.text(
             f"Chance on these pictures is {100 * chance:.1f} %. One accuracy here has a standard "
             f"error of {100 * deviation:.2f} points from the {data['validation']} validation "
-            "pictures alone; nearer neighbours than that are not told apart by one training. "
-            "The proxy ranks candidates: it is no forecast of the accuracy after full training."
+            f"pictures{uneven} alone; nearer neighbours than that are not told apart by one "
+            "training. The proxy ranks candidates: it is no forecast of the accuracy after full "
+            "training."
         )
     if settings["sampler"] == "auto" and (trust := settings.get("trust", 1.0)) < 1:
         page.text(
@@ -144,9 +158,12 @@ def _answer(
     )
 
 
-def _front(page: Page, found: SearchResult, kind: str) -> None:
+def _front(page: Page, found: SearchResult, settings: dict[str, Any]) -> None:
     page.heading("The Pareto front")
     rows, chosen = [], None
+    kind, names, trained = settings["cost"], kinds(settings), _trained(found)
+    beside = [mean_of(names.key, [trained[one.number]]) for one in found.front]
+    both = any(value is not None for value in beside)
     other = [] if kind in COSTS else [kind]  # what the other columns do not show
     for i, one in enumerate(found.front):
         prices = cost(one.spec)
@@ -155,7 +172,8 @@ def _front(page: Page, found: SearchResult, kind: str) -> None:
             [
                 one.spec.name,
                 one.number,
-                f"{100 * one.accuracy:.2f} %",
+                percent(one.accuracy),
+                *([percent(beside[i])] if both else []),
                 *(cost_text(kind, one.cost) for _ in other),
                 format_size(prices.macs),
                 format_size(prices.fvcore),
@@ -164,7 +182,17 @@ def _front(page: Page, found: SearchResult, kind: str) -> None:
             ]
         )
     page.table(
-        ["network", "trial", "accuracy", *other, "FLOPs", "fvcore total", "parameters", "reward"],
+        [
+            "network",
+            "trial",
+            names.heading,
+            *([names.other] if both else []),
+            *other,
+            "FLOPs",
+            "fvcore total",
+            "parameters",
+            "reward",
+        ],
         rows,
         chosen,
     )

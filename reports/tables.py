@@ -24,6 +24,8 @@ def _row(record: Record) -> dict[str, Any]:
         "network": record.spec.name,
         "key": record.spec.key,
         "accuracy": None if found is None else found.accuracy,
+        "plain_accuracy": None if found is None else found.details.get("plain_accuracy"),
+        "balanced_accuracy": None if found is None else found.details.get("balanced_accuracy"),
         "loss": None if found is None else found.loss,
         "value": record.values[0] if record.values else None,
         "seed": record.seed,

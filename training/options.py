@@ -5,22 +5,24 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from common.command import count, file_name, path, storage_url
 from common.paths import check_place
 from models.spec import ArchSpec
-from training.data import Data, check_covers, native_size
+from training.data import Data, Split, check_covers, native_size
 from training.device import choose_device
 from training.evaluator import ByName, ByValue, Evaluator, proxy_recipe
 from training.given import Pictured, add_pictures, as_stored
 from training.loop.train import first
 from training.recipe import Recipe
 from training.sizing import filling, fitting, machines
+from training.variation import add_variation, described, varied
 from trials.store.study import stored_settings
 from trials.workers.pool import Executor, ProcessPool
 from trials.workers.ray_cluster import check_ray
@@ -37,6 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     proxy.add_argument("--proxy-resolution", type=count, help="pixels; default: by the pictures")
     proxy.add_argument("--proxy-images", type=count, help="training images; default: by the device")
     proxy.add_argument("--proxy-epochs", type=count, help="passes; default: by the device")
+    add_variation(parser)
     _add_machines(parser.add_argument_group("machines"))
     run = parser.add_argument_group("run")
     run.add_argument("--minutes", type=float, help="start no further training after this long")
@@ -112,7 +115,6 @@ def prepare(
     source = ByName(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
     evaluator, data = Evaluator(source, recipe, device), source.data()
     print(data.summary(), file=sys.stderr)
-    check_covers(data.train, recipe.images, data.classes)
     if kept is None and largest is not None and args.executor != "ray":
         where, specs = machines(device, args.workers, recipe), list(largest)
         evaluator = replace(evaluator, recipe=fitting(evaluator, data, specs, where))
@@ -120,7 +122,16 @@ def prepare(
         if args.minutes and trials and not (args.proxy_images or args.proxy_epochs):
             recipe = filling(evaluator, data, specs, where, growth, args.minutes, trials)
             evaluator = replace(evaluator, recipe=recipe)
+    _check_covered(data, evaluator.recipe)
     return evaluator, data
+
+
+def _check_covered(data: Data, recipe: Recipe) -> None:
+    """Raise ValueError where the recipe's training images do not show every class."""
+    try:
+        check_covers(data.train, recipe.images, data.classes)
+    except ValueError as error:
+        raise ValueError(f"{error} with --proxy-images") from None
 
 
 def resumed(args: argparse.Namespace, run_dir: Path) -> dict[str, Any]:
@@ -145,7 +156,8 @@ def _with_options(recipe: Recipe, args: argparse.Namespace) -> Recipe:
         "images": args.proxy_images,
         "epochs": args.proxy_epochs,
     }
-    return replace(recipe, **{name: value for name, value in changes.items() if value})
+    recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
+    return varied(recipe, args)
 
 
 def _device(args: argparse.Namespace) -> str:
@@ -184,8 +196,9 @@ def executor(args: argparse.Namespace, evaluator: Evaluator) -> Executor:
 
 def facts(source: Pictured, data: Data, recipe: Recipe) -> dict[str, Any]:
     """What a report must say of the pictures and the proxy, as JSON; ``source`` is --data."""
-    labels = first(data.validation, recipe.held_out).labels
-    most = Counter(labels.tolist()).most_common(1)[0][1]
+    train, held = first(data.train, recipe.images), first(data.validation, recipe.held_out)
+    counts = [_counts(split, data) for split in (train, held)]
+    most = max(counts[1]) / len(held)
     return {
         "data": {
             "name": data.name,
@@ -193,16 +206,23 @@ def facts(source: Pictured, data: Data, recipe: Recipe) -> dict[str, Any]:
             "size": data.size,
             "classes": list(data.classes),
             "channels": data.channels,
-            "train": len(first(data.train, recipe.images)),
-            "validation": len(labels),
+            "train": len(train),
+            "validation": len(held),
             "native_size": data.native_size,
             "enlarged": data.enlarged,
             "skipped": [list(pair) for pair in data.skipped],
-            "chance": most / len(labels),
+            "chance": 1 / sum(map(bool, counts[1])) if recipe.balance else most,
         },
         "recipe": {"key": recipe.key, **recipe.to_dict()},
+        "class_counts": counts,  # for training, for validation
+        "varied": described(recipe, data.flip),
         "source": as_stored(source),
     }
+
+
+def _counts(split: Split, data: Data) -> list[int]:
+    found: list[int] = torch.bincount(split.labels, minlength=len(data.classes)).tolist()
+    return found
 
 
 def run_directory(args: argparse.Namespace, name: str) -> Path:
@@ -220,7 +240,13 @@ def _directory(args: argparse.Namespace, name: str) -> Path:
     if args.out is not None:
         return Path(args.out)
     root = Path("runs")
-    taken = [path for path in [root / name, *root.glob(f"{name}-[0-9]*")] if path.exists()]
+    numbers = {1: root / name}  # of those that are there
+    for found in root.glob(f"{name}-*"):
+        if (number := found.name.removeprefix(f"{name}-")).isdecimal():
+            numbers[int(number)] = found
+    taken = [number for number, found in numbers.items() if found.exists()]
     if getattr(args, "resume", False):
-        return max(taken, key=lambda path: path.stat().st_mtime, default=root / name)
-    return root / name if not taken else root / f"{name}-{len(taken) + 1}"
+        there = (numbers[number] for number in taken)
+        return max(there, key=lambda found: found.stat().st_mtime, default=root / name)
+    free = max(taken, default=0) + 1
+    return root / name if free == 1 else root / f"{name}-{free}"

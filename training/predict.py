@@ -26,6 +26,7 @@ from training.data import Data
 from training.device import choose_device
 from training.loop.augment import to_float
 from training.pictures import reading
+from training.pictures.deep import Scale, Scales
 
 _BATCH = 64  # through the network
 _READ = 8 * _BATCH  # at once, which keeps the decoding threads busy
@@ -35,7 +36,15 @@ _LUMA = 0.299, 0.587, 0.114  # ITU-R BT.601, as Pillow makes grey of colours
 def expected_by(data: Data, side: int) -> Preprocessing:
     """What a network that was trained on ``data`` at ``side`` pixels expects."""
     mean, std = (tuple(map(float, one.tolist())) for one in (data.mean, data.std))
-    return Preprocessing(data.classes, mean, std, side, "L" if data.channels == 1 else "RGB")
+    deep = data.findings.scales._asdict().items()
+    return Preprocessing(
+        data.classes,
+        mean,
+        std,
+        side,
+        "L" if data.channels == 1 else "RGB",
+        scales={kind: tuple(scale) for kind, scale in deep if scale is not None},
+    )
 
 
 @dataclass(frozen=True)
@@ -65,8 +74,11 @@ class Predictor:
 
     def __init__(self, directory: Path, device: str = "auto") -> None:
         self.expects = read_preprocessing(directory)
+        self._scales = Scales(**{kind: Scale(*pair) for kind, pair in self.expects.scales.items()})
         self._device = choose_device(device)
-        network = build(read(directory / "spec.json").spec)
+        spec = read(directory / "spec.json").spec
+        self.expects.check(spec)
+        network = build(spec)
         load_weights(network, read_safetensors(str(directory / WEIGHTS)))
         self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
 
@@ -79,7 +91,7 @@ class Predictor:
         return found
 
     def _some(self, names: list[str]) -> list[Prediction]:
-        pictures = reading.read("", names, self.expects.side, progress=False)
+        pictures = reading.read("", names, self.expects.side, self._scales, progress=False)
         reasons = dict(pictures.skipped)
         batches = torch.split(pictures.images, _BATCH)
         rows = torch.cat([self.probabilities(batch) for batch in batches]).tolist()

@@ -18,6 +18,20 @@ from models.scale import scale
 from models.spec import ArchSpec, round_half_up
 
 OPTIMIZERS = ("sgd", "adamw")
+FLIPS = {"none": (False, False), "horizontal": (True, False), "vertical": (False, True),
+         "both": (True, True)}  # fmt: skip
+"""Whether pictures are mirrored left to right, and upside down."""
+
+AUGMENT: dict[str, dict[str, Any]] = {
+    "none": {"shift": 0.0, "cutout": 0.0, "zoom": 0.0, "jitter": 0.0, "flip": "none"},
+    "light": {"shift": 0.125, "cutout": 0.0, "zoom": 0.0, "jitter": 0.0, "flip": None},
+    "strong": {"shift": 0.125, "cutout": 0.25, "zoom": 0.3, "jitter": 0.3, "flip": None},
+}
+"""How much pictures are varied, by name; ``light`` is a recipe's own default."""
+
+# Neither stored nor part of the key at these values: a recipe of before there was the choice is
+# the same recipe.
+_SINCE = {"flip": None, "zoom": 0.0, "jitter": 0.0, "balance": False, "micro_batch": None}
 
 
 @dataclass(frozen=True)
@@ -38,6 +52,13 @@ class Recipe:
     clip           greatest norm of the whole gradient
     shift          translation by up to this share of the side, edges reflected
     cutout         side of a grey square as a share of the image's; 0: none
+    flip           which half of the pictures is mirrored: none, horizontal (left to right),
+                   vertical (upside down), both (each by its own chance); None: as the data say
+    zoom           a square part of each picture, this much smaller at most, is enlarged to it
+    jitter         greatest change of a picture's contrast, and of its brightness in standard
+                   deviations; each colour of its own by half as much
+    balance        every class comes equally often in an epoch, and accuracy is the mean of the
+                   classes' own; otherwise both are of pictures as they are
     regularise     whether the spec's own dropout and stochastic depth act; a short training is
                    better without
     zero_init      last norm of each residual branch starts at 0 (Goyal et al. 2017, section 5.1)
@@ -66,6 +87,10 @@ class Recipe:
     ema: float = 0.0
     shift: float = 0.125
     cutout: float = 0.0
+    flip: str | None = None
+    zoom: float = 0.0
+    jitter: float = 0.0
+    balance: bool = False
     regularise: bool = True
     zero_init: bool = True
     micro_batch: int | None = None
@@ -80,7 +105,10 @@ class Recipe:
         for name in ("lr", "width", "clip"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} {getattr(self, name)} must be above 0")
-        for name in ("momentum", "warmup", "label_smoothing", "ema", "shift", "cutout"):
+        if self.flip is not None and self.flip not in FLIPS:
+            raise ValueError(f"flip {self.flip!r:.60} is unknown: choose one of {', '.join(FLIPS)}")
+        for name in ("momentum", "warmup", "label_smoothing", "ema", "shift", "cutout", "zoom",
+                     "jitter"):  # fmt: skip
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} must be from 0 up to 1")
         if self.resolution is not None and self.resolution < 4:
@@ -94,14 +122,13 @@ class Recipe:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:8]
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON has them.
+        """The settings as JSON has them, later ones only where they are not as before them."""
+        facts = asdict(self).items()
+        return {name: value for name, value in facts if (name, value) not in _SINCE.items()}
 
-        Without a micro-batch as before there was one: runs and keys of then are still good.
-        """
-        facts = asdict(self)
-        if self.micro_batch is None:
-            del facts["micro_batch"]
-        return facts
+    def mirrors(self, own: bool) -> tuple[bool, bool]:
+        """Whether to mirror left to right, and upside down, where the data ``own`` the former."""
+        return (own, False) if self.flip is None else FLIPS[self.flip]
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:

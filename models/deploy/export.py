@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +33,7 @@ def export(
 
     onnx  one file, weights inside; input ``images`` (batch, in_channels, side, side) float32,
           output ``logits`` (batch, classes); needs the extra ``onnx``. Where ONNX Runtime is
-          installed, its outputs are compared with the module's
+          installed, its outputs are compared with the module's before the file takes its place
     pt2   what ``torch.export.load`` reads; the same input and output
     json  the spec alone, without weights
 
@@ -45,7 +46,10 @@ def export(
     """
     if to not in FORMATS:
         raise ValueError(f"format {to!r:.60} is unknown: choose one of {', '.join(FORMATS)}")
-    _check_expected(spec, expects, inside)
+    if expects is not None:
+        expects.check(spec)
+    elif inside:
+        raise ValueError("what the network expects is not known: give a run of training")
     path.parent.mkdir(parents=True, exist_ok=True)
     if to == "json":
         path.write_text(spec.to_json() + "\n", encoding="utf-8")
@@ -74,19 +78,6 @@ def export(
         module.train(training)
 
 
-def _check_expected(spec: ArchSpec, expects: Preprocessing | None, inside: bool) -> None:
-    if expects is None:
-        if inside:
-            raise ValueError("what the network expects is not known: give a run of training")
-        return
-    theirs = (expects.side, len(expects.mean), len(expects.classes))
-    own = (spec.resolution, spec.in_channels, spec.classes)
-    if theirs != own:
-        raise ValueError(
-            f"the preprocessing is of {theirs} pixels, channels and classes, the network of {own}"
-        )
-
-
 def _pt2(module: nn.Module, images: Tensor, path: Path) -> None:
     import torch
 
@@ -106,22 +97,27 @@ def _onnx(
     for package in ("onnx", "onnxscript"):
         if find_spec(package) is None:
             raise ValueError(f"ONNX needs {package}: pip install 'evenscale[onnx]'")
-    torch.onnx.export(
-        module,
-        (images,),
-        path,
-        input_names=[names[0]],
-        output_names=[names[1]],
-        dynamo=True,
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-        external_data=False,
-        verbose=False,
-    )
-    if expects is not None:
-        _describe(path, expects)
-    if find_spec("onnxruntime") is not None:
-        for batch in _VERIFIED:
-            _verify(module, images[:1].repeat(batch, 1, 1, 1), path)
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        torch.onnx.export(
+            module,
+            (images,),
+            partial,
+            input_names=[names[0]],
+            output_names=[names[1]],
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            external_data=False,
+            verbose=False,
+        )
+        if expects is not None:
+            _describe(partial, expects)
+        if find_spec("onnxruntime") is not None:
+            for batch in _VERIFIED:
+                _verify(module, images.repeat(batch, 1, 1, 1)[:batch], partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _describe(path: Path, expects: Preprocessing) -> None:
@@ -129,7 +125,7 @@ def _describe(path: Path, expects: Preprocessing) -> None:
 
     model = onnx.load(path)
     for name, value in asdict(expects).items():
-        model.metadata_props.add(key=name, value=json.dumps(value, ensure_ascii=False))
+        model.metadata_props.add(key=name, value=json.dumps(value))  # a name need not be UTF-8
     onnx.save(model, path)
 
 
@@ -145,6 +141,7 @@ def _verify(module: nn.Module, images: Tensor, path: Path) -> None:
     off = float((torch.from_numpy(found) - wanted).abs().max() / wanted.abs().max())
     if not off <= _TOLERANCE:
         raise ValueError(
-            f"{path}: ONNX Runtime {onnxruntime.__version__} is off the network by {off:.2g} of "
-            f"its largest output at batch {len(images)}: try another version of it or of onnx"
+            f"ONNX Runtime {onnxruntime.__version__} is off the network by {off:.2g} of its "
+            f"largest output at batch {len(images)}, so the file was not kept: try another version "
+            "of it or of onnx"
         )

@@ -11,6 +11,8 @@ A network is of no use without these: fed with pictures that are normalised in a
     resize    how a picture becomes that square; "shorter side to side, central square" is the only
               rule: the shorter side is resized to ``side``, with antialiasing, and the central
               square kept
+    scales    of pictures of more than 8 bits, the values that become black and white, linearly:
+              of "whole" numbers, of "real" (floating-point) ones; {} where none was trained on
     schema    1
 """
 
@@ -18,8 +20,11 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from models.spec import ArchSpec
 
 FILE_NAME = "preprocessing.json"
 WEIGHTS = "weights.safetensors"  # beside it
@@ -38,6 +43,7 @@ class Preprocessing:
     side: int
     channels: str = "RGB"
     resize: str = RESIZE
+    scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -54,12 +60,28 @@ class Preprocessing:
             raise ValueError(f"std {self.std} must be above 0")
         if not self.classes or not all(isinstance(name, str) for name in self.classes):
             raise ValueError(f"classes {self.classes!r:.80} must be names")
+        if not isinstance(self.scales, Mapping) or not set(self.scales) <= {"whole", "real"}:
+            raise ValueError(f"scales {self.scales!r:.80} must be of whole and real values")
+        object.__setattr__(self, "scales", {k: tuple(pair) for k, pair in self.scales.items()})
+        for pair in self.scales.values():
+            if len(pair) != 2 or not all(map(_is_number, pair)) or pair[0] >= pair[1]:
+                raise ValueError(f"a scale {pair!r:.60} must be of black and of white, above it")
         if type(self.side) is not int or self.side < 1:
             raise ValueError(f"side {self.side!r:.60} must be a whole number of pixels")
         if self.resize != RESIZE or self.schema != SCHEMA:
             raise ValueError(
                 f"resize {self.resize!r:.60}, schema {self.schema!r:.20}: this version knows "
                 f"{RESIZE!r} and {SCHEMA} alone, use the one that wrote it"
+            )
+
+    def check(self, spec: ArchSpec) -> None:
+        """Raises ValueError where this is of another network than ``spec``."""
+        mine = (self.side, len(self.mean), len(self.classes))
+        theirs = (spec.resolution, spec.in_channels, spec.classes)
+        if mine != theirs:
+            raise ValueError(
+                f"the preprocessing is of {mine} pixels, channels and classes, the network of "
+                f"{theirs}: give the directory as a training has written it"
             )
 
     def to_json(self) -> str:

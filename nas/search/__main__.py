@@ -31,7 +31,6 @@ from trials.progress import Progress
 
 if TYPE_CHECKING:
     from training.evaluator import Evaluator
-    from training.given import Pictured
 
 DESCRIPTION = """\
 Step 1: find a baseline network for your pictures.
@@ -125,8 +124,9 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Search, draw the report, print what was found and where; then calibrate, where asked to."""
     from reports.nas import report
-    from training.given import pictures_name, settle_pictures
+    from training.given import next_command, pictures_name, settle_pictures
     from training.options import executor, facts, prepare, run_directory
+    from training.variation import as_options
 
     args = options().parse_args(argv)
     settle_pictures(args)
@@ -166,7 +166,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     # The answer stands whatever becomes of the calibration.
     with when_stopped(f"stopped; the search's answer is in {run_dir}: go on with --resume"):
         report(run_dir, args.storage)
-        print(summary(found, run_dir, args.cost, args.data), flush=True)
+        further = next_command(
+            "scaling_search", "--target-flops", "2x", "--baseline", run_dir,
+            *as_options(evaluator.recipe), data=args.data,
+        )  # fmt: skip
+        print(summary(found, run_dir, args.cost, further), flush=True)
         if args.calibrate:
             _calibrate(found, args, evaluator, run_dir)
             report(run_dir, args.storage)
@@ -215,13 +219,8 @@ def _cost(args: argparse.Namespace) -> str | Latency:
     return Latency(clock, clock.measured_on, args.latency_sample, watch=watch)
 
 
-def summary(found: SearchResult, run_dir: Path, kind: str, data: Pictured) -> str:
-    """What a person wants to read at the end."""
-    from training.given import next_command
-
-    further = next_command(
-        "scaling_search", "--target-flops", "2x", "--baseline", run_dir, data=data
-    )
+def summary(found: SearchResult, run_dir: Path, kind: str, further: str) -> str:
+    """What a person wants to read at the end, ``further`` the command to go on with."""
     best = found.best
     states = Counter(record.state for record in found.trials)
     stopped = f", {states['stopped']} stopped early" if states["stopped"] else ""
@@ -229,13 +228,22 @@ def summary(found: SearchResult, run_dir: Path, kind: str, data: Pictured) -> st
     paid = f"{kind} {cost_text(kind, best.cost)}, " if kind != "macs" else ""
     lines = [
         f"best of {len(found.trials)} trials ({counts}): {best.spec.name}",
-        f"  proxy accuracy {best.accuracy:.4f} (validation split), "
+        f"  proxy accuracy {best.accuracy:.4f} (validation split{_both(found)}), "
         f"{paid}{format_size(cost(best.spec).macs)} multiply-adds, reward {best.reward:.4f}",
         f"baseline: {run_dir / 'baseline.json'}",
         f"report:   {run_dir / 'report.html'}",
         f"next:     {further}",
     ]
     return "\n".join(lines)
+
+
+def _both(found: SearchResult) -> str:
+    """Either accuracy of the network that was named, where its training told them."""
+    made = next(record.evaluation for record in found.trials if record.number == found.best.number)
+    told = made.details if made else {}
+    if "balanced_accuracy" not in told:
+        return ""
+    return f"; plain {told['plain_accuracy']:.4f}, balanced {told['balanced_accuracy']:.4f}"
 
 
 if __name__ == "__main__":

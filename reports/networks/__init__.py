@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import sys
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.command import parser, path
+from common.paths import check_directory
 from common.units import format_size
 from reports.networks.measured import GROUPS, Compared, Row, rows, run_rows
 
@@ -100,8 +102,8 @@ def _record(row: Row) -> dict[str, Any]:
     return record
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Print the table; write it and two pictures where asked."""
+def options() -> argparse.ArgumentParser:
+    """The command's options."""
     groups = "; ".join(f"{name}: {what}" for name, what in GROUPS.items())
     made = parser(
         "reports networks", "Published networks, measured beside their published figures."
@@ -109,10 +111,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     made.add_argument("--group", choices=GROUPS, default="table", help=groups)
     made.add_argument("--out", type=path, help="directory for networks.csv and two pictures")
     made.add_argument("--run", type=path, help="a run of scaling_search: its family is added")
-    args = made.parse_args(argv)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the table; write it and two pictures where asked."""
+    args = options().parse_args(argv)
     own = run_rows(args.run) if args.run else []
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)  # before the seconds of counting
+        check_directory(args.out)  # before the seconds of counting
     found, left_out = rows(args.group)
     print(markdown([*found, *own], left_out), end="")
     if args.out:

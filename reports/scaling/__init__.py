@@ -12,6 +12,7 @@ from reports import figures
 from reports.nas import about_pictures
 from reports.page import Page
 from reports.scaling.points import add_left_out, add_points, add_rounding, points_table
+from reports.sections.classes import about_classes, kinds
 from reports.sections.failures import show_failures
 from reports.tables import trials_table
 from scaling_search.coefficients import Multipliers
@@ -51,7 +52,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         "What is faded lies outside the 90 % region of the optimum; the star is the answer.",
     )
     _comparisons(page, found)
-    add_points(page, points, tried)
+    add_points(page, points, tried, kinds(settings))
     page.figure(
         run_dir / "points.png",
         "Mean proxy accuracy of the trained points, with the "
@@ -200,6 +201,7 @@ def _circumstances(page: Page, run: RunView, tried: Grid) -> None:
     if said := tried.cost.described():
         page.text(said)
     about_pictures(page, settings)
+    about_classes(page, settings)
     _enlarged(page, records, settings)
     show_failures(page, records)
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from common.units import format_size
 from reports.page import Page
+from reports.sections.classes import Kinds, mean_of, percent
 from scaling_search.coefficients import Multipliers
 from scaling_search.points.grid import Grid, splits
 from scaling_search.points.point import SINGLES, multipliers
@@ -18,6 +19,7 @@ from scaling_search.result import ScalingResult
 from scaling_search.summary import product, quartiles, shared
 from scaling_search.surface.samplers import evidence_of
 from trials.latencies import Reading
+from trials.record import Evaluation
 from trials.store.view import RunView
 
 _CORNERS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -28,7 +30,7 @@ def points_table(run: RunView, tried: Grid, found: ScalingResult) -> pd.DataFram
 
     Columns: role, nominal and realised multipliers, macs, ratio, where it was measured latency with
     its quartiles (seconds) and n, trainings, mean and se (standard error of the mean) of the
-    accuracy, fitted accuracy, adjusted, chosen.
+    accuracy, fitted accuracy, plain and balanced (means of either accuracy), adjusted, chosen.
     """
     roles: dict[int, list[str]] = {}
     for role, place in tried.roles.items():
@@ -36,6 +38,10 @@ def points_table(run: RunView, tried: Grid, found: ScalingResult) -> pd.DataFram
     accuracies: dict[int, list[float]] = {}
     for training in evidence_of(run.study, tried).done:
         accuracies.setdefault(training.place, []).append(float(training.accuracy or 0))
+    trained: dict[int, list[Evaluation]] = {}
+    for record in run.finished():
+        if record.evaluation is not None and "point" in record.params:
+            trained.setdefault(tried.place_of(record.spec.to_json()), []).append(record.evaluation)
     rows = []
     for place, values in accuracies.items():
         point = tried.points[place]
@@ -52,6 +58,10 @@ def points_table(run: RunView, tried: Grid, found: ScalingResult) -> pd.DataFram
                 "mean": float(np.mean(values)),
                 "se": float(np.std(values, ddof=1) / n**0.5) if n > 1 else None,
                 "fitted": float(found.surface.mean(tried.shares[[place]])[0]) if place else None,
+                **{
+                    name: mean_of(f"{name}_accuracy", trained.get(place, []))
+                    for name in ("plain", "balanced")
+                },
                 "adjusted": ", ".join(dict.fromkeys(point.adjusted)),
                 "chosen": point is found.point or point == found.point,
             }
@@ -65,7 +75,7 @@ def _latency(reading: Reading | None) -> dict[str, float]:
     return {f"latency_{name}": value for name, value in reading._asdict().items()}
 
 
-def add_points(page: Page, points: pd.DataFrame, tried: Grid) -> None:
+def add_points(page: Page, points: pd.DataFrame, tried: Grid, names: Kinds) -> None:
     """The section on the trained points."""
     page.heading("What was trained")
     page.text(
@@ -73,6 +83,8 @@ def add_points(page: Page, points: pd.DataFrame, tried: Grid) -> None:
         f"points could not reach this and were left out, {tried.merged} became equal to another."
     )
     measured = "latency_median" in points
+    other = names.key.removesuffix("_accuracy")
+    both = bool(points[other].notna().any())
     rows = []
     for row in points.to_dict("records"):
         spread = "" if row["se"] is None or np.isnan(row["se"]) else f" ± {100 * row['se']:.2f}"
@@ -88,6 +100,7 @@ def add_points(page: Page, points: pd.DataFrame, tried: Grid) -> None:
                 f"{row['ratio']:.3f}",
                 row["trainings"],
                 f"{100 * row['mean']:.2f}{spread} %",
+                *([percent(row[other])] if both else []),
                 row["adjusted"],
             ]
         )
@@ -101,7 +114,8 @@ def add_points(page: Page, points: pd.DataFrame, tried: Grid) -> None:
             "FLOPs",
             "ratio of FLOPs",
             "trainings",
-            "accuracy",
+            names.heading,
+            *([names.other] if both else []),
             "fine adjustment",
         ],
         rows,

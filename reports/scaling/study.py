@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from models.spec import ArchSpec
 from reports.nas import about_pictures
 from reports.page import Page
 from reports.scaling.study_figure import draw
+from reports.sections.classes import about_classes, kinds, mean_of
 from reports.sections.failures import show_failures
 from reports.tables import trials_table
 from scaling_search.studies import PUBLISHED
+from trials.record import Evaluation
 from trials.store.study import read_run
 from trials.store.view import RunView
 
@@ -67,15 +69,18 @@ def study_table(run: RunView) -> pd.DataFrame:
 
     Columns: baseline, series, factor, nominal and realised multipliers, macs, activations, params,
     error (of the realised cost, relative to the target), trainings, failed, mean and se (standard
-    error) of the accuracy, difference and difference_se: mean over the seeds that both have of the
-    accuracy minus that of compound scaling at the same cost (compare), or minus the baseline's.
+    error) of the accuracy, plain and balanced (means of either accuracy), difference and
+    difference_se: mean over the seeds that both have of the accuracy minus that of compound scaling
+    at the same cost (compare), or minus the baseline's.
     """
     accuracies: dict[str, dict[int, float]] = {}
+    trained: dict[str, list[Evaluation]] = {}
     failed: dict[str, int] = {}
     for record in run.finished():
         key = record.spec.key
         if record.evaluation is not None:
             accuracies.setdefault(key, {})[record.seed] = record.evaluation.accuracy
+            trained.setdefault(key, []).append(record.evaluation)
         else:
             failed[key] = failed.get(key, 0) + 1
     entries, compare = run.settings["entries"], run.settings["study"] == "compare"
@@ -97,6 +102,10 @@ def study_table(run: RunView) -> pd.DataFrame:
                 "failed": failed.get(entry["key"], 0),
                 "mean": mean,
                 "se": error,
+                **{
+                    name: mean_of(f"{name}_accuracy", trained.get(entry["key"], []))
+                    for name in ("plain", "balanced")
+                },
                 "difference": difference,
                 "difference_se": difference_error,
             }
@@ -141,7 +150,10 @@ def _mean(values: Sequence[float]) -> tuple[float | None, float | None]:
     return float(np.mean(values)), error
 
 
-def _cells(table: pd.DataFrame, study: str) -> tuple[list[str], Cells]:
+def _cells(table: pd.DataFrame, settings: Mapping[str, Any]) -> tuple[list[str], Cells]:
+    names, study = kinds(settings), settings["study"]
+    other = names.key.removesuffix("_accuracy")
+    both = bool(table[other].notna().any())
     head = [
         "network",
         "scaling",
@@ -150,7 +162,8 @@ def _cells(table: pd.DataFrame, study: str) -> tuple[list[str], Cells]:
         "FLOPs",
         "activations",
         "parameters",
-        "accuracy, %",
+        f"{names.heading}, %",
+        *([f"{names.other}, %"] if both else []),
         "trainings",
         f"points above {REFERENCES.get(study, 'the baseline')}",
     ]
@@ -166,6 +179,7 @@ def _cells(table: pd.DataFrame, study: str) -> tuple[list[str], Cells]:
                 " × ".join(f"{value:.2f}" for value in realised),
                 *(format_size(row[name]) for name in ("macs", "activations", "params")),
                 _percent(row["mean"], row["se"], ""),
+                *([_percent(row[other], None, "")] if both else []),
                 f"{row['trainings']}{failed}",
                 _percent(row["difference"], row["difference_se"], "+"),
             ]
@@ -195,7 +209,7 @@ def _published_cells(published: pd.DataFrame) -> tuple[list[str], Cells]:
 
 def _markdown(run: RunView, table: pd.DataFrame, published: pd.DataFrame) -> str:
     study = run.settings["study"]
-    parts = [f"# {TITLES[study]}", _grid(*_cells(table, study))]
+    parts = [f"# {TITLES[study]}", _grid(*_cells(table, run.settings))]
     if left_out := run.settings["left_out"]:
         parts.append("Left out:\n\n" + "\n".join(f"- {line}" for line in left_out))
     if len(published):
@@ -221,7 +235,7 @@ def _page(run: RunView, table: pd.DataFrame, published: pd.DataFrame, run_dir: P
         "marks of equal FLOPs are set a little apart. "
         "Published accuracies are ImageNet's and have their own axes.",
     )
-    page.table(*_cells(table, study))
+    page.table(*_cells(table, run.settings))
     page.note(NOTE + "Trainings of one repeat share their seed, so differences are paired.")
     for line in run.settings["left_out"]:
         page.text(f"Left out: {line}.")
@@ -237,5 +251,6 @@ def _page(run: RunView, table: pd.DataFrame, published: pd.DataFrame, run_dir: P
         f"seed {run.seed}."
     )
     about_pictures(page, run.settings)
+    about_classes(page, run.settings)
     show_failures(page, records)
     page.write(run_dir / "report.html")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from common.command import count, parser, path
+from common.paths import check_directory
 from common.units import format_size, parse_target
 from models.choose import choose
 from models.cost import cost
@@ -18,8 +20,8 @@ from scaling_search.points.scalable import SpecBaseline
 from scaling_search.summary import product
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write every member at its realised cost, and print a line on each."""
+def options() -> argparse.ArgumentParser:
+    """The command's options."""
     made = parser("scaling_search family", "Write a family's members, each at its realised cost.")
     made.add_argument(
         "--coefficients",
@@ -39,8 +41,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         action="store_true",
         help="also write each member as ONNX, with fresh weights; needs the extra onnx",
     )
-    made.add_argument("--out", type=path, default=Path("family"))
-    args = made.parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    made.add_argument("--out", type=path, default=Path("family"), help="directory to write")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write every member at its realised cost, and print a line on each."""
+    args = options().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    check_directory(args.out)
     spec = choose(args.baseline)
     baseline = SpecBaseline(spec, args.depth_rounding)
     chosen = read_coefficients(args.coefficients)

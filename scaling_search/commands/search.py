@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from reports.scaling import report
     from training.given import next_command, say_if_other, settle_pictures
     from training.options import executor, facts, prepare, resumed, run_directory
+    from training.variation import as_options
 
     args = options().parse_args(argv)
     settle_pictures(args, args.baseline)
@@ -119,7 +120,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         report(run_dir, args.storage)
         print(summary(found, run_dir))
-    print(f"next: {next_command('training', '--spec', run_dir, data=args.data)}")
+    varied = as_options(evaluator.recipe)
+    print(f"next: {next_command('training', '--spec', run_dir, *varied, data=args.data)}")
 
 
 def _largest(args: argparse.Namespace, baseline: ArchSpec) -> list[ArchSpec] | None:

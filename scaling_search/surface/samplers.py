@@ -65,8 +65,10 @@ def evidence_of(study: Study, grid: Grid, before: int | None = None) -> Evidence
 
 
 def _pictures(trial: FrozenTrial) -> int | None:
-    """How many pictures its accuracy was measured on; a user's own evaluation may not say."""
-    told = trial.user_attrs.get("evaluation", {}).get("details", {}).get("held_out_images")
+    """How many pictures its accuracy was measured on, or tells as much as that many would; a
+    user's own evaluation may not say."""
+    details = trial.user_attrs.get("evaluation", {}).get("details", {})
+    told = details.get("effective_images", details.get("held_out_images"))
     return told if isinstance(told, int) and told > 0 else None
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +15,14 @@ import torch
 from PIL import Image
 
 from models.__main__ import main as models_command
+from models.deploy.export import export
 from models.deploy.preprocessing import RESIZE, Preprocessing, read_preprocessing
+from models.families import family
 from tests.support.command import assert_refused, in_process
+from tests.support.docs import DOCS, example
 from training.__main__ import main
 from training.data import load
+from training.pictures.images import decode
 from training.predict import Predictor
 
 SIDE = 24
@@ -124,15 +131,20 @@ def test_an_onnx_file_says_the_same(
     assert (found.argmax(1) == data.test.labels.numpy()).all()
 
 
-def test_a_grey_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "trained"
-    given = ["--spec", "mobilenet-v1-0.25-128", "--data", "digits", "--epochs", 1, "--resolution",
-             16, "--device", "cpu", "--out", out]  # fmt: skip
-    assert in_process(main, given, capsys).returncode == 0
+@pytest.fixture(scope="module")
+def grey(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a training on digits, of one channel."""
+    out = tmp_path_factory.mktemp("grey") / "trained"
+    main(["--spec", "mobilenet-v1-0.25-128", "--data", "digits", "--epochs", "1", "--resolution",
+          "16", "--device", "cpu", "--out", str(out)])  # fmt: skip
+    return out
+
+
+def test_a_grey_network(grey: Path, tmp_path: Path) -> None:
     data = load("digits", size=16, progress=False)
-    assert read_preprocessing(out).channels == "L"
+    assert read_preprocessing(grey).channels == "L"
     Image.fromarray(data.test.images[0, 0].numpy()).save(tmp_path / "digit.png")
-    predictor = Predictor(out, "cpu")
+    predictor = Predictor(grey, "cpu")
     (one,) = predictor([tmp_path / "digit.png"])
     wanted = predictor.probabilities(data.test.images[:1])[0].tolist()
     assert list(one.probabilities.values()) == pytest.approx(wanted, abs=1e-5)
@@ -142,10 +154,126 @@ def test_a_grey_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     ("change", "message"),
     [({"mean": [0.5]}, "3 numbers"), ({"std": [0, 1, 1]}, "above 0"), ({"side": 0}, "side"),
      ({"classes": []}, "classes"), ({"channels": "BGR"}, "RGB or L"),
-     ({"resize": "crop"}, "resize"), ({"schema": 2}, "schema"), ({"more": 1}, "more")],
+     ({"resize": "crop"}, "resize"), ({"scales": {"whole": [3, 3]}}, "a scale"),
+     ({"scales": {"odd": [0, 1]}}, "whole and real"), ({"scales": 3}, "scales"),
+     ({"schema": 2}, "schema"), ({"more": 1}, "more")],
 )  # fmt: skip
 def test_what_no_training_wrote_is_refused(change: dict[str, object], message: str) -> None:
     good = {"classes": ["a"], "mean": [0.5] * 3, "std": [0.2] * 3, "side": 32}
     assert Preprocessing.from_json(json.dumps(good)).channels == "RGB"
     with pytest.raises(ValueError, match=message):
         Preprocessing.from_json(json.dumps(good | change))
+
+
+def test_deep_pictures_are_scaled_as_those_of_the_training(tmp_path: Path) -> None:
+    """12-bit values in 16-bit files: each picture by the data set's scale, not by its own."""
+    rng = np.random.default_rng(0)
+    for level, name in ((40, "dark"), (3000, "bright")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = level + rng.integers(0, 1000 if name == "bright" else 5, (20, 20))
+            file = tmp_path / "data" / name / f"{number}.png"
+            Image.fromarray(pixels.astype(np.uint16)).save(file)
+    out, dark = tmp_path / "trained", tmp_path / "data" / "dark" / "0.png"
+    main(["--spec", "mobilenet-v1-0.25-128", "--data", str(tmp_path / "data"), "--epochs", "1",
+          "--batch", "8", "--resolution", "16", "--device", "cpu", "--out", str(out)])  # fmt: skip
+    assert read_preprocessing(out).scales == {"whole": (0, 4095)}
+    data = load(tmp_path / "data", size=16, progress=False)
+    predictor = Predictor(out, "cpu")
+    decoded = decode(str(dark), 16, data.findings.scales)[0]
+    assert decoded.max() <= 3  # of 255
+    wanted = predictor.probabilities(torch.from_numpy(decoded[None].copy()))[0].tolist()
+    (one,) = predictor([dark])
+    assert list(one.probabilities.values()) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_class_whose_name_is_no_text(tmp_path: Path) -> None:
+    """A folder's name may be any bytes; an ONNX file's metadata are UTF-8."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    spec = replace(family("mobilenet-v1-0.25-128"), classes=2, resolution=32)
+    expects = Preprocessing(("caf\udce9", "thé"), (0.5,) * 3, (0.2,) * 3, 32)
+    assert Preprocessing.from_json(expects.to_json()) == expects
+    expects.write(tmp_path)
+    assert read_preprocessing(tmp_path) == expects
+    export(spec, tmp_path / "x.onnx", "onnx", expects=expects, inside=True)
+    told = {p.key: json.loads(p.value) for p in onnx.load(tmp_path / "x.onnx").metadata_props}
+    assert Preprocessing(**told) == expects
+
+
+def test_the_documented_programs(
+    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """docs/deploy.md: Python's names every picture, and ONNX Runtime's alone says the same."""
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    pictures, out = trained
+    monkeypatch.chdir(tmp_path)
+    files = [str(pictures / name / "3.png") for name in ("10", "2", "été & co")]
+    exec(example("deploy.md", "In Python"), {"run": str(out), "pictures": files})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(" [")[0] for line in lines] == files
+    models_command(["export", str(out), "--to", "onnx", "--with-preprocessing", "--out",
+                    "network.onnx"])  # fmt: skip
+    for one in Predictor(out, "cpu")(files):
+        names: dict[str, Any] = {"file": one.path}
+        exec(example("deploy.md", "ONNX"), names)
+        assert names["best"] == one.best == Path(one.path).parent.name
+        found = names["probabilities"][0]
+        assert list(one.probabilities.values()) == pytest.approx(found, abs=1e-4)
+
+
+def test_the_documented_program_on_grey(grey: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    models_command(["export", str(grey), "--to", "onnx", "--with-preprocessing", "--out",
+                    str(tmp_path / "network.onnx")])  # fmt: skip
+    data = load("digits", size=16, progress=False)
+    Image.fromarray(data.test.images[0, 0].numpy()).save(tmp_path / "digit.png")
+    names: dict[str, Any] = {"file": str(tmp_path / "digit.png")}
+    with contextlib.chdir(tmp_path):
+        exec(example("deploy.md", "ONNX"), names)
+    (one,) = Predictor(grey, "cpu")([tmp_path / "digit.png"])
+    assert list(one.probabilities.values()) == pytest.approx(names["probabilities"][0], abs=1e-4)
+
+
+def test_every_key_is_documented() -> None:
+    page = (DOCS / "deploy.md").read_text("utf-8")
+    section = page.split("\n## `preprocessing.json`\n")[1].split("\n## ")[0]
+    for item in fields(Preprocessing):
+        assert f"`{item.name}`" in section
+    assert f"`{RESIZE}`" in section
+
+
+def test_a_folder_is_searched_as_those_of_a_data_set(
+    trained: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out = trained
+    folder = tmp_path / "new"
+    for name in ("b10.png", "b9.png", "deeper/c.png", "@eaDir/thumb.png", ".hidden.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (30, 30), (100, 100, 100)).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    done = in_process(main, ["predict", out, folder, "--top", 1], capsys)
+    assert done.returncode == 0, done.stderr
+    names = [line.partition(": ")[0] for line in done.stdout.splitlines()]
+    assert names == [str(folder / name) for name in ("b9.png", "b10.png", "deeper/c.png")]
+    (tmp_path / "empty").mkdir()
+    empty = in_process(main, ["predict", out, tmp_path / "empty"], capsys)
+    assert_refused(empty, "no pictures in the folder")
+
+
+def test_an_onnx_file_that_differs_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    honest = runtime.InferenceSession.run
+    monkeypatch.setattr(runtime.InferenceSession, "run", lambda *given: [1.1 * honest(*given)[0]])
+    (tmp_path / "x.onnx").write_text("what was there before")
+    spec = replace(family("mobilenet-v1-0.25-128"), classes=2, resolution=32)
+    with pytest.raises(ValueError, match=r"off the network by 0\.1"):
+        export(spec, tmp_path / "x.onnx", "onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.onnx"]
+    assert (tmp_path / "x.onnx").read_text() == "what was there before"

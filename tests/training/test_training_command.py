@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
+from models.__main__ import main as models_command
 from models.build import build
 from models.pretrained import read_safetensors
 from models.spec import ArchSpec
 from tests.support.command import assert_refused, in_process
 from training.__main__ import main
 from training.data import load
-from training.loop.train import evaluate
+from training.loop.train import OnEpoch, evaluate
+from training.recipe import Recipe
+
+QUICK = ("--spec", "mobilenet-v1-0.25-128", "--data", "digits", "--epochs", 1, "--batch", 64,
+         "--resolution", 16, "--device", "cpu")  # fmt: skip
 
 
 def test_trains_writes_and_can_be_loaded_again(
@@ -33,6 +39,86 @@ def test_trains_writes_and_can_be_loaded_again(
     data = load("digits", size=24, progress=False)
     accuracy, _ = evaluate(network, data.test, 24, data)
     assert accuracy == pytest.approx(found["accuracy"])
+    details = found["details"]
+    assert details["plain_accuracy"] == found["accuracy"]
+    assert list(details["class_accuracy"]) == list(data.classes)
+    shares = details["class_accuracy"].values()
+    assert details["balanced_accuracy"] == pytest.approx(sum(shares) / 10)
+    counts = data.counts()
+    for name, share, images in zip(details["class_accuracy"], shares, details["class_images"],
+                                   strict=True):  # fmt: skip
+        assert images == counts[name]["test"]
+        assert 0 <= share <= 1
+    assert f"test accuracy {accuracy:.4f}, balanced {details['balanced_accuracy']:.4f}" in (
+        done.stdout
+    )
+
+
+def test_the_next_commands_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By a shell, in a directory whose name has a space, an accent and a quote."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    out = "~/l'été à deux/$NAME"
+    monkeypatch.setenv("NAME", "a b")
+    done = in_process(main, (*QUICK, "--out", out), capsys)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "l'été à deux" / "a b"
+    assert (run / "weights.safetensors").is_file()
+    first, second = done.stdout.split("next: ")[1].splitlines()
+    assert shlex.split(first) == ["python", "-m", "training", "predict", str(run), "PICTURE…"]
+    assert shlex.split(second)[:5] == ["python", "-m", "models", "export", str(run)]
+    models_command([*shlex.split(second)[3:-5], "--to", "json", "--out", str(run / "again.json")])
+    assert (run / "again.json").read_text() == (run / "spec.json").read_text()
+
+
+def test_every_training_has_a_directory_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "train-mobilenet-v1-0.25-128-digits"
+    (tmp_path / "runs" / f"{name}-7").mkdir(parents=True)
+    for _ in range(2):
+        assert in_process(main, QUICK, capsys).returncode == 0
+    names = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert names == {f"{name}-7", f"{name}-8", f"{name}-9"}
+
+
+def test_a_training_that_is_stopped_says_what_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object, on_epoch: OnEpoch, **__: object) -> None:
+        for epoch in range(3):
+            on_epoch(epoch, 1.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.commands.train.final", stopped)
+    (tmp_path / "mine").mkdir()
+    for out in ("new", "mine"):
+        done = in_process(main, (*QUICK, "--out", tmp_path / out), capsys)
+        assert done.returncode == 130
+        assert done.stderr.splitlines()[-1] == "stopped after epoch 3: nothing is kept"
+        assert "--resume" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_what_cannot_be_written_is_said_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("training.commands.train.final", lambda *_, **__: pytest.fail("trained"))
+    (tmp_path / "file").touch()
+    done = in_process(main, (*QUICK, "--out", tmp_path / "file" / "below"), capsys)
+    assert_refused(done, "cannot write in")
+
+
+def test_balanced_training_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = (*QUICK, "--balance", "--augment", "strong", "--flip", "vertical", "--out", tmp_path)
+    assert in_process(main, given, capsys).returncode == 0
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert found["accuracy"] == found["details"]["balanced_accuracy"]
+    recipe = Recipe(epochs=1, batch=64, balance=True, cutout=0.25, zoom=0.3, jitter=0.3,
+                    flip="vertical")  # fmt: skip
+    assert found["recipe"] == recipe.key
 
 
 def test_bad_input(capsys: pytest.CaptureFixture[str]) -> None:

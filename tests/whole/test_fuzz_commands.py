@@ -8,6 +8,7 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,9 +16,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from safetensors.torch import save_file
 
 from common.command import run
 from models.__main__ import main as models_command
+from models.build import build
+from models.deploy.preprocessing import WEIGHTS, Preprocessing
 from models.families import family
 from nas.search import search
 from nas.search.__main__ import main as nas_command
@@ -41,9 +46,17 @@ SPEC = ("mobilenet-v1-0.25-128", "mobilenet-v1-0.5-128", "spec.json", "run", "hu
         "odd.json", "damaged.json", "damaged")  # fmt: skip
 FLAG = None  # an option that takes no value
 
-SHARED: dict[str, Sequence[str] | None] = {
-    "--data": ("digits", "pictures", "empty"), "--proxy-resolution": ("8", "12"),
-    "--proxy-images": ("64", "100"), "--proxy-epochs": ("1",), "--device": ("cpu", "auto", "meta"),
+VARIED: dict[str, Sequence[str] | None] = {
+    "--flip": ("none", "horizontal", "vertical", "both"), "--no-flip": FLAG, "--balance": FLAG,
+    "--augment": ("none", "light", "strong"),
+}  # fmt: skip
+PICTURES: dict[str, Sequence[str] | None] = {
+    "--data": ("digits", "pictures", "empty"), "--train": ("pictures", "empty"),
+    "--validation": ("pictures",), "--test": ("pictures",),
+}  # fmt: skip
+SHARED: dict[str, Sequence[str] | None] = VARIED | PICTURES | {
+    "--proxy-resolution": ("8", "12"), "--proxy-images": ("64", "100", "5"),
+    "--proxy-epochs": ("1",), "--device": ("cpu", "auto", "meta"),
     "--workers": ("1", "2"), "--trial-timeout": ("60", "1e-9"), "--minutes": ("1", "1e-9"),
     "--seed": ("1", "7"), "--out": ("out", "run", "spec.json", "damaged"), "--resume": FLAG,
     "--storage": ("sqlite:///study.db", "sqlite:////nowhere/at/all.db", "postgresql://x"),
@@ -77,15 +90,19 @@ STUDY = SHARED | {
     "--shares": ("d=1", "d=0.1,w=0.8,r=0.1"), "--repeats": ("1", "2"),
     "--depth-rounding": ("ceil", "nearest"),
 }  # fmt: skip
-TRAINING = {
-    "--spec": SPEC, "--data": ("digits", "pictures", "empty"), "--epochs": ("1",),
+TRAINING = VARIED | PICTURES | {
+    "--spec": SPEC, "--epochs": ("1",),
     "--init": ("random", "weights.pt", "spec.json", "damaged"), "--batch": ("8", "1"),
-    "--resolution": ("8", "16"), "--device": ("cpu", "meta"), "--seed": ("1",), "--out": ("out",),
+    "--resolution": ("8", "16"), "--device": ("cpu", "meta"), "--seed": ("1",),
+    "--out": ("out", "trained", "spec.json/x"),
 }  # fmt: skip
+PREDICT = {"--top": ("1", "99"), "--format": ("text", "csv", "json"), "--device": ("cpu", "meta"),
+           "--out": ("said.csv", "run", "spec.json/x")}  # fmt: skip
 LATENCY = {"--device": ("cpu", "meta"), "--batch": ("1", "999999999"), "--repeats": ("1",),
            "--resolution": ("32", "999999999")}  # fmt: skip
 EXPORT = {"--to": ("json", "onnx", "pt2"), "--out": ("file.json", "run", "spec.json/x"),
-          "--weights": ("weights.pt", "damaged", "spec.json"), "--seed": ("1",)}  # fmt: skip
+          "--weights": ("weights.pt", "damaged", "spec.json"), "--seed": ("1",),
+          "--with-preprocessing": FLAG}  # fmt: skip
 REPORTS = {"--storage": ("sqlite:///study.db", "postgresql://x"), "--group": ("table", "history"),
            "--run": ("run", "damaged", "empty", "members")}  # fmt: skip
 
@@ -96,10 +113,15 @@ LINES: dict[str, tuple[Command, Sequence[Sequence[str]], Mapping[str, Sequence[s
     "study": (scaling_command, [("study", "single"), ("study", "width"), ("study", "compare"),
                                 ("study",)], STUDY),
     "training": (training_command, [("--spec", name) for name in SPEC] + [()], TRAINING),
+    "predict": (training_command,
+                [("predict", run, picture) for run in ("trained", "mixed", "run", "empty")
+                 for picture in ("grey.png", "pictures", "empty", "nowhere.png")]
+                + [("predict", "trained", "grey.png", "spec.json"), ("predict",)], PREDICT),
     "latency": (latency_command, [(name,) for name in SPEC] + [()], LATENCY),
     "models show": (models_command, [("show", name) for name in SPEC] + [("list",), ()], {}),
     "models cost": (models_command, [("cost", name) for name in SPEC], {"--resolution": ("64",)}),
-    "models export": (models_command, [("export", name) for name in SPEC], EXPORT),
+    "models export": (models_command, [("export", name) for name in (*SPEC, "trained", "mixed")],
+                      EXPORT),
     "reports": (reports_command, [("run",), ("damaged",), ("older",), ("empty",), ("spec.json",),
                                   ("networks",), ()], REPORTS),
 }  # fmt: skip
@@ -147,6 +169,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("place")
     make(folder)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder / "home"))  # which $HOME among the arguments stands for
         patch.setattr("training.options.ProcessPool", refuse)
         patch.setattr("training.options.RayPool", refuse)
         patch.setattr("training.loop.train._trained", refuse)
@@ -170,6 +193,14 @@ def make(folder: Path) -> None:
         (folder / "pictures" / name).mkdir(parents=True)
         (folder / "pictures" / name / "a.png").write_bytes(b"")
     torch.save({"weight": torch.zeros(2)}, folder / "weights.pt")
+    (folder / "home").mkdir()
+    Image.new("L", (9, 7)).save(folder / "grey.png")
+    small = replace(spec, resolution=32, classes=2)
+    for name, classes in (("trained", ("cat", "dog")), ("mixed", ("cat", "dog", "cow"))):
+        (folder / name).mkdir()
+        (folder / name / "spec.json").write_text(small.to_json())
+        save_file(build(small).state_dict(), folder / name / WEIGHTS)
+        Preprocessing(classes, (0.5,) * 3, (0.2,) * 3, 32).write(folder / name)
     (folder / "prior.csv").write_text("architecture,accuracy\n")
     score = InProcess(lambda spec, seed: seed % 100 / 100)
     search(space("mnasnet"), score._evaluate, trials=3, sampler="random", run_dir=folder / "run")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,16 +16,20 @@ from training.device import choose_device
 from training.stopwatch import REPEATS, latency
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measure one network and print one line."""
-
+def options() -> argparse.ArgumentParser:
+    """The command's options."""
     made = parser("training latency", "How long one network takes for a batch of images.")
     made.add_argument("spec", type=place, help="a spec file, a run directory or a family's name")
     made.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     made.add_argument("--batch", type=count, default=1, help="images at once")
     made.add_argument("--repeats", type=count, default=REPEATS, help="passes that are timed")
     made.add_argument("--resolution", type=count, help="pixels; default: the network's own")
-    args = made.parse_args(argv)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure one network and print one line."""
+    args = options().parse_args(argv)
     spec = choose(args.spec)
     spec = replace(spec, resolution=args.resolution or spec.resolution)
     device = choose_device(args.device)

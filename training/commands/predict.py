@@ -8,11 +8,12 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from common.command import count, parser, path, place
-from training.pictures.images import EXTENSIONS
+from common.paths import check_file
+from training.pictures.listing import Listing
+from training.pictures.names import natural_key
 from training.predict import Prediction, Predictor
 
 FORMATS = ("text", "csv", "json")
@@ -36,7 +37,7 @@ def options() -> argparse.ArgumentParser:
         help="likeliest classes that are shown; csv and json have all",
     )
     made.add_argument("--format", choices=FORMATS, default="text")
-    made.add_argument("--device", default="auto")
+    made.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     made.add_argument("--out", type=path, help="a file in place of the screen")
     return made
 
@@ -44,29 +45,45 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Predict and print; ValueError where no picture could be read."""
     args = options().parse_args(argv)
+    if args.out is not None:
+        check_file(args.out)
     predictor = Predictor(args.run, args.device)
     found = predictor([name for given in args.pictures for name in _files(given)])
     for one in found:
         if one.error is not None:
-            print(f"skipped: {one.path}: {one.error}", file=sys.stderr)
+            print(_shown(f"skipped: {one.path}: {one.error}"), file=sys.stderr)
     read = [one for one in found if one.error is None]
     if not read:
         raise ValueError(f"none of {len(found)} pictures could be read")
     text = _written(read, predictor.expects.classes, args.format, args.top)
     if args.out is None:
-        print(text, end="")
+        print(_shown(text), end="")
     else:
         args.out.write_text(text, "utf-8", "surrogateescape")
         print(args.out)
 
 
-def _files(given: str) -> Iterator[str]:
-    """The file, or every picture below the folder, in the order of their names."""
+def _files(given: str) -> list[str]:
+    """The file, or every picture below the folder, in the order of their names.
+
+    Raises ValueError for a folder without any.
+    """
     if not os.path.isdir(given):
-        yield given
-        return
-    files = (file for file in Path(given).rglob("*") if file.suffix.lower() in EXTENSIONS)
-    yield from map(str, sorted(files))
+        return [given]
+    listing = Listing(given)
+    found = list(listing.pictures(given))
+    for name in listing.folders(given):
+        found += listing.below(os.path.join(given, name))
+    if not found:
+        raise ValueError(f"no pictures in the folder {given!r:.200}")
+    return [
+        os.path.join(given, name) for name in sorted({file.path for file in found}, key=natural_key)
+    ]
+
+
+def _shown(text: str) -> str:
+    """As a screen takes it: a file's name need not be text."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _written(found: list[Prediction], classes: Sequence[str], form: str, top: int) -> str:

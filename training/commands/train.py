@@ -6,7 +6,8 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
 
-from common.command import count, parser, path, place, when_stopped
+from common.command import Stopped, count, parser, path, place, when_stopped
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
@@ -28,6 +29,7 @@ from training.loop.train import final
 from training.options import run_directory
 from training.predict import expected_by
 from training.recipe import Recipe
+from training.variation import add_variation, varied
 from trials.record import Evaluation
 
 
@@ -47,11 +49,12 @@ def options() -> argparse.ArgumentParser:
         "file with this project's names or torchvision's. Other than random, the learning rate "
         "is a tenth",
     )
-    made.add_argument("--epochs", type=count, default=30)
-    made.add_argument("--batch", type=count, default=128)
+    made.add_argument("--epochs", type=count, default=30, help="passes over the pictures")
+    made.add_argument("--batch", type=count, default=128, help="pictures of one step")
     made.add_argument("--resolution", type=count, help="pixels; default: the spec's own")
-    made.add_argument("--device", default="auto")
-    made.add_argument("--seed", type=int, default=0)
+    add_variation(made)
+    made.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    made.add_argument("--seed", type=int, default=0, help="of the split and the training")
     made.add_argument("--out", type=path, help="default: a new one below runs/")
     return made
 
@@ -66,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = load(args.data, size=side, seed=args.seed)
     print(data.summary(), file=sys.stderr)
     spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
-    recipe = Recipe(epochs=args.epochs, batch=args.batch)
+    recipe = varied(Recipe(epochs=args.epochs, batch=args.batch), args)
     start = None
     if weights is not None:
         torch.manual_seed(args.seed)
@@ -75,11 +78,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         recipe = replace(recipe, lr=recipe.lr / 10)
     out = _free(run_directory(args, f"train-{spec.name}-{data.name}"))
     print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
-    with when_stopped("stopped: nothing of this training is kept"):
+    with _taken(out), when_stopped("stopped: nothing of this training is kept"):
         network, found = _trained(spec, recipe, data, args, start)
         _write(out, spec, network, data, found)
+    plain, balanced = (found.details[f"{kind}_accuracy"] for kind in ("plain", "balanced"))
     print(
-        f"test accuracy {found.accuracy:.4f} after {args.epochs} epochs, "
+        f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {args.epochs} epochs, "
         f"{found.seconds / 60:.1f} minutes: {out}"
     )
     print(
@@ -96,6 +100,21 @@ def _free(out: Path) -> Path:
     return out
 
 
+@contextmanager
+def _taken(out: Path) -> Iterator[None]:
+    """A block in which the directory is there, so that no other training takes its name; a new one
+    that nothing came into goes again."""
+    new = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if new:
+            with suppress(OSError):
+                out.rmdir()
+        raise
+
+
 def _trained(
     spec: ArchSpec, recipe: Recipe, data: Data, args: argparse.Namespace, start: nn.Module | None
 ) -> tuple[nn.Module, Evaluation]:
@@ -105,14 +124,23 @@ def _trained(
             bar.set_postfix_str(f"loss {loss:.4f}")
             bar.update(epoch + 1 - bar.n)
 
-        return final(spec, recipe, data, args.seed, args.device, network=start, on_epoch=show)
+        try:
+            return final(spec, recipe, data, args.seed, args.device, network=start, on_epoch=show)
+        except KeyboardInterrupt:
+            raise Stopped(f"stopped after epoch {bar.n}: nothing is kept") from None
 
 
 def _write(out: Path, spec: ArchSpec, network: nn.Module, data: Data, found: Evaluation) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     expects = expected_by(data, spec.resolution)
     tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
     save_file(tensors, out / WEIGHTS)
     (out / "spec.json").write_text(spec.to_json() + "\n", "utf-8")
-    (out / "evaluation.json").write_text(json.dumps(found.to_dict(), indent=1) + "\n", "utf-8")
+    shares = {
+        name: right / of if of else None
+        for name, right, of in zip(
+            data.classes, found.details["class_correct"], found.details["class_images"], strict=True
+        )
+    }
+    facts = replace(found, details={**found.details, "class_accuracy": shares}).to_dict()
+    (out / "evaluation.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     expects.write(out)

@@ -10,8 +10,14 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import interpolate
 
-FIELDS = ("picture", "down", "right", "mirrored", "row", "column")
+FIELDS = ("picture", "down", "right", "mirrored", "row", "column", "upside_down", "zoom",
+          "zoom_down", "zoom_right", "contrast", "brightness", "red", "green", "blue")  # fmt: skip
 """What `draw` draws for each picture of a batch."""
+
+CHANCES = 2**24
+"""So many equally likely values, from 0, have the fields that `training.loop.vary` takes."""
+
+_ZOOM, _COLOURS = FIELDS[7:10], FIELDS[10:]
 
 
 def draw(
@@ -22,26 +28,38 @@ def draw(
     reach: int,
     flip: bool = False,
     hole_side: int | None = None,
+    vertical: bool = False,
+    zoom: bool = False,
+    colours: bool = False,
+    order: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """What is random in one pass over so many pictures: int64 (steps, fields, batch), on the CPU.
 
     Fields, in the order of FIELDS: which picture; pixels for `translate`, from -reach to reach;
     with `flip` whether it is mirrored; with `hole_side`, the network's pixels a side, the centre
-    for `cutout`. What is not asked for is not drawn, and 0. Pictures left over are in no batch.
+    for `cutout`; with `vertical` whether it is turned upside down; with `zoom` and `colours`
+    CHANCES for `training.loop.vary`. What is not asked for is not drawn, and 0. Pictures come in
+    the `order` given, int64 (pictures,), else in a random one; those left over are in no batch.
 
     Drawn batch by batch, each field after the other: this order is what a seed stands for.
     """
-    order = torch.randperm(pictures, generator=generator)
+    order = torch.randperm(pictures, generator=generator) if order is None else order
     drawn = torch.zeros(pictures // batch, len(FIELDS), batch, dtype=torch.int64)
-    for step, (picture, down, right, mirrored, row, column) in enumerate(drawn):
-        picture.copy_(order[step * batch : (step + 1) * batch])
-        for offset in (down, right):
-            torch.randint(-reach, reach + 1, (batch,), generator=generator, out=offset)
+    chances = (*(_ZOOM if zoom else ()), *(_COLOURS if colours else ()))
+    for step, values in enumerate(drawn):
+        of = dict(zip(FIELDS, values, strict=True))
+        of["picture"].copy_(order[step * batch : (step + 1) * batch])
+        for name in ("down", "right"):
+            torch.randint(-reach, reach + 1, (batch,), generator=generator, out=of[name])
         if flip:
-            mirrored.copy_(torch.rand(batch, generator=generator) < 0.5)
+            of["mirrored"].copy_(torch.rand(batch, generator=generator) < 0.5)
         if hole_side is not None:
-            for centre in (row, column):
-                torch.randint(hole_side, (batch,), generator=generator, out=centre)
+            for name in ("row", "column"):
+                torch.randint(hole_side, (batch,), generator=generator, out=of[name])
+        if vertical:
+            of["upside_down"].copy_(torch.rand(batch, generator=generator) < 0.5)
+        for name in chances:
+            torch.randint(CHANCES, (batch,), generator=generator, out=of[name])
     return drawn
 
 
@@ -82,9 +100,12 @@ def translate(images: torch.Tensor, down: torch.Tensor, right: torch.Tensor) -> 
     return gathered.reshape(images.shape)
 
 
-def mirror(images: torch.Tensor, mirrored: torch.Tensor) -> torch.Tensor:
-    """Mirror those pictures of (B, C, H, W) whose number in `mirrored`, int64 (B,), is not 0."""
-    return torch.where(mirrored.bool()[:, None, None, None], images.flip(3), images)
+def mirror(images: torch.Tensor, mirrored: torch.Tensor, axis: int = 3) -> torch.Tensor:
+    """Mirror those pictures of (B, C, H, W) whose number in `mirrored`, int64 (B,), is not 0.
+
+    axis: 3, left to right; 2, upside down.
+    """
+    return torch.where(mirrored.bool()[:, None, None, None], images.flip(axis), images)
 
 
 def cutout(

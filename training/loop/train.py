@@ -12,19 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from common.host_memory import is_out_of_memory
 from models.spec import ArchSpec
 from training.data import Data, Split
-from training.device import arithmetic, choose_device, untried
+from training.device import arithmetic, choose_device
 from training.loop import graph as graphs
 from training.loop import memory
-from training.loop.augment import to_float
 from training.loop.placed import placed
 from training.loop.rungs import PICTURES, Ladder, is_below
-from training.loop.trainer import Trainer, autocast
+from training.loop.scores import Scores, measure
+from training.loop.trainer import Trainer
 from training.recipe import Recipe
 from trials.record import Evaluation, Rungs, Stopped
 
@@ -54,6 +53,9 @@ def train(
     where memory really runs out does the training begin again from its seed with micro-batches half
     as large, and ``on_epoch`` hears of the first epochs again. The result's ``details`` say how
     many images went through at once (``micro_batch``) and how often they were halved (``divided``).
+
+    The result's ``accuracy`` is the balanced one where the recipe is to ``balance``; ``details``
+    have both and each class's counts (``training.loop.scores``).
 
     ``graph`` is whether the step is captured as a CUDA graph (``training.loop.graph``); None: where
     there are steps enough. ``details["graph"]`` says whether it was, and if not, why; None: it was
@@ -222,7 +224,9 @@ def _attempt(run: Trainer, plan: _Plan) -> tuple[nn.Module, dict[str, Any]]:
     """The trained network, and what of its Evaluation the training itself tells."""
     recipe, data, held_out, bars = run.recipe, run.data, plan.held_out, plan.bars
     split = data.test if held_out == "test" else first(data.validation, recipe.held_out)
-    ladder = Ladder(bars, run.steps, lambda: _measure(run, first(split, PICTURES))[0])
+    ladder = Ladder(
+        bars, run.steps, lambda: _measure(run, first(split, PICTURES)).chosen(recipe.balance)
+    )
     losses = []
     for epoch in range(recipe.epochs):
         losses.append(run.epoch(ladder.ends))
@@ -233,9 +237,11 @@ def _attempt(run: Trainer, plan: _Plan) -> tuple[nn.Module, dict[str, Any]]:
         if is_below(tuple(ladder.curve), bars):
             break
     if run.step < run.steps:
-        accuracy, loss = ladder.curve[-1][1], None
+        accuracy, loss, by_class = ladder.curve[-1][1], None, {}
     else:
-        accuracy, loss = _measure(run, split)
+        scores = _measure(run, split)
+        accuracy, loss = scores.chosen(recipe.balance), scores.loss
+        by_class = scores.details(recipe.balance)
         if not math.isfinite(loss):
             raise FloatingPointError(f"the {held_out} loss is {loss}: diverged")
     details = {
@@ -249,38 +255,25 @@ def _attempt(run: Trainer, plan: _Plan) -> tuple[nn.Module, dict[str, Any]]:
         "held_out": held_out,
         "held_out_images": len(split),
         "data": data.digest,
+        **by_class,
     }
     facts = {"accuracy": accuracy, "loss": loss, "curve": ladder.curve, "details": details}
     return run.averaged, facts
 
 
-def _measure(run: Trainer, split: Split) -> tuple[float, float]:
+def _measure(run: Trainer, split: Split) -> Scores:
     # As many at once as in training, where their gradients fitted too.
-    found = evaluate(run.averaged, split, run.side, run.data, run.micro_batch)
+    found = measure(run.averaged, split, run.side, run.data, run.micro_batch)
     run.network.train()
     return found
 
 
-@torch.no_grad()
 def evaluate(
     network: nn.Module, split: Split, side: int, data: Data, batch: int = 500
 ) -> tuple[float, float]:
-    """Accuracy in [0, 1] and mean cross-entropy of ``network`` on ``split`` at ``side`` pixels.
-
-    ``batch`` images go through at once, which changes nothing but memory and time.
-    """
-    network.eval()
-    correct = torch.zeros((), device=split.labels.device)
-    loss = torch.zeros((), device=split.labels.device)
-    with untried(loss.device), autocast(loss.device):
-        for images, labels in zip(
-            torch.split(split.images, batch), torch.split(split.labels, batch), strict=True
-        ):
-            x = to_float(images, side, data.mean, data.std, channels_last=True)
-            logits = network(x).float()
-            correct += (logits.argmax(1) == labels).sum()
-            loss += F.cross_entropy(logits, labels, reduction="sum")
-    return correct.item() / len(split), loss.item() / len(split)
+    """Accuracy in [0, 1] and mean cross-entropy, as ``training.loop.scores.measure`` has them."""
+    found = measure(network, split, side, data, batch)
+    return found.accuracy, found.loss
 
 
 def first(split: Split, count: int | None) -> Split:

@@ -15,10 +15,11 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from models.build import build
 from models.spec import ArchSpec
 from training.data import Data, Split
-from training.loop.augment import cutout, draw, mirror, to_float, translate
+from training.loop.augment import FIELDS, cutout, draw, mirror, to_float, translate
 from training.loop.graph import Graph, Steps
 from training.loop.memory import micro_batch
 from training.loop.quick import quicken
+from training.loop.vary import balanced_order, recoloured, zoomed
 from training.recipe import Recipe
 
 
@@ -62,6 +63,8 @@ class Trainer:
         fixed = device.type == "cuda" or graph is not None
         self._rate = torch.zeros((), device=device) if fixed else None
         self.optimizer = _optimizer(self.network, recipe, self._rate, graph is not None)
+        self._mirrors = recipe.mirrors(data.flip)
+        self._labels = split.labels.cpu() if recipe.balance else None
         self.batch = recipe.batch_of(len(split))
         self.step, self.steps = 0, recipe.steps(len(split))
         self._steps = Steps(self._update, graph)
@@ -93,17 +96,22 @@ class Trainer:
 
     def _drawn(self) -> Tensor:
         """What is random in an epoch, on the device: as ``augment.draw``."""
-        return _sent(
-            draw(
-                self.generator,
-                len(self.split),
-                self.batch,
-                reach=round(self.recipe.shift * self.split.images.shape[-1]),
-                flip=self.data.flip,
-                hole_side=self.side if self.recipe.cutout else None,
-            ),
-            self.split.labels.device,
+        recipe, order = self.recipe, None
+        if self._labels is not None:
+            order = balanced_order(self._labels, len(self.data.classes), self.generator)
+        drawn = draw(
+            self.generator,
+            len(self.split),
+            self.batch,
+            reach=round(recipe.shift * self.split.images.shape[-1]),
+            flip=self._mirrors[0],
+            hole_side=self.side if recipe.cutout else None,
+            vertical=self._mirrors[1],
+            zoom=recipe.zoom > 0,
+            colours=recipe.jitter > 0,
+            order=order,
         )
+        return _sent(drawn, self.split.labels.device)
 
     def _rates(self) -> Sequence[float] | Tensor:
         """The learning rates of an epoch's steps."""
@@ -141,14 +149,20 @@ class Trainer:
         return total
 
     def _batch(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
-        picture, down, right, mirrored, row, column = drawn
-        images = translate(self.split.images[picture], down, right)
-        if self.data.flip:
-            images = mirror(images, mirrored)
+        recipe, of = self.recipe, dict(zip(FIELDS, drawn, strict=True))
+        images = translate(self.split.images[of["picture"]], of["down"], of["right"])
+        for wanted, name, axis in zip(
+            self._mirrors, ("mirrored", "upside_down"), (3, 2), strict=True
+        ):
+            images = mirror(images, of[name], axis) if wanted else images
         x = to_float(images, self.side, self.data.mean, self.data.std, channels_last=True)
-        if self.recipe.cutout:
-            x = cutout(x, row, column, self.recipe.cutout)
-        return x, self.split.labels[picture]
+        if recipe.zoom:
+            x = zoomed(x, of, recipe.zoom)
+        if recipe.jitter:
+            x = recoloured(x, of, recipe.jitter)
+        if recipe.cutout:
+            x = cutout(x, of["row"], of["column"], recipe.cutout)
+        return x, self.split.labels[of["picture"]]
 
     def _gradients(self, images: Tensor, labels: Tensor, share: float) -> Tensor:
         """Add the gradients of a micro-batch that is this share of its batch; its part of the

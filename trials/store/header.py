@@ -17,10 +17,13 @@ from trials.store.disk import replace_text
 SCHEMA = 1
 FILE_NAME = "run.json"
 
-# Of a run's settings, what may be another when it is resumed or joined: how long to go on, and
-# where the same pictures lie now. Everything else says which search it is; the pictures' size is in
-# their digest, and older runs do not tell it apart.
-MAY_CHANGE = frozenset({"trials", "minutes", "region", "repeats", "source", "data size"})
+# Of a run's settings, what may be another when it is resumed or joined: how long to go on, where
+# the same pictures lie now, and what is only said of them and follows from the rest. Everything
+# else says which search it is; the pictures' size is in their digest, and older runs do not tell it
+# apart.
+MAY_CHANGE = frozenset(
+    {"trials", "minutes", "region", "repeats", "source", "data size", "class_counts", "varied"}
+)
 
 Direction = Literal["maximize", "minimize"]
 _DIRECTIONS = ("maximize", "minimize")
