@@ -82,7 +82,9 @@ def test_a_part_may_hold_one_folder_of_its_own_name(tmp_path: Path) -> None:
         classes(tmp_path / name / name, each=each)
     assert sizes(quiet(tmp_path)) == [8, 2, 4]
     fill(tmp_path / "seg_pred" / "seg_pred")
-    found = remedied(refused(tmp_path, "'seg_pred'").partition("; for classes")[0])
+    message = refused(tmp_path, "'seg_pred'")
+    assert "for classes" not in message
+    found = remedied(message)
     assert found == Parts(str(tmp_path / "seg_train"), test=str(tmp_path / "seg_test"))
     assert sizes(quiet(found)) == [8, 2, 4]
 
