@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import struct
 import tempfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -75,3 +77,37 @@ def check_decoding(content: bytes, name: str) -> None:
 def rows(split: Split) -> set[bytes]:
     """Each picture's bytes: a picture's identity where all pictures differ."""
     return {image.numpy().tobytes() for image in split.images}
+
+
+def colour_png(values: np.ndarray) -> bytes:
+    """16-bit colour (H, W, 3), or (H, W, 4) with opacity, which Pillow cannot write."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    height, width, channels = values.shape
+    kind = {3: 2, 4: 6}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines))
+            + chunk(b"IEND", b""))  # fmt: skip
+
+
+def colour_tiff(values: np.ndarray, order: str, deflated: str = "") -> bytes:
+    """16-bit colour (H, W, 3) in one strip; order is "<" or ">"."""
+    height, width, _ = values.shape
+    data = values.astype(f"{order}u2").tobytes()
+    if deflated:
+        data = zlib.compress(data)
+        data += b"\0" * (len(data) % 2)
+    way = 8 if deflated else 1
+    tags = [(256, 4, width), (257, 4, height), (259, 4, way), (262, 4, 2), (273, 4, 8), (277, 4, 3),
+            (278, 4, height), (279, 4, len(data))]  # fmt: skip
+    after = 8 + len(data) + 2 + 12 * (len(tags) + 1) + 4
+    entries = [struct.pack(f"{order}HHII", tag, kind, 1, value) for tag, kind, value in tags]
+    entries.insert(2, struct.pack(f"{order}HHII", 258, 3, 3, after))
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8 + len(data))
+    return (head + data + struct.pack(f"{order}H", len(entries)) + b"".join(entries)
+            + struct.pack(f"{order}I3H", 0, 16, 16, 16))  # fmt: skip

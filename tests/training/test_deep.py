@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,43 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.support.pictures import classes, own_cache, quiet
+from tests.support.pictures import classes, colour_png, colour_tiff, own_cache, quiet
 from training.data import Data
 from training.pictures import deep, folders, images
 from training.pictures.deep import Scale, Scales
 from training.pictures.images import Doubt
 
 __all__ = ["own_cache"]
-
-
-def colour_png(values: np.ndarray) -> bytes:
-    """16-bit colour (H, W, 3), or (H, W, 4) with opacity, which Pillow cannot write."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    height, width, channels = values.shape
-    kind = {3: 2, 4: 6}[channels]
-    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
-    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines))
-            + chunk(b"IEND", b""))  # fmt: skip
-
-
-def colour_tiff(values: np.ndarray, order: str) -> bytes:
-    """16-bit colour (H, W, 3) in one strip; order is "<" or ">"."""
-    height, width, _ = values.shape
-    data = values.astype(f"{order}u2").tobytes()
-    tags = [(256, 4, width), (257, 4, height), (259, 4, 1), (262, 4, 2), (273, 4, 8), (277, 4, 3),
-            (278, 4, height), (279, 4, len(data))]  # fmt: skip
-    after = 8 + len(data) + 2 + 12 * (len(tags) + 1) + 4
-    entries = [struct.pack(f"{order}HHII", tag, kind, 1, value) for tag, kind, value in tags]
-    entries.insert(2, struct.pack(f"{order}HHII", 258, 3, 3, after))
-    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8 + len(data))
-    return (head + data + struct.pack(f"{order}H", len(entries)) + b"".join(entries)
-            + struct.pack(f"{order}I3H", 0, 16, 16, 16))  # fmt: skip
 
 
 def paint(folder: Path, most: float, kind: type, suffix: str, least: float = 0) -> np.ndarray:
@@ -127,7 +95,7 @@ def test_what_is_no_number_is_black(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("most", [255, 4095, 65535])
-@pytest.mark.parametrize("form", ["png", "png with opacity", "<", ">"])
+@pytest.mark.parametrize("form", ["png", "png with opacity", "<", ">", "< deflated"])
 def test_deep_colour(tmp_path: Path, most: int, form: str) -> None:
     rng = np.random.default_rng(0)
     for number in range(12):
@@ -136,7 +104,7 @@ def test_deep_colour(tmp_path: Path, most: int, form: str) -> None:
         if "opacity" in form:
             values[..., 3] = 65535
         (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
-        content = colour_png(values) if "png" in form else colour_tiff(values, form)
+        content = colour_png(values) if "png" in form else colour_tiff(values, *form.split())
         (tmp_path / "ab"[number % 2] / f"{number:02}").write_bytes(content)
     data = quiet(tmp_path)
     assert data.findings.scales == (Scale(0, most), None)

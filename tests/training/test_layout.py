@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.pictures import classes, fill, noise, own_cache, quiet, rows, sizes
 from training.data import Parts, chosen_source, load, native_size
+from training.pictures import listing, names
 from training.pictures.names import natural_key, subset
 from training.pictures.splits import Subset
 
@@ -81,7 +82,9 @@ def test_a_part_may_hold_one_folder_of_its_own_name(tmp_path: Path) -> None:
         classes(tmp_path / name / name, each=each)
     assert sizes(quiet(tmp_path)) == [8, 2, 4]
     fill(tmp_path / "seg_pred" / "seg_pred")
-    found = remedied(refused(tmp_path, "'seg_pred'").partition("; for classes")[0])
+    message = refused(tmp_path, "'seg_pred'")
+    assert "for classes" not in message
+    found = remedied(message)
     assert found == Parts(str(tmp_path / "seg_train"), test=str(tmp_path / "seg_test"))
     assert sizes(quiet(found)) == [8, 2, 4]
 
@@ -281,8 +284,7 @@ def test_home_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_classes_in_natural_order(tmp_path: Path) -> None:
-    names = ("10", "1", "2", "b", "A", "a10", "a9", "01")
-    classes(tmp_path, names)
+    classes(tmp_path, ("10", "1", "2", "b", "A", "a10", "a9", "01"))
     assert quiet(tmp_path).classes == ("01", "1", "2", "10", "A", "a9", "a10", "b")
 
 
@@ -356,3 +358,39 @@ def test_system_folders_beside_parts(tmp_path: Path) -> None:
         fill(tmp_path / name / "__MACOSX")
     fill(tmp_path / "__MACOSX" / "seg_train")
     assert sizes(quiet(tmp_path)) == [8, 2, 10]
+
+
+def test_every_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("train", "test"):
+        classes(tmp_path / name)
+        fill(tmp_path / name / "cat" / "more")
+    (tmp_path / "docs").mkdir()
+    folders = [str(path) for path in (tmp_path, *tmp_path.rglob("*")) if path.is_dir()]
+    listed: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(listing.os, "scandir", lambda path: listed.append(path) or scandir(path))
+    assert native_size(tmp_path) == 12
+    assert sorted(listed) == sorted(folders)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "folders.md").read_text("utf-8")
+
+
+def test_the_page_names_all_words_and_every_word_is_a_part() -> None:
+    table = re.findall(r"^\| (training|validation|test) \| (.*) \|$", PAGE, re.MULTILINE)
+    told = {part: tuple(words.split(", ")) for part, words in table}
+    assert list(told.values()) == list(names._WORDS.values())
+    added = re.search(r"may have one of (.*) or seg before", PAGE.replace("\n", " "))
+    assert added
+    assert {"", "seg", *added[1].split(", ")} == set(names._ADDED)
+    for part, words in zip(Subset, told.values(), strict=True):
+        for word in words:
+            assert {subset(f"{word}_{more}") for more in names._ADDED} == {part}
+            assert {subset(f"{more} {word.title()}") for more in names._ADDED} == {part}
+
+
+def test_what_the_page_says_is_passed_over_is() -> None:
+    told = PAGE[PAGE.index("- Hidden files") : PAGE.index("- Pictures beside the class")]
+    found = re.findall("`(.+?)`", told)
+    assert len(found) > 10
+    assert all(listing._passed_over(name) for name in found)

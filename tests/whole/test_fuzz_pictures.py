@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.timing.many_files import few, measure, paint, size
-from tests.support.pictures import check_decoding, noise
+from tests.support.pictures import check_decoding, colour_png, colour_tiff, noise
 from training.data import Parts, load, native_size
 from training.options import facts
 from training.pictures import images
@@ -55,6 +55,9 @@ def samples() -> tuple[bytes, ...]:
                 except (OSError, KeyError, ValueError):  # this format has no such mode
                     continue
                 found.append(file.getvalue())
+    deep = np.random.default_rng(0).integers(0, 4096, (24, 20, 4), np.uint16)
+    found += [colour_png(deep), colour_png(deep[..., :3])]
+    found += [colour_tiff(deep[..., :3], order, way) for order in "<>" for way in ("", "deflated")]
     return tuple(found)
 
 

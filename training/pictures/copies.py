@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from training.pictures.listing import File
 from training.pictures.splits import Division, Indices
 
 _TAIL = 4096  # bytes: where compressed files of one length differ if they do at all
+_BLOCK = 256  # files a task: enough to make the cost of a task vanish
 _PROBE = 64  # pixels of a picture that are looked at before all of it
 
 
@@ -51,12 +52,11 @@ def twins(root: str, files: Sequence[File], labels: Indices, members: Indices) -
     """
     groups = _alike(members.tolist(), lambda one: (labels[one], files[one].length))
     groups = [group for group in groups if files[group[0]].length > 0]
-    with ThreadPoolExecutor(8) as pool:  # they wait for the disk
-        for content in (_tail, _all):
-            some = [one for group in groups for one in group]
-            paths = [os.path.join(root, files[one].path) for one in some]
-            known = dict(zip(some, pool.map(content, paths), strict=True))
-            groups = [same for group in groups for same in _alike(group, known.__getitem__)]
+    for content in (_tail, _all):
+        some = [one for group in groups for one in group]
+        paths = [os.path.join(root, files[one].path) for one in some]
+        known = dict(zip(some, _each(content, paths), strict=True))
+        groups = [same for group in groups for same in _alike(group, known.__getitem__)]
     first = {one: group[0] for group in groups for one in group}
     return np.array([first.get(one, one) for one in members.tolist()], np.int64)
 
@@ -121,11 +121,19 @@ def _alike(some: Iterable[int], key: Callable[[int], Hashable]) -> list[list[int
     return [group for group in found.values() if len(group) > 1]
 
 
+def _each(content: Callable[[str], Hashable], paths: list[str]) -> Iterator[Hashable]:
+    """The content of every file, in order, on a few threads, which wait for the disk."""
+    blocks = [paths[start : start + _BLOCK] for start in range(0, len(paths), _BLOCK)]
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda block: [content(path) for path in block], blocks):
+            yield from found
+
+
 def _tail(path: str) -> Hashable:
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-            return hashlib.blake2b(file.read()).digest()
+            return hashlib.blake2b(file.read(), digest_size=16).digest()
     except OSError:
         return object()  # like no other
 

@@ -172,9 +172,11 @@ def _mixture(
     parts = {
         part: os.path.join(where, name) for name in known if (part := subset(name)) is not None
     }
+    # Several names of parts are no chance, and then the folders hardly are classes.
+    classes = f"; for classes, {_as_classes(where, places)}" if len(known) == 1 else ""
     return ValueError(
         f"{where!r} holds {few(known)}, named as parts of a split are{beside}: for parts,"
-        f" {_remedy(parts)}; for classes, {_as_classes(where, places)}"
+        f" {_remedy(parts)}{classes}"
     )
 
 
