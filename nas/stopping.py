@@ -2,9 +2,9 @@
 
 At a rung, a share of its training, a candidate's accuracy is measured. A straight line from the
 accuracy at the rung to the last one says what may still be hoped for: the line's value and ``HOPE``
-of its residual standard deviations. The bar is the least accuracy at the rung with which the
-candidate, its exact cost counted in, may still beat the best of the study; for the aim ``front``,
-the best that costs no more.
+of its residual standard deviations, by Student's distribution more where few trainings made it. The
+bar is the least accuracy at the rung with which the candidate, its exact cost counted in, may still
+beat the best of the study; for the aim ``front``, the best that costs no more.
 
 Trainings that were cut are missing from what the line ends in. Those that were cut at its own rung
 do not bend it: they were picked by what it starts from. Those that were cut later would, because
@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
+from scipy.special import ndtr, stdtrit
 
 from nas.candidates import Floats
 from nas.objective import Objective
@@ -30,15 +31,22 @@ from trials.record import Rungs
 
 RUNGS = (0.5, 0.75)
 FEWEST = 6  # trainings to the end before any is stopped
-HOPE = 2.0
+HOPE = 2.0  # standard deviations of a normal distribution: one end in 44 is better
 
 
 class Line(NamedTuple):
-    """Expected last accuracy = start + slope · accuracy at the rung, give or take ``error``."""
+    """Expected last accuracy = start + slope · accuracy at the rung, give or take ``error``, which
+    is an estimate of so many degrees of freedom."""
 
     start: float
     slope: float
     error: float
+    freedom: int
+
+    def hope(self, deviations: float) -> float:
+        """What may be hoped for beyond the line: an end exceeds it as often as a normal one does so
+        many standard deviations."""
+        return float(self.error * stdtrit(self.freedom, ndtr(deviations)))
 
 
 class Curves:
@@ -80,7 +88,7 @@ class Curves:
             return 0.0
         place, handicap = rival
         needed = handicap * self._last[place]
-        bar = (needed - self._hope * line.error - line.start) / line.slope
+        bar = (needed - line.hope(self._hope) - line.start) / line.slope
         # What stood no worse than the best did at this rung goes on, whatever the line says.
         bar = min(bar, handicap * self._curves[place].get(share, 0.0))
         return float(np.clip(bar, 0, 1))
@@ -98,10 +106,10 @@ class Curves:
     def _line(self, share: float) -> Line | None:
         """None where too few were trained to their end, or the rung foretells nothing."""
         known = [i for i, curve in enumerate(self._curves) if share in curve]
-        if len(known) < FEWEST:
-            return None
         later = [r for r in self._rungs if r > share and all(r in self._curves[i] for i in known)]
         points = [share, *later]
+        if len(known) < max(FEWEST, len(points) + 2):  # one more than a step has figures
+            return None
         reached = [[*_measured(self._curves[i], points), self._last[i]] for i in known]
         reached += [[*_measured(curve, points), np.nan] for curve in self._cut if share in curve]
         line = _composed(np.array(reached, dtype=float))
@@ -119,15 +127,17 @@ def _composed(reached: Floats) -> Line:
     made = np.zeros((count, 2 + count))
     made[0, 1] = 1
     for step in range(1, count):
-        rows = reached[np.isfinite(reached[:, : step + 1]).all(1)]
-        before, after = rows[:, :step] - rows[:, :step].mean(0), rows[:, step]
-        weights, _, rank, _ = np.linalg.lstsq(before, after - after.mean(), rcond=1e-9)
-        missed = after - after.mean() - before @ weights
+        rows = reached[np.isfinite(reached[:, : step + 1]).all(1), : step + 1]
+        away = rows - rows[0]  # a rung at which all stand alike becomes exactly 0
+        away -= away.mean(0)
+        before, after, mean = away[:, :-1], away[:, -1], rows.mean(0)
+        weights, _, rank, _ = np.linalg.lstsq(before, after, rcond=1e-9)
+        missed, freedom = after - before @ weights, len(rows) - int(rank) - 1
         made[step] = weights @ made[:step]
-        made[step, 0] += after.mean() - weights @ rows[:, :step].mean(0)
-        made[step, 2 + step] = np.sqrt(missed @ missed / max(len(rows) - rank - 1, 1))
+        made[step, 0] += mean[-1] - weights @ mean[:-1]
+        made[step, 2 + step] = np.sqrt(missed @ missed / freedom)
     start, slope, *errors = made[-1].tolist()
-    return Line(start, slope, float(np.linalg.norm(errors)))
+    return Line(start, slope, float(np.linalg.norm(errors)), freedom)
 
 
 def _curve(trial: FrozenTrial) -> dict[float, float]:

@@ -52,12 +52,20 @@ def tell(
 def _accuracy(trial: FrozenTrial) -> float:
     if trial.state != TrialState.COMPLETE:
         return float("nan")
-    found: float = trial.user_attrs.get("evaluation", {}).get("accuracy", np.nan)
-    return found
+    try:
+        return float(trial.user_attrs["evaluation"]["accuracy"])
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"trial {trial.number} is complete and stores no accuracy to learn from: tell it by "
+            "nas.samplers.tell"
+        ) from None
 
 
 class Ledger:
-    """The trials of a study, each read again until it has ended, after which none ever changes."""
+    """The trials of a study, each read again until it has ended, after which none ever changes.
+
+    Raises ValueError for a candidate that was trained and stores no accuracy (``outcome``).
+    """
 
     def __init__(self, candidates: Candidates, study: optuna.Study) -> None:
         self._study = weakref.ref(study)  # which may hold the sampler that holds this
@@ -98,7 +106,7 @@ class Ledger:
             trial.number,
             row,
             cost=attrs.get("cost", {}).get("cost", np.nan),
-            accuracy=_accuracy(trial),
+            accuracy=np.nan if row is None else _accuracy(trial),
             running=trial.state == TrialState.RUNNING,
             stopped=trial.state == TrialState.PRUNED,
             ended=trial.state.is_finished(),

@@ -45,8 +45,8 @@ def about_agreement(page: Page, run_dir: Path, records: Sequence[Record]) -> Non
         page.text(" ".join(_led(accuracy, name, size, longer) for name, size in sizes.items()))
     else:
         page.text(
-            "No network was trained longer, so nothing here says whether the ranking lasts: "
-            "--calibrate 8 does that for eight of them."
+            f"{len(longer) or 'No'} networks were trained longer, so nothing here says whether the "
+            "ranking lasts: --calibrate 20 trains twenty of them."
         )
 
 

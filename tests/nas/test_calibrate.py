@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
+from models.capacity import capacity
 from models.spec import ArchSpec
 from nas.calibrate import (
     AGAIN,
@@ -21,7 +22,9 @@ from nas.calibrate import (
     spread_out,
     train_again,
 )
-from nas.search import search
+from nas.search import Evaluate, search
+from reports.page import Page
+from reports.sections.agreement import about_agreement
 from tests.nas.test_samplers import tiny
 from tests.support.command import command
 from trials.store.view import Record
@@ -90,6 +93,26 @@ def test_of_two_equal_scores_few_networks_seldom_name_a_better_one() -> None:
     assert named / 200 > 0.8
 
 
+@pytest.mark.parametrize(
+    ("count", "good", "bad", "told"),
+    [(8, 0.5, 0.5, 0.06), (8, 0.8, 0, 0.33), (16, 0.8, 0, 0.77), (16, 0.7, 0.3, 0.34)],
+)
+def test_intervals_hold_the_true_lead_nine_times_in_ten(
+    count: int, good: float, bad: float, told: float
+) -> None:
+    """400 draws of networks, scores that are so correlated with the truth; how often they tell is
+    what docs/proxy.md says."""
+    shared = good * bad
+    mixed = np.linalg.cholesky([[1, good, bad], [good, 1, shared], [bad, shared, 1]])
+    true = 2 / np.pi * (np.arcsin(good) - np.arcsin(bad))  # τ of two normal scores
+    found = []
+    for seed in range(400):
+        truth, one, other = mixed @ np.random.default_rng(seed).standard_normal((3, count))
+        found.append(lead(one.tolist(), other.tolist(), truth.tolist()))
+    assert 0.87 < np.mean([one.low <= true <= one.high for one in found]) < 0.98
+    assert np.mean([one.told for one in found]) == pytest.approx(told, abs=0.025)
+
+
 def test_networks_are_spread_from_the_worst_to_the_best(
     trained: tuple[Path, list[Record]],
 ) -> None:
@@ -114,6 +137,52 @@ def test_trained_again_under_other_seeds_and_only_once(trained: tuple[Path, list
     with pytest.raises(ValueError, match="recipe is 'r', not 'longer'"):
         train_again(chosen, run_dir / AGAIN, 0, "longer", lambda: InProcess(other))
     assert read_again(run_dir, "longer") == {}
+
+
+def the_same(spec: ArchSpec, seed: int) -> float:
+    """A longer training that ranks as the first one did."""
+    return accuracy(spec, seed) + 0.1
+
+
+def capacities(spec: ArchSpec, seed: int) -> float:
+    """One that ranks as capacity does."""
+    return capacity(spec) / (1 + abs(capacity(spec))) / 2 + 0.5
+
+
+def said_of(run_dir: Path, records: list[Record], count: int, longer: Evaluate) -> str:
+    """The report's section, ``count`` networks trained longer."""
+    chosen = spread_out(records, count)
+    train_again(chosen, run_dir / LONGER, 0, "longer", lambda: InProcess(longer))
+    page = Page("")
+    about_agreement(page, run_dir, records)
+    page.write(run_dir / "section.html")
+    return (run_dir / "section.html").read_text()
+
+
+def test_the_report_says_which_agrees_better_or_that_it_cannot_be_told(
+    trained: tuple[Path, list[Record]],
+) -> None:
+    run_dir, records = trained
+    said = said_of(run_dir, records, 3, the_same)
+    assert "3 networks were trained longer" in said
+    assert "ranks more" not in said
+    assert "The proxy ranks more than capacity as longer training does" in said_of(
+        run_dir, records, 9, the_same
+    )
+
+
+@pytest.mark.parametrize(
+    ("longer", "words"),
+    [
+        (capacities, "Capacity ranks more than the proxy as longer training does"),
+        (other, "cannot tell whether the proxy or capacity ranks more as longer training does"),
+    ],
+)
+def test_the_report_may_say_the_contrary(
+    trained: tuple[Path, list[Record]], longer: Evaluate, words: str
+) -> None:
+    run_dir, records = trained
+    assert words in said_of(run_dir, records, 9, longer)
 
 
 @pytest.mark.slow
