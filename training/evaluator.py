@@ -15,6 +15,8 @@ from training.data import Data, Parts, Split, load
 from training.device import choose_device
 from training.loop.train import train, train_above
 from training.recipe import Recipe
+from training.transfer.child import child
+from training.transfer.parent import Parent
 from trials.record import Evaluation, Rungs, Stopped
 
 _TRAINING = 0.8  # of the time of a search: the rest is for measuring, proposals, building networks
@@ -78,12 +80,15 @@ def _held(arrays: dict[str, tuple[Any, Any]], facts: dict[str, Any]) -> ByValue:
 class Evaluator:
     """Trains a spec's proxy twin by ``recipe`` on ``source``; picklable.
 
-    Given bars, it measures the training on its way and stops it below one.
+    With a ``parent`` the twin inherits its weights, and a recipe of 0 epochs scores them as they
+    are (``training.transfer.child``). Given bars, it measures the training on its way and stops it
+    below one; a child is never stopped.
     """
 
     source: ByName | ByValue
     recipe: Recipe
     device: str = "auto"
+    parent: Parent | None = None
 
     @overload
     def __call__(self, spec: ArchSpec, seed: int) -> Evaluation: ...
@@ -93,6 +98,8 @@ class Evaluator:
 
     def __call__(self, spec: ArchSpec, seed: int, bars: Rungs = ()) -> Evaluation | Stopped:
         data = self.source.data()
+        if self.parent is not None:
+            return child(self.parent, spec, self.recipe, data, seed, self.device)[1]
         if bars:
             return train_above(spec, self.recipe, data, seed, bars, self.device)
         return train(spec, self.recipe, data, seed, self.device)

@@ -44,7 +44,7 @@ class Recipe:
     width          multiplier on every channel of the network that is trained
     images         cap on the number of training images, stratified and seeded; None: all
     held_out       cap on the number of validation images, None: all; the test split has no cap
-    epochs         passes over them
+    epochs         passes over them; 0: weights that are inherited are scored as they are
     lr             peak of the schedule, for a batch of 256, scaled linearly with ``batch`` (sgd)
                    or with its square root (adamw)
     warmup         share of the steps in which the rate climbs linearly; then a cosine to 0
@@ -99,9 +99,9 @@ class Recipe:
         if self.optimizer not in OPTIMIZERS:
             known = ", ".join(OPTIMIZERS)
             raise ValueError(f"optimizer {self.optimizer!r} is unknown: choose one of {known}")
-        for name in ("epochs", "batch", "reference"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
+        for name, least in (("epochs", 0), ("batch", 1), ("reference", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} {getattr(self, name)} must be at least {least}")
         for name in ("lr", "width", "clip"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} {getattr(self, name)} must be above 0")

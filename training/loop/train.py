@@ -132,6 +132,8 @@ def _trained(
     spec: ArchSpec, recipe: Recipe, data: Data, seed: int, device: torch.device | str, plan: _Plan
 ) -> tuple[nn.Module, Evaluation]:
     start = time.perf_counter()
+    if not recipe.epochs:
+        raise ValueError("0 epochs are no training: they need weights that are inherited (--init)")
     images = len(first(data.train, recipe.images))
     if images < 2:
         raise ValueError(f"{images} training images: batch norm needs at least 2")
@@ -153,13 +155,9 @@ def _trained(
         if plan.network is not None and given is not None:
             plan.network.load_state_dict(given)
             plan.network.zero_grad()
+    seconds = time.perf_counter() - start
     return trained, Evaluation(
-        **facts,
-        seed=seed,
-        recipe=recipe.key,
-        seconds=time.perf_counter() - start,
-        device=_describe(plan.place),
-        versions={"torch": torch.__version__, "python": platform.python_version()},
+        **facts, seed=seed, recipe=recipe.key, seconds=seconds, **made_on(plan.place)
     )
 
 
@@ -281,8 +279,12 @@ def first(split: Split, count: int | None) -> Split:
     return Split(split.images[:count], split.labels[:count])
 
 
-def _describe(device: torch.device) -> str:
+def made_on(device: torch.device) -> dict[str, Any]:
+    """The device and the versions of an Evaluation that is made here."""
     if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    threads = torch.get_num_threads()
-    return f"{device.type} ({threads} thread{'s' * (threads > 1)})"
+        said = f"cuda ({torch.cuda.get_device_name(device)})"
+    else:
+        threads = torch.get_num_threads()
+        said = f"{device.type} ({threads} thread{'s' * (threads > 1)})"
+    versions = {"torch": torch.__version__, "python": platform.python_version()}
+    return {"device": said, "versions": versions}

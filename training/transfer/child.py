@@ -1,0 +1,103 @@
+"""What a candidate is worth that inherits its weights: scored as it is, or trained further."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.build import build
+from models.inherit import inheritance, recalibrate, refit
+from models.spec import ArchSpec
+from training.data import Data
+from training.device import arithmetic, choose_device
+from training.loop.placed import placed
+from training.loop.scores import measure
+from training.loop.train import first, made_on, train
+from training.recipe import Recipe
+from training.transfer.head import features, fit, install
+from training.transfer.parent import Parent, batches
+from trials.record import Evaluation
+
+REFITTED = 256  # pictures by which projections are fitted to the parent's
+
+
+def child(
+    parent: Parent,
+    spec: ArchSpec,
+    recipe: Recipe,
+    data: Data,
+    seed: int,
+    device: torch.device | str = "auto",
+) -> tuple[nn.Module, Evaluation]:
+    """``spec``'s twin with the weights that it inherits, and what it is worth.
+
+    Its weights are the parent's (``models.inherit``), its projections fitted to the parent's block
+    outputs, its norms' statistics those of its own maps, its classifier fitted in closed form
+    (``training.transfer.head``); then it is trained for the recipe's epochs, 0: not at all, and
+    the result is the same for every seed but for what no weights were inherited for. The loss and
+    the accuracy are of the validation split; of all the rest only training pictures are used.
+
+    ``details["inherited"]`` has the share of the weights that are inherited, in all and by part.
+
+    Raises ValueError and the errors of a training as ``training.loop.train.train`` does.
+    """
+    begun = time.perf_counter()
+    place = choose_device(device) if isinstance(device, str) else device
+    data = placed(data, place)
+    twin = recipe.network(spec, len(data.classes), data.channels)
+    with arithmetic(place):
+        network, told = _inherited(parent, twin, recipe, data, seed, place)
+        if not recipe.epochs:
+            found = _scored(network, twin.resolution, recipe, data, seed, place)
+    if recipe.epochs:
+        found = train(spec, recipe, data, seed, place, network=network)
+    seconds = time.perf_counter() - begun
+    return network, replace(found, seconds=seconds, details={**found.details, **told})
+
+
+def _scored(
+    network: nn.Module, side: int, recipe: Recipe, data: Data, seed: int, place: torch.device
+) -> Evaluation:
+    """The network as it is."""
+    held = first(data.validation, recipe.held_out)
+    scores = measure(network, held, side, data)
+    details = {
+        "images": len(first(data.train, recipe.images)),
+        "steps": 0,
+        "side": side,
+        "held_out": "validation",
+        "held_out_images": len(held),
+        "data": data.digest,
+        **scores.details(recipe.balance),
+    }
+    return Evaluation(
+        accuracy=scores.chosen(recipe.balance),
+        loss=scores.loss,
+        seed=seed,
+        seconds=0.0,
+        recipe=recipe.key,
+        details=details,
+        **made_on(place),
+    )
+
+
+def _inherited(
+    parent: Parent, twin: ArchSpec, recipe: Recipe, data: Data, seed: int, place: torch.device
+) -> tuple[nn.Module, dict[str, Any]]:
+    torch.manual_seed(seed)  # of what is fresh
+    found = inheritance(parent.spec, parent.weights, twin)
+    network = build(twin)
+    network.load_state_dict(found.weights)
+    network = network.to(place).to(memory_format=torch.channels_last)
+    side, split = twin.resolution, first(data.train, recipe.images)
+    few = list(batches(first(split, REFITTED), side, data))
+    if found.changed:
+        refit(parent.network.to(place), network, few)
+        recalibrate(network, few)
+    given = features(network, split, side, data)
+    install(network, fit(given, split.labels, len(data.classes), balance=recipe.balance))
+    return network, {"inherited": found.told()}

@@ -1,0 +1,134 @@
+"""The network that candidates inherit from: its weights, made ready for the user's pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.build import build
+from models.inherit import inherit, rebase
+from models.spec import ArchSpec
+from training.data import Data, Split
+from training.loop.augment import to_float
+from training.loop.placed import placed
+from training.loop.train import first, train
+from training.recipe import Recipe
+from training.transfer.head import features, fit, install
+
+BATCH = 128  # pictures at once where nothing is learned from them
+STATISTICS = 512  # pictures by which batch norms are moved
+
+
+class Moments(NamedTuple):
+    """Mean and standard deviation of each channel that pictures are normalised by, in 0 to 1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Parent:
+    """A network with weights, and how its pictures are normalised; picklable.
+
+    name      what people call it
+    spec      with the classes and the channels that its weights have
+    weights   for ``build(spec)``, strictly
+    moments   of the pictures that it takes
+    """
+
+    name: str
+    spec: ArchSpec
+    weights: Mapping[str, Tensor]
+    moments: Moments
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that depend on the spec and on every weight."""
+        found = hashlib.sha256(self.spec.key.encode())
+        for name in sorted(self.weights):
+            found.update(name.encode())
+            found.update(self.weights[name].contiguous().numpy().tobytes())
+        return found.hexdigest()[:16]
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The built network with its weights, in evaluation mode; nobody may change it."""
+        made = build(self.spec)
+        made.load_state_dict(dict(self.weights))
+        return made.to(memory_format=torch.channels_last).eval()
+
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it, JSON."""
+        return {"name": self.name, "spec": self.spec.key, "digest": self.digest}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Parent, (self.name, self.spec, dict(self.weights), self.moments)
+
+
+def of_data(parent: Parent, data: Data) -> Parent:
+    """``parent`` for pictures as ``data`` has them: their normalisation, channels and classes.
+
+    The first convolution takes over what differs between the normalisations; up to what its
+    padding sees, the function stays. The classifier of other classes is a fresh one.
+    """
+    spec = replace(parent.spec, classes=len(data.classes), in_channels=data.channels)
+    mean, std = (tuple(value.tolist()) for value in (data.mean, data.std))
+    weights, moments = parent.weights, parent.moments
+    if len(moments.mean) == 3 != data.channels:  # inherited weights of grey pictures are a sum
+        moments = Moments(*((sum(each) / 3,) for each in moments))
+    weights = inherit(parent.spec, weights, spec)
+    return Parent(parent.name, spec, _renormalised(weights, moments, Moments(mean, std)),
+                  Moments(mean, std))  # fmt: skip
+
+
+def _renormalised(weights: dict[str, Tensor], old: Moments, new: Moments) -> dict[str, Tensor]:
+    """Weights for pictures that are normalised by ``new`` where these are for ``old``."""
+    (mean, std), (now, spread) = (map(torch.tensor, one) for one in (old, new))
+    kernel = weights["stem.0.weight"]
+    # x under the old moments is x under the new ones · gain + offset.
+    gain, offset = spread / std, (now - mean) / std
+    lost = (kernel * offset[:, None, None]).sum((1, 2, 3))
+    found = {**weights, "stem.0.weight": kernel * gain[:, None, None]}
+    if "stem.0.bias" in weights:
+        return found | {"stem.0.bias": weights["stem.0.bias"] + lost}
+    return found | {"stem.1.running_mean": weights["stem.1.running_mean"] - lost}
+
+
+def batches(split: Split, side: int, data: Data, batch: int = BATCH) -> Iterator[Tensor]:
+    """The pictures as networks take them, (batch, C, side, side) each."""
+    for images in torch.split(split.images, batch):
+        yield to_float(images, side, data.mean, data.std, channels_last=True)
+
+
+def prepared(
+    parent: Parent, recipe: Recipe, data: Data, seed: int, device: torch.device, epochs: int
+) -> Parent:
+    """``parent`` once it has seen the pictures: what candidates are to inherit.
+
+    Its batch norms' statistics become those of the pictures, by the same function
+    (``models.inherit.rebase``); its classifier is fitted (``training.transfer.head``); then all of
+    it is trained for ``epochs`` by ``recipe``, 0: it is not. Of the validation pictures nothing is
+    used.
+    """
+    data = placed(data, device)
+    ready = of_data(parent, data)
+    side = recipe.side(ready.spec)
+    split = first(data.train, recipe.images)
+    network = ready.network.to(device)
+    rebase(network, batches(first(split, STATISTICS), side, data))
+    given = features(network, split, side, data)
+    install(network, fit(given, split.labels, len(data.classes), balance=recipe.balance))
+    if epochs:
+        train(ready.spec, replace(recipe, epochs=epochs), data, seed, device, network=network)
+    return replace(ready, weights=weights_of(network))
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """The network's state on the CPU, in plain memory."""
+    return {name: one.detach().cpu().contiguous() for name, one in network.state_dict().items()}
