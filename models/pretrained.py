@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from models.build import build
-from models.providers import PROVIDERS
+from models.providers import PROVIDERS, Moments
 from models.spec import ArchSpec
 
 _PREFIX = "module."
@@ -135,6 +135,11 @@ def pretrained_state(name: str) -> dict[str, Tensor]:
             f"or one of {', '.join(PROVIDERS)}"
         )
     return PROVIDERS[name].state()
+
+
+def published_moments(name: str) -> Moments:
+    """How pictures are normalised for the weights that ``pretrained_state`` has of ``name``."""
+    return PROVIDERS[name].moments
 
 
 def at_hand(name: str) -> bool:

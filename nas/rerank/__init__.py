@@ -19,6 +19,8 @@ from nas.samplers.history import History
 from nas.space import SPACES, Space, space
 from trials.store.view import RunView
 
+# What a command may have set for all networks of a space.
+_SHARED = ("resolution", "classes", "in_channels", "activation", "norm_eps", "norm_momentum")
 _OWN = "the search's {} {!r:.60} is its caller's own: rank by what was measured (--by measured)"
 
 
@@ -85,9 +87,7 @@ def space_of(run: RunView) -> Space:
         raise ValueError("no trial of the search has finished")
     if name in SPACES:
         one = finished[0].spec
-        made = space(name).with_template(
-            resolution=one.resolution, classes=one.classes, in_channels=one.in_channels
-        )
+        made = space(name).with_template(**{field: getattr(one, field) for field in _SHARED})
         if made.template.key == run.settings["template"]:
             return made
     raise ValueError(_OWN.format("space", name))

@@ -126,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from reports.nas import report
     from training.given import next_command, pictures_name, settle_pictures
     from training.options import executor, facts, prepare, run_directory
+    from training.transfer.parent import alike
     from training.variation import as_options
 
     args = options().parse_args(argv)
@@ -133,8 +134,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     budget, counted = read_cost(args.cost, args.budget), _cost(args)
     asked = cost_text(args.cost, budget).replace(" ", "")
     run_dir = run_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
-    evaluator, data = prepare(args, largest=_largest(args, budget), run_dir=run_dir)
-    searched = _space(args).with_template(classes=len(data.classes), in_channels=data.channels)
+    evaluator, data = prepare(
+        args,
+        reference=_space(args).template.resolution,
+        largest=_largest(args, budget),
+        run_dir=run_dir,
+    )
+    own = {} if evaluator.parent is None else alike(evaluator.parent.spec)
+    searched = _space(args).with_template(
+        classes=len(data.classes), in_channels=data.channels, **own
+    )
     print(f"run directory: {run_dir}", file=sys.stderr)
     prior = load_prior(args.prior, searched) if args.prior else None
     with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
@@ -157,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             storage=args.storage,
             join=args.join,
             minutes=args.minutes,
-            settings=facts(args.data, data, evaluator.recipe),
+            settings=facts(args.data, data, evaluator),
             progress=Progress,
             prior=prior,
             trust=args.trust,

@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from reports.scaling import report
     from training.given import next_command, say_if_other, settle_pictures
     from training.options import executor, facts, prepare, resumed, run_directory
+    from training.transfer.options import FINE_TUNING
     from training.variation import as_options
 
     args = options().parse_args(argv)
@@ -91,7 +92,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     run_dir = run_directory(args, _name(args, baseline))
     growth = _growth(args, baseline, clock, resumed(args, run_dir))
     evaluator, data = prepare(
-        args, growth=growth, largest=_largest(args, baseline), run_dir=run_dir
+        args,
+        growth,
+        reference=baseline.resolution,
+        baseline=args.baseline,
+        epochs=FINE_TUNING,  # what is grown computes the same until it is trained
+        largest=_largest(args, baseline),
+        run_dir=run_dir,
     )
     say_if_other(data, args.baseline)
     baseline = replace(baseline, classes=len(data.classes), in_channels=data.channels)
@@ -113,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             region=args.region,
             measure=None if clock is None else _Shown(clock),
             measured_on=None if clock is None else clock.measured_on,
-            settings={**facts(args.data, data, evaluator.recipe), "growth": growth},
+            settings={**facts(args.data, data, evaluator), "growth": growth},
             storage=args.storage,
             join=args.join,
             progress=Progress,

@@ -62,7 +62,7 @@ def fit(given: Tensor, labels: Tensor, classes: int, *, balance: bool = False) -
         raise ValueError(f"{len(labels)} pictures: a classifier needs at least 2")
     x, y = given.cpu().double(), F.one_hot(labels.cpu(), classes).double()
     counts = y.sum(0)
-    share = ((y / counts.clamp(min=1)).sum(1) if balance else torch.ones(len(y)).double())
+    share = (y / counts.clamp(min=1)).sum(1) if balance else torch.ones(len(y)).double()
     share = share / share.sum()
     middle, level = share @ x, share @ y
     root = share.sqrt()[:, None]

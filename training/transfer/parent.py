@@ -40,12 +40,14 @@ class Parent:
     spec      with the classes and the channels that its weights have
     weights   for ``build(spec)``, strictly
     moments   of the pictures that it takes
+    source    the digest of the weights that these were made from; None: these themselves
     """
 
     name: str
     spec: ArchSpec
     weights: Mapping[str, Tensor]
     moments: Moments
+    source: str | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -64,11 +66,16 @@ class Parent:
         return made.to(memory_format=torch.channels_last).eval()
 
     def facts(self) -> dict[str, Any]:
-        """What a record says of it, JSON."""
-        return {"name": self.name, "spec": self.spec.key, "digest": self.digest}
+        """What a run says of it, JSON: the same however it was prepared."""
+        return {"name": self.name, "digest": self.source or self.digest}
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Parent, (self.name, self.spec, dict(self.weights), self.moments)
+    def __reduce__(self) -> tuple[Any, ...]:  # without the network, which is made again
+        return Parent, (self.name, self.spec, dict(self.weights), self.moments, self.source)
+
+
+def alike(spec: ArchSpec) -> dict[str, Any]:
+    """The settings that a network shares with the parent of its weights, by their names."""
+    return {name: getattr(spec, name) for name in ("activation", "norm_eps", "norm_momentum")}
 
 
 def of_data(parent: Parent, data: Data) -> Parent:
@@ -83,8 +90,14 @@ def of_data(parent: Parent, data: Data) -> Parent:
     if len(moments.mean) == 3 != data.channels:  # inherited weights of grey pictures are a sum
         moments = Moments(*((sum(each) / 3,) for each in moments))
     weights = inherit(parent.spec, weights, spec)
-    return Parent(parent.name, spec, _renormalised(weights, moments, Moments(mean, std)),
-                  Moments(mean, std))  # fmt: skip
+    now = Moments(mean, std)
+    return Parent(
+        parent.name,
+        spec,
+        _renormalised(weights, moments, now),
+        now,
+        parent.source or parent.digest,
+    )
 
 
 def _renormalised(weights: dict[str, Tensor], old: Moments, new: Moments) -> dict[str, Tensor]:

@@ -1,0 +1,131 @@
+"""``--init``: what trainings start from, and the recipes that go with it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from common.command import count
+from models.inherit import inheritance
+from models.pretrained import at_hand
+from models.spec import ArchSpec
+from training.data import Data
+from training.device import choose_device
+from training.given import Pictured
+from training.recipe import Recipe
+from training.transfer.parent import Parent, prepared
+from training.transfer.sources import BASELINE, keep, open_parent, read_parent
+
+SCRATCH, INHERIT = "scratch", "inherit"
+FILE_NAME = "parent.safetensors"
+USUAL = ("efficientnet-b0", "efficientnet-lite0", "mobilenet-v2")
+"""Families asked for weights, the first that has them at hand being the parent."""
+
+FINE_TUNING = 2
+"""Epochs of a child's short training: some 64 steps of 32 pictures on a CPU."""
+
+_LEAST = 1 / 3  # of a candidate's weights inherited, for inheriting to be the default
+_STEPS = 360  # of the parent's own training on the pictures
+
+
+def add_init(group: argparse._ActionsContainer) -> None:
+    """--init and --parent-epochs."""
+    group.add_argument(
+        "--init",
+        metavar=f"{SCRATCH}|{INHERIT}:PARENT",
+        help="what candidates start from: random weights, or those that they inherit from a family "
+        "with published weights, a run or a file; default: inherit for pictures in colour where "
+        "weights are at hand, else scratch",
+    )
+    group.add_argument(
+        "--parent-epochs",
+        type=count,
+        help="passes of the parent over the pictures before anything is inherited",
+    )
+
+
+def transfer_recipe(native: int, device: str, growth: float, reference: int) -> Recipe:
+    """How children of a parent are scored: without a training, at close to their own resolution.
+
+    The networks keep their strides and widths, which is what weights are inherited by. Fine-tuning,
+    where it is asked for, is at rate 0.01 a batch of 32. ``reference`` is the resolution of the
+    specs; pictures of fewer than 64 pixels are enlarged to as many.
+    """
+    kind = choose_device().type if device == "auto" else device.partition(":")[0]
+    most = 96 if kind == "cpu" else 224
+    side = max(64, min(most, native, reference) / growth)
+    return Recipe(
+        resolution=round(side / 8) * 8,
+        reference=reference,
+        images=1000 if kind == "cpu" else 20_000,
+        held_out=1000 if kind == "cpu" else 20_000,
+        epochs=0,
+        batch=32,
+        lr=0.08,
+        regularise=False,
+        zero_init=False,
+    )
+
+
+def parent_of(
+    args: argparse.Namespace,
+    pictures: Pictured,
+    baseline: str | None,
+    candidates: Iterable[ArchSpec] | None,
+    settings: Mapping[str, Any],
+) -> Parent | None:
+    """The network to inherit from, by --init or by default; None: trainings are from scratch.
+
+    By default pictures in colour start from the ``baseline``'s own weights, or else from the first
+    of ``USUAL`` that has its weights at hand, where at least a third of a candidate would be
+    inherited. A line on stderr says so. ``settings`` are those of a run that is gone on with.
+    """
+    wanted = args.init
+    if settings:
+        stored = settings.get("init")
+        wanted = SCRATCH if not stored else wanted or f"{INHERIT}:{stored['name']}"
+    if wanted == SCRATCH:
+        return None
+    if wanted is not None:
+        way, _, name = wanted.partition(":")
+        if way != INHERIT:
+            raise ValueError(f"--init {wanted!r:.80} must be {SCRATCH} or {INHERIT}:PARENT")
+        return open_parent(name or _default(baseline) or USUAL[1])
+    if pictures in ("mnist", "digits") or (name := _default(baseline)) is None:
+        return None
+    parent = open_parent(name)
+    few = list(candidates or ())
+    shares = [inheritance(parent.spec, parent.weights, one).share for one in few]
+    if shares and min(shares) < _LEAST:
+        return None
+    print(f"weights: inherited from {parent.name}; --init {SCRATCH} for none", file=sys.stderr)
+    return parent
+
+
+def _default(baseline: str | None) -> str | None:
+    if baseline is not None and (Path(baseline) / BASELINE).is_file():
+        return baseline
+    own = () if baseline is None else (baseline,)
+    return next((name for name in (*own, *USUAL) if at_hand(name)), None)
+
+
+def made_ready(
+    parent: Parent, args: argparse.Namespace, recipe: Recipe, data: Data, run_dir: Path | None
+) -> Parent:
+    """``parent`` prepared on the pictures, once a run: it is kept in its directory."""
+    path = None if run_dir is None else run_dir / FILE_NAME
+    if path is not None and path.is_file() and (args.resume or args.join):
+        return read_parent(path)
+    epochs = args.parent_epochs
+    if epochs is None:
+        images = min(len(data.train), recipe.images or len(data.train))
+        epochs = max(1, round(_STEPS * recipe.batch / images))
+    print(f"{parent.name} is trained on the pictures first, {epochs} epochs", file=sys.stderr)
+    ready = prepared(parent, recipe, data, args.seed, choose_device(args.device), epochs)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        keep(ready, path)
+    return ready

@@ -1,0 +1,81 @@
+"""Where a parent's weights come from: a published family, a run of ours, a file; and how they stay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from common.paths import expanded
+from models.build import build
+from models.choose import find
+from models.deploy.preprocessing import WEIGHTS, read_preprocessing
+from models.pretrained import load_weights, pretrained_state, published_moments
+from models.spec import ArchSpec
+from training.transfer.parent import Moments, Parent, weights_of
+
+BASELINE = "baseline.safetensors"
+
+
+def open_parent(text: str) -> Parent:
+    """The network of that name with its weights.
+
+    ``text`` is a family whose ImageNet weights can be had, such as ``efficientnet-lite0``; the
+    directory of a training, or of a search that ended with weights; or a file that ``keep`` wrote.
+    Raises ValueError where there are no weights.
+    """
+    place = Path(expanded(text))
+    if place.is_file():
+        return read_parent(place)
+    if not place.is_dir():
+        spec = find(text).spec
+        network = build(spec)
+        load_weights(network, pretrained_state(text))
+        return Parent(text, spec, weights_of(network), Moments(*published_moments(text)))
+    if (place / BASELINE).is_file():
+        return read_parent(place / BASELINE)
+    if not (place / WEIGHTS).is_file():
+        raise ValueError(
+            f"{text!r:.200} holds no weights ({BASELINE} of a search, {WEIGHTS} of a training): "
+            "give a directory that has them, or a family such as efficientnet-lite0"
+        )
+    spec, expects = find(text).spec, read_preprocessing(place)
+    return Parent(
+        place.resolve().name, spec, _read(place / WEIGHTS)[0], Moments(expects.mean, expects.std)
+    )
+
+
+def keep(parent: Parent, path: Path) -> None:
+    """Write the weights with the spec and the normalisation that they are for, as safetensors."""
+    facts = {
+        "name": parent.name,
+        "spec": parent.spec.to_json(),
+        "moments": json.dumps(parent.moments),
+        "source": parent.source or parent.digest,
+    }
+    save_file(dict(parent.weights), path, metadata=facts)
+
+
+def read_parent(path: Path) -> Parent:
+    """The inverse of ``keep``. Raises ValueError for any other file."""
+    weights, facts = _read(path)
+    try:
+        moments = Moments(*(tuple(map(float, one)) for one in json.loads(facts["moments"])))
+        spec = ArchSpec.from_json(facts["spec"])
+        return Parent(facts["name"], spec, weights, moments, facts["source"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} does not say which network its weights are of ({error}): give a file that a "
+            "search wrote, a training's directory, or a family such as efficientnet-lite0"
+        ) from None
+
+
+def _read(path: Path) -> tuple[dict, dict[str, str]]:  # type: ignore[type-arg]
+    try:
+        with safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return weights, file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read as safetensors ({error})") from None
