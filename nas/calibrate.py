@@ -122,8 +122,10 @@ def train_again(
     seed: int,
     recipe: str,
     executor: Callable[[], Executor],
+    step: int = 1,
 ) -> list[Record]:
-    """Train the networks of ``records`` once more, each under a seed of its own.
+    """Train the networks of ``records`` once more, each under a seed of its own, another one for
+    each ``step``.
 
     ``directory`` keeps the run: a network that was trained there is not trained again, whatever
     others have joined it since. ``recipe`` names what they are trained by. Raises ValueError where
@@ -136,7 +138,7 @@ def train_again(
         begun = _begun(run)
         for key, record in wanted.items():
             if key not in begun:
-                seed = (record.seed + SEED_STEP) % 2**31
+                seed = (record.seed + step * SEED_STEP) % 2**31
                 return Proposal(record.spec, record.cost, {"trial": record.number}, seed)
         return None
 

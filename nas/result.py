@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from models.spec import ArchSpec
 from nas.objective import Objective
@@ -24,18 +25,49 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Finalist:
+    """What further trainings of a trial's network came to.
+
+    accuracy   their mean, in [0, 1], and ``loss`` likewise; None where they tell none
+    spread     standard deviation of the accuracies, None of a single one
+    trainings  how many ended well
+    merit      reward of exp(-loss), or of the accuracy where there is no loss
+    """
+
+    number: int
+    accuracy: float
+    loss: float | None
+    spread: float | None
+    trainings: int
+    merit: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; ``Finalist(**facts)`` is the inverse."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """A search's outcome.
 
-    best     the recommended network: the best posterior mean reward where the sampler has a model
-             of the noise, else the best reward measured
+    best     the recommended network: that which its further trainings name, where there were any;
+             else the best posterior mean reward where the sampler has a model of the noise, else
+             the best reward measured. Its accuracy is its trial's
     front    networks that no other beats in both accuracy and cost, by rising cost
     trials   every finished trial, failed ones too
+    finals   what the further trainings came to, the named network first; empty without any
     """
 
     best: Candidate
     front: tuple[Candidate, ...]
     trials: tuple[Record, ...]
+    finals: tuple[Finalist, ...] = ()
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """What a study keeps of it, JSON."""
+        told = {"finals": [one.to_dict() for one in self.finals]} if self.finals else {}
+        return {"trial": self.best.number, "key": self.best.spec.key, **told}
 
     def write(self, run_dir: Path) -> Path:
         """Write ``baseline.json``, the named network's spec, and return its path."""
@@ -56,7 +88,10 @@ def candidates(records: Sequence[Record], objective: Objective) -> list[Candidat
 
 
 def result(
-    records: Sequence[Record], objective: Objective, recommended: int | None = None
+    records: Sequence[Record],
+    objective: Objective,
+    recommended: int | None = None,
+    finals: Sequence[Finalist] = (),
 ) -> SearchResult:
     """The outcome of finished trials; ``recommended`` is the number of the network to name.
 
@@ -70,4 +105,4 @@ def result(
         if one.number == recommended:
             best = one
     kept = front([c.accuracy for c in trained], [c.cost for c in trained])
-    return SearchResult(best, tuple(trained[i] for i in kept), tuple(records))
+    return SearchResult(best, tuple(trained[i] for i in kept), tuple(records), tuple(finals))

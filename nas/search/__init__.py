@@ -26,8 +26,9 @@ from nas import samplers
 from nas.candidates import Candidates
 from nas.costing import LATENCY, Costing, OfSpec
 from nas.costing.latency import Latency
+from nas.finals import Finals, decided, finalists
 from nas.objective import Objective
-from nas.result import SearchResult, result
+from nas.result import SearchResult, candidates, result
 from nas.samplers import SpaceExhausted
 from nas.samplers.auto import recommend
 from nas.space import Space
@@ -68,6 +69,7 @@ def search(
     prior: Prior | None = None,
     trust: float = 1.0,
     stop_early: bool = False,
+    finals: Finals | None = None,
     workers: int = 1,
     executor: Callable[[], Executor] | None = None,
     storage: str | None = None,
@@ -91,6 +93,8 @@ def search(
                 then given pairs of a share of the training and the least accuracy to go on with.
                 It returns an Evaluation whose ``curve`` has its accuracies at these shares, or
                 ends below a bar and returns that as ``trials.record.Stopped``
+    finals      trains the best networks further at the end, by which one is named (``nas.finals``);
+                None: the trials' own accuracies name it
     run_dir     where the study and ``baseline.json`` are kept, so that ``resume`` can go on with
                 it; None: in memory
     workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
@@ -142,10 +146,22 @@ def search(
         if sampler == "auto" and any(record.evaluation for record in run.finished()):
             chosen = recommend(run.study, space, objective, counted, prior, trust)
         found = result(run.finished(), objective, chosen)
-        run.name_answer({"trial": found.best.number, "key": found.best.spec.key})
+        if finals is not None:
+            found = _final(found, finals, objective)
+        run.name_answer(found.answer)
         if run.dir is not None:
             found.write(run.dir)
         return found
+
+
+def _final(found: SearchResult, finals: Finals, objective: Objective) -> SearchResult:
+    """The outcome once the best networks have been trained further."""
+    trained = candidates(found.trials, objective)
+    chosen = finalists(found.best.number, trained, found.trials)
+    costs = {record.number: float(record.cost["cost"]) for record in chosen}
+    told = decided(finals(chosen), costs, objective)
+    number = told[0].number if told else found.best.number
+    return result(found.trials, objective, number, told)
 
 
 def _scored(progress: Watch | None, objective: Objective) -> Watch | None:

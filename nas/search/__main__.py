@@ -21,16 +21,21 @@ from nas.calibrate import AGAIN, LONGER, spread_out, train_again
 from nas.candidates import Candidates
 from nas.costing import COSTS, LATENCY, cost_text, read_cost
 from nas.costing.latency import SAMPLE, Latency
+from nas.finals import SEEDS, Finals
 from nas.objective import AIMS, Objective
 from nas.prior import load_prior
-from nas.result import SearchResult
+from nas.result import Finalist, SearchResult
 from nas.samplers import NAMES
 from nas.search import search
 from nas.space import SPACES, Space, space
 from trials.progress import Progress
+from trials.record import Evaluation
+from trials.store.view import Record
 
 if TYPE_CHECKING:
+    from training.data import Data
     from training.evaluator import Evaluator
+    from training.recipe import Recipe
 
 DESCRIPTION = """\
 Step 1: find a baseline network for your pictures.
@@ -171,7 +176,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             prior=prior,
             trust=args.trust,
             stop_early=args.stop_early,
+            finals=_finals(args, evaluator, run_dir),
         )
+        if evaluator.parent is not None:
+            _keep_weights(found, evaluator, data, run_dir)
     # The answer stands whatever becomes of the calibration.
     with when_stopped(f"stopped; the search's answer is in {run_dir}: go on with --resume"):
         report(run_dir, args.storage)
@@ -217,6 +225,47 @@ def _calibrate(
         train_again(chosen, run_dir / name, args.seed, recipe.key, runner)
 
 
+def _finals(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> Finals | None:
+    """The further trainings of the best children; None where trials are trainings from scratch."""
+    from training.options import executor
+
+    if evaluator.parent is None:
+        return None
+    trainer = replace(evaluator, recipe=_final_recipe(evaluator))
+
+    def train(records: Sequence[Record]) -> dict[int, list[Evaluation]]:
+        print(f"{len(records)} networks are trained further, {SEEDS} times each", file=sys.stderr)
+        found: dict[int, list[Evaluation]] = {record.number: [] for record in records}
+        for step in range(1, SEEDS + 1):
+            runner = functools.partial(executor, args, trainer)
+            place, key = run_dir / f"final-{step}", trainer.recipe.key
+            for again in train_again(records, place, args.seed, key, runner, step):
+                number = int(again.attrs["trial"])
+                if again.evaluation is not None and number in found:
+                    found[number].append(again.evaluation)
+        return found
+
+    return train
+
+
+def _final_recipe(evaluator: Evaluator) -> Recipe:
+    from training.transfer.options import FURTHER
+
+    return replace(evaluator.recipe, epochs=max(evaluator.recipe.epochs, FURTHER))
+
+
+def _keep_weights(found: SearchResult, evaluator: Evaluator, data: Data, run_dir: Path) -> None:
+    """Write the named network's weights: those of a training as in the finals, under seed 0."""
+    from training.transfer.child import child
+    from training.transfer.parent import Parent, weights_of
+    from training.transfer.sources import BASELINE, keep
+
+    parent = evaluator.parent
+    recipe, spec = _final_recipe(evaluator), found.best.spec
+    network, _ = child(parent, spec, recipe, data, 0, evaluator.device)
+    keep(Parent(spec.name, spec, weights_of(network), parent.moments), run_dir / BASELINE)
+
+
 def _cost(args: argparse.Namespace) -> str | Latency:
     if args.cost != LATENCY:
         return str(args.cost)
@@ -239,11 +288,24 @@ def summary(found: SearchResult, run_dir: Path, kind: str, further: str) -> str:
         f"best of {len(found.trials)} trials ({counts}): {best.spec.name}",
         f"  proxy accuracy {best.accuracy:.4f} (validation split{_both(found)}), "
         f"{paid}{format_size(cost(best.spec).macs)} multiply-adds, reward {best.reward:.4f}",
-        f"baseline: {run_dir / 'baseline.json'}",
+        *_told(found.finals),
+        f"baseline: {run_dir / 'baseline.json'}{' and its weights' if found.finals else ''}",
         f"report:   {run_dir / 'report.html'}",
         f"next:     {further}",
     ]
     return "\n".join(lines)
+
+
+def _told(finals: Sequence[Finalist]) -> Iterator[str]:
+    """What the further trainings said."""
+    if not finals:
+        return
+    best, *others = finals
+    beside = ", ".join(f"{one.accuracy:.4f}" for one in others)
+    yield (
+        f"  trained further {best.trainings} times: {best.accuracy:.4f}"
+        + (f" (the other {len(others)} finalists: {beside})" if others else "")
+    )
 
 
 def _both(found: SearchResult) -> str:

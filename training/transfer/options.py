@@ -26,6 +26,8 @@ USUAL = ("efficientnet-b0", "efficientnet-lite0", "mobilenet-v2")
 
 FINE_TUNING = 2
 """Epochs of a child's short training: some 64 steps of 32 pictures on a CPU."""
+FURTHER = 4
+"""Epochs of the finalists' trainings."""
 
 _LEAST = 1 / 3  # of a candidate's weights inherited, for inheriting to be the default
 _STEPS = 360  # of the parent's own training on the pictures
