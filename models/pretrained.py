@@ -167,27 +167,21 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     module.load_state_dict(own | dict(given))
 
 
-def initialised(spec: ArchSpec, state_dict: Mapping[str, Tensor]) -> nn.Module:
-    """The built ``spec`` with these weights, for training on.
+def initialised(spec: ArchSpec, state_dict: Mapping[str, Tensor]) -> tuple[ArchSpec, nn.Module]:
+    """``spec`` with the classes and channels that the weights are for, and built with them.
 
-    Where the weights are for another number of classes than the spec's the classifier is a fresh
-    one. Raises ValueError where they are of another network.
+    Raises ValueError where they are of another network.
     """
     state_dict = _unwrapped(state_dict)
     first, last = _ends(state_dict)
-    classes, channels = len(state_dict[f"{last}.bias"]), state_dict[f"{first}.weight"].shape[1]
-    if channels != spec.in_channels:
-        raise ValueError(
-            f"the weights are for images of {channels} channels, the network for "
-            f"{spec.in_channels}: give the pictures as many channels, or start from random weights"
-        )
-    network, donor = build(spec), build(replace(spec, classes=classes))
-    load_weights(donor, state_dict)
-    kept = donor.state_dict()
-    if classes != spec.classes:
-        kept |= dict(list(network.state_dict().items())[-2:])  # the classifier's weight and bias
-    network.load_state_dict(kept)
-    return network
+    own = replace(
+        spec,
+        classes=len(state_dict[f"{last}.bias"]),
+        in_channels=state_dict[f"{first}.weight"].shape[1],
+    )
+    network = build(own)
+    load_weights(network, state_dict)
+    return own, network
 
 
 def _ends(state: Mapping[str, Tensor]) -> tuple[str, str]:

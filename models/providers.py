@@ -16,9 +16,10 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor
 
-
 Moments = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and deviation of each channel, of pixels in 0 to 1, that weights take pictures by."""
+
+IMAGENET: Moments = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Torchvision(NamedTuple):
@@ -29,7 +30,7 @@ class Torchvision(NamedTuple):
     """
 
     model: str
-    moments: Moments = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    moments: Moments = IMAGENET
 
     def at_hand(self) -> bool:
         """Whether the file is in torch's cache, where ``state`` looks before it fetches."""

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
@@ -21,14 +20,18 @@ from common.units import format_size
 from models.choose import choose
 from models.cost import cost
 from models.deploy.preprocessing import WEIGHTS
-from models.pretrained import initialised, read_weights
 from models.spec import ArchSpec
 from training.data import Data, load
+from training.device import choose_device
 from training.given import add_pictures, settle_pictures
+from training.loop.placed import placed
 from training.loop.train import final
 from training.options import run_directory
 from training.predict import expected_by
 from training.recipe import Recipe
+from training.transfer.child import born
+from training.transfer.parent import Parent, prepared
+from training.transfer.sources import BASELINE, open_parent
 from training.variation import add_variation, varied
 from trials.record import Evaluation
 
@@ -43,11 +46,11 @@ def options() -> argparse.ArgumentParser:
     made.add_argument(
         "--init",
         type=place,
-        default="random",
         help="weights to start from: random; pretrained, the published ones for ImageNet (--spec "
-        "is then a family that has them, whose 1000 classes give way to the data's; "
-        "efficientnet-lite0's are a package of the extra [pretrained]); or a safetensors file with "
-        "this project's names or torchvision's. Other than random, the learning rate is a tenth",
+        "is then a family that has them, such as efficientnet-lite0, a package of the extra "
+        "pretrained); a run that has weights; or a safetensors file with this project's names or "
+        "torchvision's. They are fitted to the pictures first, and the learning rate is a tenth; "
+        "default: the weights of --spec, where it is a search that ended with weights, else random",
     )
     made.add_argument("--epochs", type=count, default=30, help="passes over the pictures")
     made.add_argument("--batch", type=count, default=128, help="pictures of one step")
@@ -64,16 +67,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = options().parse_args(argv)
     settle_pictures(args, args.spec)
     spec = choose(args.spec)
-    weights = None if args.init == "random" else read_weights(args.init, spec.name)
+    parent = _parent(args, spec)
     side = args.resolution or spec.resolution
     data = load(args.data, size=side, seed=args.seed)
     print(data.summary(), file=sys.stderr)
     spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
     recipe = varied(Recipe(epochs=args.epochs, batch=args.batch), args)
     start = None
-    if weights is not None:
-        torch.manual_seed(args.seed)
-        start = initialised(spec, weights)
+    if parent is not None:
+        start = _started(parent, spec, recipe, data, args)
         # A rate for random weights would first undo what these have learned.
         recipe = replace(recipe, lr=recipe.lr / 10)
     out = _free(run_directory(args, f"train-{spec.name}-{data.name}"))
@@ -91,6 +93,35 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"      {shlex.join(['python', '-m', 'models', 'export', str(out), '--to', 'onnx'])} "
         f"--with-preprocessing --out network.onnx"
     )
+
+
+def _parent(args: argparse.Namespace, spec: ArchSpec) -> Parent | None:
+    """The weights that --init asks for, or that come with --spec; None: random ones."""
+    init = args.init
+    if init is None:
+        if not (Path(args.spec) / BASELINE).is_file():
+            return None
+        init = args.spec
+        print(f"weights: {Path(init) / BASELINE}; --init random for none", file=sys.stderr)
+    if init == "random":
+        return None
+    if init == "pretrained":
+        return open_parent(spec.name)
+    return open_parent(init, spec)
+
+
+def _started(
+    parent: Parent, spec: ArchSpec, recipe: Recipe, data: Data, args: argparse.Namespace
+) -> nn.Module:
+    """``spec`` with the parent's weights, which first become weights for these pictures."""
+    place = choose_device(args.device)
+    near = replace(parent, spec=replace(parent.spec, resolution=spec.resolution))
+    ready = prepared(near, recipe, data, args.seed, place, 0)
+    network, own = born(ready, spec, recipe, placed(data, place), args.seed, place)
+    if own.distance:
+        parts = ", ".join(f"{part} {share:.0%}" for part, share in own.shares.items())
+        print(f"weights: inherited from {parent.name} ({parts})", file=sys.stderr)
+    return network
 
 
 def _free(out: Path) -> Path:

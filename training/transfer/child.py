@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
 
 import torch
+from models.inherit import Inheritance, inheritance, recalibrate, refit
 from torch import nn
 
 from models.build import build
-from models.inherit import inheritance, recalibrate, refit
 from models.spec import ArchSpec
 from training.data import Data
 from training.device import arithmetic, choose_device
@@ -41,7 +40,8 @@ def child(
     the result is the same for every seed but for what no weights were inherited for. The loss and
     the accuracy are of the validation split; of all the rest only training pictures are used.
 
-    ``details["inherited"]`` has the share of the weights that are inherited, in all and by part.
+    ``details["inherited"]`` has the distance from the parent and the shares of the weights that are
+    its, by part, as ``models.inherit.Inheritance``.
 
     Raises ValueError and the errors of a training as ``training.loop.train.train`` does.
     """
@@ -50,13 +50,15 @@ def child(
     data = placed(data, place)
     twin = recipe.network(spec, len(data.classes), data.channels)
     with arithmetic(place):
-        network, told = _inherited(parent, twin, recipe, data, seed, place)
+        network, own = born(parent, twin, recipe, data, seed, place)
         if not recipe.epochs:
             found = _scored(network, twin.resolution, recipe, data, seed, place)
     if recipe.epochs:
         found = train(spec, recipe, data, seed, place, network=network)
     seconds = time.perf_counter() - begun
-    return network, replace(found, seconds=seconds, details={**found.details, **told})
+    told = {"distance": own.distance, "shares": own.shares, **own.changes}
+    details = {**found.details, "inherited": told}
+    return network, replace(found, seconds=seconds, details=details)
 
 
 def _scored(
@@ -85,19 +87,23 @@ def _scored(
     )
 
 
-def _inherited(
+def born(
     parent: Parent, twin: ArchSpec, recipe: Recipe, data: Data, seed: int, place: torch.device
-) -> tuple[nn.Module, dict[str, Any]]:
-    torch.manual_seed(seed)  # of what is fresh
-    found = inheritance(parent.spec, parent.weights, twin)
+) -> tuple[nn.Module, Inheritance]:
+    """The built ``twin`` with weights from a prepared ``parent``, and what was inherited.
+
+    ``twin`` has the data's classes and channels, and ``data`` are on ``place``.
+    """
+    torch.manual_seed(seed)
+    found = inheritance(parent.spec, parent.weights, twin, seed=seed)
     network = build(twin)
     network.load_state_dict(found.weights)
     network = network.to(place).to(memory_format=torch.channels_last)
     side, split = twin.resolution, first(data.train, recipe.images)
-    few = list(batches(first(split, REFITTED), side, data))
-    if found.changed:
-        refit(parent.network.to(place), network, few)
+    if found.distance:
+        few = list(batches(first(split, REFITTED), side, data))
+        refit(parent.network.to(place), network, torch.cat(few))
         recalibrate(network, few)
     given = features(network, split, side, data)
     install(network, fit(given, split.labels, len(data.classes), balance=recipe.balance))
-    return network, {"inherited": found.told()}
+    return network, found

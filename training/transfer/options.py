@@ -6,10 +6,12 @@ import argparse
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
-from common.command import count
 from models.inherit import inheritance
+
+from common.command import count
 from models.pretrained import at_hand
 from models.spec import ArchSpec
 from training.data import Data
@@ -100,7 +102,7 @@ def parent_of(
         return None
     parent = open_parent(name)
     few = list(candidates or ())
-    shares = [inheritance(parent.spec, parent.weights, one).share for one in few]
+    shares = [mean(inheritance(parent.spec, parent.weights, one).shares.values()) for one in few]
     if shares and min(shares) < _LEAST:
         return None
     print(f"weights: inherited from {parent.name}; --init {SCRATCH} for none", file=sys.stderr)

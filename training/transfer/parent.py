@@ -9,10 +9,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
+from models.inherit import inherit, rebase
 from torch import Tensor, nn
 
 from models.build import build
-from models.inherit import inherit, rebase
 from models.spec import ArchSpec
 from training.data import Data, Split
 from training.loop.augment import to_float
@@ -86,21 +86,20 @@ def of_data(parent: Parent, data: Data) -> Parent:
     """
     spec = replace(parent.spec, classes=len(data.classes), in_channels=data.channels)
     mean, std = (tuple(value.tolist()) for value in (data.mean, data.std))
-    weights, moments = parent.weights, parent.moments
-    if len(moments.mean) == 3 != data.channels:  # inherited weights of grey pictures are a sum
-        moments = Moments(*((sum(each) / 3,) for each in moments))
-    weights = inherit(parent.spec, weights, spec)
-    now = Moments(mean, std)
-    return Parent(
-        parent.name,
-        spec,
-        _renormalised(weights, moments, now),
-        now,
-        parent.source or parent.digest,
+    # Grey pictures are three equal channels, and three are one where weights know one only.
+    between = Moments(
+        *((sum(each) / len(each),) * len(parent.moments.mean) for each in (mean, std))
     )
+    same = len(between.mean) == data.channels
+    first = Moments(mean, std) if same else between
+    weights = inherit(parent.spec, _renormalised(parent.weights, parent.moments, first), spec)
+    if not same:
+        grey = Moments(*((each[0],) * data.channels for each in between))
+        weights = _renormalised(weights, grey, Moments(mean, std))
+    return Parent(parent.name, spec, weights, Moments(mean, std), parent.source or parent.digest)
 
 
-def _renormalised(weights: dict[str, Tensor], old: Moments, new: Moments) -> dict[str, Tensor]:
+def _renormalised(weights: Mapping[str, Tensor], old: Moments, new: Moments) -> dict[str, Tensor]:
     """Weights for pictures that are normalised by ``new`` where these are for ``old``."""
     (mean, std), (now, spread) = (map(torch.tensor, one) for one in (old, new))
     kernel = weights["stem.0.weight"]

@@ -1,4 +1,4 @@
-"""Where a parent's weights come from: a published family, a run of ours, a file; and how they stay."""
+"""Where a parent's weights come from, a family, a run or a file, and how they are kept."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from common.paths import expanded
-from models.build import build
 from models.choose import find
 from models.deploy.preprocessing import WEIGHTS, read_preprocessing
-from models.pretrained import load_weights, pretrained_state, published_moments
+from models.pretrained import initialised, pretrained_state, published_moments
+from models.providers import IMAGENET
 from models.spec import ArchSpec
 from training.transfer.parent import Moments, Parent, weights_of
 
 BASELINE = "baseline.safetensors"
 
 
-def open_parent(text: str) -> Parent:
+def open_parent(text: str, spec: ArchSpec | None = None) -> Parent:
     """The network of that name with its weights.
 
     ``text`` is a family whose ImageNet weights can be had, such as ``efficientnet-lite0``; the
-    directory of a training, or of a search that ended with weights; or a file that ``keep`` wrote.
-    Raises ValueError where there are no weights.
+    directory of a training, or of a search that ended with weights; a file that ``keep`` wrote, or
+    with a ``spec`` any safetensors file of its weights, of any number of classes, which are then
+    taken to be for pictures that are normalised by ImageNet's moments. Raises ValueError where
+    there are no weights.
     """
     place = Path(expanded(text))
     if place.is_file():
-        return read_parent(place)
+        return read_parent(place) if spec is None or _tells(place) else _bare(place, spec)
     if not place.is_dir():
-        spec = find(text).spec
-        network = build(spec)
-        load_weights(network, pretrained_state(text))
-        return Parent(text, spec, weights_of(network), Moments(*published_moments(text)))
+        own, network = initialised(find(text).spec, pretrained_state(text))
+        return Parent(text, own, weights_of(network), Moments(*published_moments(text)))
     if (place / BASELINE).is_file():
         return read_parent(place / BASELINE)
     if not (place / WEIGHTS).is_file():
@@ -45,6 +46,18 @@ def open_parent(text: str) -> Parent:
     return Parent(
         place.resolve().name, spec, _read(place / WEIGHTS)[0], Moments(expects.mean, expects.std)
     )
+
+
+def _tells(path: Path) -> bool:
+    """Whether the file says which network its weights are of."""
+    return "spec" in _read(path)[1]
+
+
+def _bare(path: Path, spec: ArchSpec) -> Parent:
+    """Weights alone, for ``spec`` but for its classes."""
+    own, network = initialised(spec, _read(path)[0])
+    mean, deviation = (one[: own.in_channels] for one in IMAGENET)
+    return Parent(path.stem, own, weights_of(network), Moments(mean, deviation))
 
 
 def keep(parent: Parent, path: Path) -> None:
@@ -72,7 +85,7 @@ def read_parent(path: Path) -> Parent:
         ) from None
 
 
-def _read(path: Path) -> tuple[dict, dict[str, str]]:  # type: ignore[type-arg]
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
