@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from common.command import count, parser, path
+from common.command import count, parser, path, place
 from common.paths import check_directory
 from common.units import format_size, parse_target
 from models.choose import choose
@@ -37,6 +38,13 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--targets", help="FLOPs in place of --phi: 1x,2x,4x or 400M,800M")
     made.add_argument("--batch", type=count, default=family.BATCH, help="for the memory estimate")
     made.add_argument(
+        "--weights",
+        type=place,
+        metavar="PARENT",
+        help="also write each member's weights, inherited from a run that ended with weights, such "
+        "as that of --baseline, or from a family with published ones",
+    )
+    made.add_argument(
         "--onnx",
         action="store_true",
         help="also write each member as ONNX, with fresh weights; needs the extra onnx",
@@ -59,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     members = family.members(baseline, chosen, phis, batch=args.batch)
     for file, member in zip(family.write(args.out, members), members, strict=True):
         print(f"{file}  {_line(member)}")
+        if args.weights:
+            _write_weights(args.weights, member.spec, file.with_suffix(".safetensors"))
         if args.onnx:
             _write_onnx(member.spec, file.with_suffix(".onnx"))
 
@@ -82,6 +92,19 @@ def _line(member: family.Member) -> str:
     return (
         f"{counted}; depth × width × resolution {product(member.point.realised)}; {rates}{memory}"
     )
+
+
+def _write_weights(source: str, spec: ArchSpec, path: Path) -> None:
+    from models.inherit import inheritance
+    from training.transfer.parent import Parent
+    from training.transfer.sources import keep, open_parent
+
+    parent = open_parent(source)
+    own = replace(spec, classes=parent.spec.classes, in_channels=parent.spec.in_channels)
+    found = inheritance(parent.spec, parent.weights, own)
+    keep(Parent(own.name, own, found.weights, parent.moments), path)
+    shares = ", ".join(f"{part} {share:.0%}" for part, share in found.shares.items())
+    print(f"{path}  inherited from {parent.name}: {shares}")
 
 
 def _write_onnx(spec: ArchSpec, path: Path) -> None:

@@ -14,10 +14,11 @@ from models.spec import ArchSpec
 from training.data import Data
 from training.device import arithmetic, choose_device
 from training.loop.placed import placed
+from training.loop.quick import quicken
 from training.loop.scores import measure
 from training.loop.train import first, made_on, train
 from training.recipe import Recipe
-from training.transfer.head import features, fit, install
+from training.transfer.head import batch_for, features, fit, install
 from training.transfer.parent import Parent, batches
 from trials.record import Evaluation
 
@@ -66,7 +67,7 @@ def _scored(
 ) -> Evaluation:
     """The network as it is."""
     held = first(data.validation, recipe.held_out)
-    scores = measure(network, held, side, data)
+    scores = measure(network, held, side, data, batch_for(place))
     details = {
         "images": len(first(data.train, recipe.images)),
         "steps": 0,
@@ -98,7 +99,7 @@ def born(
     found = inheritance(parent.spec, parent.weights, twin, seed=seed)
     network = build(twin)
     network.load_state_dict(found.weights)
-    network = network.to(place).to(memory_format=torch.channels_last)
+    network = quicken(network.to(place).to(memory_format=torch.channels_last))
     side, split = twin.resolution, first(data.train, recipe.images)
     if found.distance:
         few = list(batches(first(split, REFITTED), side, data))

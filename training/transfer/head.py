@@ -20,7 +20,8 @@ from training.device import untried
 from training.loop.augment import to_float
 from training.loop.trainer import autocast
 
-_PENALTIES = torch.logspace(-6, 1, 29, dtype=torch.float64)  # of the mean eigenvalue times N
+_PENALTIES = torch.logspace(-6, 1, 29, dtype=torch.float64)  # of the sum of the features' variances
+_NEVER = -1e4  # the logit of a class without pictures
 _SCALES = torch.logspace(-0.5, 2.0, 51, dtype=torch.float64)
 
 
@@ -31,15 +32,22 @@ class Head(NamedTuple):
     bias: Tensor
 
 
+def batch_for(device: torch.device) -> int:
+    """Pictures at once, where nothing is learned: on a CPU so few that their maps stay in its
+    caches, which halves the time (docs/transfer.md)."""
+    return 32 if device.type == "cpu" else 500
+
+
 def classifier(network: nn.Module) -> nn.Linear:
     """The last linear layer of a built network."""
     return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
 
 
 @torch.no_grad()
-def features(network: nn.Module, split: Split, side: int, data: Data, batch: int = 250) -> Tensor:
+def features(network: nn.Module, split: Split, side: int, data: Data) -> Tensor:
     """What the classifier of ``network`` is given, float32 (N, features), at ``side`` pixels."""
     network.eval()
+    batch = batch_for(split.labels.device)
     found: list[Tensor] = []
     hook = classifier(network).register_forward_pre_hook(lambda _, given: found.append(given[0]))
     device = split.labels.device
@@ -55,36 +63,52 @@ def features(network: nn.Module, split: Split, side: int, data: Data, batch: int
 def fit(given: Tensor, labels: Tensor, classes: int, *, balance: bool = False) -> Head:
     """The classifier of ``given`` (N, features) and ``labels`` (N,), int64 below ``classes``.
 
-    ``balance``: every class counts alike, however many pictures it has. Classes without a picture
-    are never named. Raises ValueError for fewer than two pictures.
+    ``balance``: every class counts alike, however many pictures it has. A class without a picture
+    is never named. Raises ValueError for fewer than two pictures and features that are no numbers.
     """
-    if len(labels) < 2:
-        raise ValueError(f"{len(labels)} pictures: a classifier needs at least 2")
-    x, y = given.cpu().double(), F.one_hot(labels.cpu(), classes).double()
+    if len(labels) < 2 or not given.isfinite().all():
+        raise ValueError(f"{len(labels)} pictures with features: a head needs two, and numbers")
+    labels, y = labels.cpu(), F.one_hot(labels.cpu(), classes).double()
     counts = y.sum(0)
     share = (y / counts.clamp(min=1)).sum(1) if balance else torch.ones(len(y)).double()
-    share = share / share.sum()
-    middle, level = share @ x, share @ y
-    root = share.sqrt()[:, None]
-    basis, values, axes = _decomposed(root * (x - middle))
-    inside = basis.T @ (root * (y - level))
-    best: tuple[float, Tensor, Tensor] | None = None
-    for penalty in (_PENALTIES * values.sum()).tolist():
-        kept = values / (values + penalty)
-        # The share of itself that each picture has in its own prediction, the mean's included.
-        own = share + (basis**2 @ kept)
-        left = (root * (y - level) - basis @ (kept[:, None] * inside)) / (1 - own)[:, None]
-        error = float((left**2).sum())
-        if best is None or error < best[0]:
-            best = error, y - left / root, (axes * (kept / values.sqrt())) @ inside
-    if best is None:
-        raise ValueError("the features are not numbers: no classifier can be fitted")
-    _, without, weight = best
-    scale = _scale(without, labels.cpu(), share, counts)
-    bias = level - middle @ weight
+    ridge = Ridge(given.cpu().double(), y, share / share.sum())
+    penalty = min(ridge.penalties, key=ridge.error)
+    scale = _scale(ridge.left_out(penalty), labels, ridge.share, counts)
+    weight, bias = ridge.solved(penalty)
     # A class that was never seen would else be named wherever all others are negative.
-    bias = torch.where(counts > 0, scale * bias, torch.full_like(bias, -1e4))
-    return Head((scale * weight.T).float().contiguous(), bias.float())
+    bias = (scale * bias).masked_fill(counts == 0, _NEVER)
+    return Head((scale * weight).float().contiguous(), bias.float())
+
+
+class Ridge:
+    """Regression of ``y`` (N, outputs) on ``x`` (N, features), float64, with an intercept that is
+    not penalised; each row counts by its ``share`` (N,), which sum to 1."""
+
+    def __init__(self, x: Tensor, y: Tensor, share: Tensor) -> None:
+        self.y, self.share, self._root = y, share, share.sqrt()[:, None]
+        self._middle, self._level = share @ x, share @ y
+        self._basis, self._values, self._axes = _decomposed(self._root * (x - self._middle))
+        self._inside = self._basis.T @ (self._root * (y - self._level))
+        self.penalties: list[float] = (_PENALTIES * self._values.sum().clamp(min=1e-300)).tolist()
+
+    def left_out(self, penalty: float) -> Tensor:
+        """(N, outputs): what each row is predicted by all others, given that the others' shares
+        and the decomposition stay; exact for equal shares."""
+        kept = self._values / (self._values + penalty)
+        # What each row has of itself in its own prediction, the intercept's part included.
+        own = self.share + self._basis**2 @ kept
+        fitted = self._level + self._basis @ (kept[:, None] * self._inside) / self._root
+        return self.y - (self.y - fitted) / (1 - own).clamp(min=1e-9)[:, None]
+
+    def error(self, penalty: float) -> float:
+        """Mean squared error of ``left_out``."""
+        return float(self.share @ ((self.y - self.left_out(penalty)) ** 2).sum(1))
+
+    def solved(self, penalty: float) -> tuple[Tensor, Tensor]:
+        """Weight (outputs, features) and bias (outputs,)."""
+        by = self._values.sqrt() / (self._values + penalty)
+        weight = ((self._axes * by) @ self._inside).T
+        return weight, self._level - weight @ self._middle
 
 
 def _decomposed(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,7 +123,7 @@ def _decomposed(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _scale(without: Tensor, labels: Tensor, share: Tensor, counts: Tensor) -> float:
     """The factor under which the left-out predictions have the least cross-entropy."""
-    masked = without.masked_fill(counts == 0, -1e4)
+    masked = without.masked_fill(counts == 0, _NEVER)
     losses = [
         float(share @ F.cross_entropy(scale * masked, labels, reduction="none"))
         for scale in _SCALES.tolist()
