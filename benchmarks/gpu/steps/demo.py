@@ -19,8 +19,8 @@ def measure(place: Place) -> None:
     nas, scaling = work / "demo-nas", work / "demo-scaling"
     shared = (*few, *device)
     first = ["--budget", "400M", "--trials", trials[0], *shared, "--out", nas]
-    run(place, "nas.search", first, nas, "demo-nas.html", max(5.0, place.page.left()))
+    run(place, "nas.search", first, nas, None, max(5.0, place.page.left()))
     then = ["--target-flops", "2x", "--baseline", nas, "--trials", trials[1], *shared]
     then += ["--out", scaling]
-    run(place, "scaling_search", then, scaling, "demo-scaling.html", max(5.0, place.page.left()))
+    run(place, "scaling_search", then, scaling, None, max(5.0, place.page.left()))
     place.page.fact("both commands, seconds", time.perf_counter() - start)
