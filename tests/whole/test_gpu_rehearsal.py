@@ -50,7 +50,7 @@ def test_every_step_comes_to_its_end(tmp_path: Path) -> None:
         assert page["status"] == "done", f"{name}: {page}"
         assert page["facts"] or page["tables"] or page["words"], name
         assert set(page["tables"]) >= TABLES.get(name, set()), name
-        ended = ("left out", "cut off", "overran")
+        ended = ("left out, ", "cut off after", "overran")
         assert not [word for word in page["words"] if any(text in word for text in ended)]
     known = {row["known"] for rows in pages["fidelity"]["tables"].values() for row in rows}
     assert len(known) == 2
