@@ -21,6 +21,7 @@ from benchmarks.gpu.ways.compiled import Compiled
 from benchmarks.gpu.ways.kernels import kernels
 from benchmarks.gpu.ways.together import images_a_second
 from benchmarks.support.plain import plain
+from models.families import family
 from models.spec import ArchSpec
 from training.data import Data
 from training.evaluator import ByName
@@ -157,8 +158,9 @@ def _threads(bench: Bench) -> None:
 
 
 def _compiled(bench: Bench) -> None:
-    """The first candidate in a process that may be killed; its compiling apart."""
-    scale, spec = bench.place.scale, bench.specs[0]
+    """One network in a process that may be killed; its compiling apart."""
+    scale = bench.place.scale
+    spec = family(scale.compiled) if scale.compiled else bench.specs[0]
     evaluate = Compiled(bench.source, bench.recipe, bench.device, scale.compiler)
     with pool_of(evaluate, 1, bench.device) as pool:
         first = seconds_of(pool, [(spec, 0)], 1)
@@ -193,7 +195,7 @@ def _by_kernel(bench: Bench) -> None:
         bench.page.row("by kernel", kernel=one.name, calls=one.calls, of_busy=share)
     for way in _WAYS:
         shorter, longer = (
-            median_seconds(bench.device, steps(n, way), 3) for n in (count, 5 * count)
+            median_seconds(bench.device, steps(n, way), 2) for n in (count, 5 * count)
         )
         step = (longer - shorter) / (4 * count)
         bench.page.row(

@@ -50,15 +50,15 @@ def measured(device: str, matrix: int, copied: int) -> Ceilings:
 
 
 def median_seconds(device: str, work: Callable[[], object], repeats: int = 10) -> float:
-    """Of ``repeats`` runs after two that do not count."""
+    """Of ``repeats`` runs after one that does not count."""
     found = []
-    for _ in range(2 + repeats):
+    for _ in range(1 + repeats):
         wait(device)
         start = time.perf_counter()
         work()
         wait(device)
         found.append(time.perf_counter() - start)
-    return statistics.median(found[2:])
+    return statistics.median(found[1:])
 
 
 def wait(device: str) -> None:
