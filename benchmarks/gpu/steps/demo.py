@@ -11,11 +11,12 @@ _IMAGES = ("--proxy-images", "1000")
 
 
 def measure(place: Place) -> None:
-    """As ``make demo``, but for the device; fewer trials in a rehearsal."""
+    """As ``make demo``, but for the device; in a rehearsal fewer trials, on made-up pictures."""
     start, work = time.perf_counter(), place.work
     trials = ("3", "4") if place.rehearsed else ("16", "20")
     few = ("--proxy-images", "40", "--proxy-epochs", "1") if place.rehearsed else _IMAGES
-    device = ("--device", place.scale.device, "--data", "digits" if place.rehearsed else "mnist")
+    data = str(place.pictures) if place.rehearsed else "mnist"
+    device = ("--device", place.scale.device, "--data", data)
     nas, scaling = work / "demo-nas", work / "demo-scaling"
     shared = (*few, *device)
     first = ["--budget", "400M", "--trials", trials[0], *shared, "--out", nas]
