@@ -21,6 +21,7 @@ class Step(NamedTuple):
 STEPS = {
     "prepare": Step(0.14, 120),
     "proxies": Step(0.22, 240),
+    "beginnings": Step(0.10, 150),
     "fidelity": Step(0.20, 400),
     "searches": Step(0.24, 400),
     "tests": Step(0.07, 120),
@@ -53,9 +54,11 @@ class Scale:
     recipe        of those trainings: pictures that are resident, at the search's own resolution
     at_once       how many trainings share the device, in turn
     loaders       processes of the plain loop's DataLoader
+    profiled      steps whose kernels are listed
     matrix        side of the matrices whose product is the ceiling of arithmetic
     copied        bytes of the copy that is the ceiling of memory
     compiler      torch.compile's backend
+    compiled      the network that it takes over; None: the first of the candidates
     macro         networks of NAS-Bench-Macro, each trained by every one of ``macro_recipes``
     accel         networks of Accel-NASBench, trained by ``accel_recipe``
     budgets       options of both searches, beside pictures, device and minutes
@@ -70,9 +73,11 @@ class Scale:
     recipe: Recipe
     at_once: tuple[int, ...]
     loaders: int
+    profiled: int
     matrix: int
     copied: int
     compiler: str
+    compiled: str | None
     macro: int
     macro_recipes: tuple[Recipe, ...]
     accel: int
@@ -97,7 +102,7 @@ def _proxy(**changes: int) -> Recipe:
 
 FULL = Scale(
     device="cuda", candidates=2, recipe=_proxy(epochs=1), at_once=(1, 4), loaders=8,
-    matrix=8192, copied=1 << 31, compiler="inductor",
+    profiled=10, matrix=8192, copied=1 << 31, compiler="inductor", compiled=None,
     macro=24, macro_recipes=(_macro(3), _macro(9)), accel=24, accel_recipe=_proxy(),
     budgets=("--trials", "300"), halved=(256, 96), processes=4, batches=(1, 64),
     latencies=("efficientnet-b0", "mobilenet-v2", "resnet-50"),
@@ -112,7 +117,7 @@ FULL = Scale(
 _FEW = {"images": 32, "held_out": 16, "batch": 16}
 REHEARSAL = Scale(
     device="cpu", candidates=1, recipe=_proxy(epochs=1, **_FEW), at_once=(1, 2), loaders=0,
-    matrix=256, copied=1 << 20, compiler="eager",
+    profiled=1, matrix=256, copied=1 << 20, compiler="eager", compiled="mobilenet-v1-0.25-128",
     macro=4, macro_recipes=(_macro(1, images=32, held_out=16),), accel=4,
     accel_recipe=_proxy(epochs=1, **_FEW),
     budgets=("--trials", "4", "--workers", "1", "--proxy-images", "20", "--proxy-epochs", "1"),

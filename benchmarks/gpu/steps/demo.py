@@ -11,16 +11,17 @@ _IMAGES = ("--proxy-images", "1000")
 
 
 def measure(place: Place) -> None:
-    """As ``make demo``, but for the device; fewer trials in a rehearsal."""
+    """As ``make demo``, but for the device; in a rehearsal fewer trials, on made-up pictures."""
     start, work = time.perf_counter(), place.work
     trials = ("3", "4") if place.rehearsed else ("16", "20")
     few = ("--proxy-images", "40", "--proxy-epochs", "1") if place.rehearsed else _IMAGES
-    device = ("--device", place.scale.device, "--data", "digits" if place.rehearsed else "mnist")
+    data = str(place.pictures) if place.rehearsed else "mnist"
+    device = ("--device", place.scale.device, "--data", data)
     nas, scaling = work / "demo-nas", work / "demo-scaling"
     shared = (*few, *device)
     first = ["--budget", "400M", "--trials", trials[0], *shared, "--out", nas]
-    run(place, "nas.search", first, nas, "demo-nas.html", max(5.0, place.page.left()))
+    run(place, "nas.search", first, nas, None, max(5.0, place.page.left()))
     then = ["--target-flops", "2x", "--baseline", nas, "--trials", trials[1], *shared]
     then += ["--out", scaling]
-    run(place, "scaling_search", then, scaling, "demo-scaling.html", max(5.0, place.page.left()))
+    run(place, "scaling_search", then, scaling, None, max(5.0, place.page.left()))
     place.page.fact("both commands, seconds", time.perf_counter() - start)

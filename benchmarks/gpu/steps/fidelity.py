@@ -10,6 +10,7 @@ from functools import partial
 from benchmarks.gpu.adapter import SEEDS, Jobs, Known, Training, accel, macro
 from benchmarks.gpu.step import Place
 from benchmarks.gpu.steps.prepare import ACCEL, MACRO
+from benchmarks.gpu.ways.at_once import as_they_end, pool_of
 from nas.calibrate import FEWEST, agreement
 from training.evaluator import ByName
 from training.recipe import Recipe
@@ -30,7 +31,7 @@ def measure(place: Place) -> None:
     plan = [("NAS-Bench-Macro", recipe) for recipe in scale.macro_recipes]
     plan.append(("Accel-NASBench (ImageNet)", scale.accel_recipe))
     trainings = tuple(Training(source, recipe, scale.device) for _, recipe in plan)
-    with pool_of(place, Jobs(trainings), max(scale.at_once)) as pool:
+    with pool_of(Jobs(trainings), max(scale.at_once), scale.device) as pool:
         for which, (name, recipe) in enumerate(plan):
             known = tables[name]
             place.page.part(
@@ -40,22 +41,14 @@ def measure(place: Place) -> None:
             )
 
 
-def pool_of(place: Place, evaluate: Jobs, workers: int) -> ProcessPool:
-    """That many processes on the one device."""
-    device = "cuda:0" if place.scale.device == "cuda" else "cpu"
-    return ProcessPool(evaluate, workers, devices=[device], threads=1)
-
-
 def _judge(
     place: Place, pool: ProcessPool, name: str, recipe: Recipe, known: Sequence[Known], which: int
 ) -> None:
     start = time.perf_counter()
-    for number, (spec, _) in enumerate(known):
-        pool.submit(number, spec, which * SEEDS)
+    jobs = [(spec, which * SEEDS) for spec, _ in known]
     found: dict[int, Evaluation] = {}
     try:
-        for _ in known:
-            number, outcome = pool.next()
+        for number, outcome in as_they_end(pool, jobs, pool.workers):
             if isinstance(outcome, Evaluation):
                 found[number] = outcome
             else:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from unittest.mock import patch
 
 import torch
+from torch import Tensor
 
 from benchmarks.gpu.adapter import candidates
 from benchmarks.gpu.step import Place
 from training.evaluator import ByName
 from training.loop.train import train
+from training.loop.trainer import Trainer
 from training.recipe import Recipe
 from trials.record import Evaluation
 
+_SHARE = 0.55  # of what the whole batch takes
+_ALIKE = 0.02  # by which losses may differ: a GPU adds up in no fixed order
+
 
 def measure(place: Place) -> None:
-    """The same training with the whole memory, and with so little that its batch cannot fit."""
+    """One training with the whole memory; one with so little that its batch cannot fit; one told
+    to use the micro-batches that the second has found."""
     batch, side = place.scale.halved
     page, device = place.page, place.scale.device
     recipe = Recipe(
@@ -30,24 +39,46 @@ def measure(place: Place) -> None:
     (spec,) = candidates(1)
     data = ByName(str(place.pictures), 32).data()
 
-    def trained(recipe: Recipe) -> Evaluation:
-        return train(spec, recipe, data, 0, device)
+    def trained(memory: str, recipe: Recipe) -> Evaluation:
+        found = train(spec, recipe, data, 0, device)
+        page.row("trainings", memory=memory, **_said(found))
+        return found
 
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    whole = trained(recipe)
-    page.row("trainings", memory="all", **_said(whole))
-    if device != "cuda":
-        page.say("there is no device's memory to limit here")
+    trained("all", recipe)
+    with _too_little(device, batch):
+        little = trained("too little", recipe)
+    found = int(little.details["micro_batch"])
+    told = trained("all, in the micro-batches found", replace(recipe, micro_batch=found))
+    if found >= batch:
+        page.fail("halving", "the whole batch went through at once: nothing was tried")
+    pairs = zip(little.details["losses"], told.details["losses"], strict=True)
+    if any(abs(one - other) > _ALIKE * other for one, other in pairs):
+        page.fail("halving", "its losses are not those of the same micro-batches chosen beforehand")
+
+
+@contextmanager
+def _too_little(device: str, batch: int) -> Iterator[None]:
+    """Memory for some of a batch, of which the peak was seen; on the CPU the error alone."""
+    if device == "cuda":
+        peak, total = torch.cuda.max_memory_allocated(), torch.cuda.mem_get_info()[1]
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction(_SHARE * peak / total)
+        try:
+            yield
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0)
         return
-    peak, total = torch.cuda.max_memory_allocated(), torch.cuda.mem_get_info()[1]
-    torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction(0.55 * peak / total)
-    little = trained(recipe)
-    page.row("trainings", memory=f"{0.55 * peak / 2**30:.2f} GiB", **_said(little))
-    torch.cuda.set_per_process_memory_fraction(1.0)
-    told = trained(replace(recipe, micro_batch=little.details["micro_batch"]))
-    page.row("trainings", memory="all, in the micro-batches found", **_said(told))
+    gradients = Trainer._gradients
+
+    def refused(self: Trainer, images: Tensor, labels: Tensor, share: float) -> Tensor:
+        if len(images) > batch // 2:
+            raise torch.OutOfMemoryError("CUDA out of memory: as a GPU would say it")
+        return gradients(self, images, labels, share)
+
+    with patch.object(Trainer, "_gradients", refused):
+        yield
 
 
 def _said(found: Evaluation) -> dict[str, object]:
@@ -55,5 +86,5 @@ def _said(found: Evaluation) -> dict[str, object]:
         "micro_batch": found.details["micro_batch"],
         "accuracy": found.accuracy,
         "loss": found.loss,
-        "last_training_loss": found.details["losses"][-1],
+        "training_losses": str(found.details["losses"]),
     }

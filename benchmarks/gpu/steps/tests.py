@@ -17,7 +17,15 @@ def measure(place: Place) -> None:
     log = place.page.out / "tests.log"
     # To collect all tests takes longer than to run these.
     files = [str(file) for file in Path("tests").rglob("test_*.py") if MARK in file.read_text()]
-    wanted = ["-m", "gpu", "--continue-on-collection-errors", *files]
+    # Other versions of torch and numpy may warn of other things.
+    wanted = [
+        "-o",
+        "filterwarnings=default",
+        "-m",
+        "gpu",
+        "--continue-on-collection-errors",
+        *files,
+    ]
     with log.open("w") as file:
         code = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *wanted],
