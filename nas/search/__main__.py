@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from training.data import Data
     from training.evaluator import Evaluator
     from training.recipe import Recipe
+    from training.transfer.parent import Parent
 
 DESCRIPTION = """\
 Step 1: find a baseline network for your pictures.
@@ -179,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             finals=_finals(args, evaluator, run_dir),
         )
         if evaluator.parent is not None:
-            _keep_weights(found, evaluator, data, run_dir)
+            _keep_weights(found, evaluator, evaluator.parent, data, run_dir)
     # The answer stands whatever becomes of the calibration.
     with when_stopped(f"stopped; the search's answer is in {run_dir}: go on with --resume"):
         report(run_dir, args.storage)
@@ -254,13 +255,14 @@ def _final_recipe(evaluator: Evaluator) -> Recipe:
     return replace(evaluator.recipe, epochs=max(evaluator.recipe.epochs, FURTHER))
 
 
-def _keep_weights(found: SearchResult, evaluator: Evaluator, data: Data, run_dir: Path) -> None:
+def _keep_weights(
+    found: SearchResult, evaluator: Evaluator, parent: Parent, data: Data, run_dir: Path
+) -> None:
     """Write the named network's weights: those of a training as in the finals, under seed 0."""
     from training.transfer.child import child
     from training.transfer.parent import Parent, weights_of
     from training.transfer.sources import BASELINE, keep
 
-    parent = evaluator.parent
     recipe, spec = _final_recipe(evaluator), found.best.spec
     network, _ = child(parent, spec, recipe, data, 0, evaluator.device)
     keep(Parent(spec.name, spec, weights_of(network), parent.moments), run_dir / BASELINE)

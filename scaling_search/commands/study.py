@@ -85,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from reports.scaling.study import report
     from training.given import pictures_name, settle_pictures
     from training.options import executor, facts, prepare, run_directory
+    from training.transfer.options import FINE_TUNING, SCRATCH
 
     args = options().parse_args(argv)
     settle_pictures(args, args.baselines.partition(",")[0].strip())
@@ -95,8 +96,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     run_dir = run_directory(args, f"study-{args.study}-{pictures_name(args.data)}")
     choices = (ladders, coefficients, splits, args.depth_rounding)
     largest = planned(args.study, specs, *choices).networks.values()
+    args.init = args.init or SCRATCH  # one parent is not as near to every baseline
     evaluator, data = prepare(
-        args, growth=growth(args.study, ladders), largest=largest, run_dir=run_dir
+        args,
+        growth(args.study, ladders),
+        reference=max(spec.resolution for spec in specs.values()),
+        epochs=FINE_TUNING,
+        largest=largest,
+        run_dir=run_dir,
     )
     specs = {
         name: replace(spec, classes=len(data.classes), in_channels=data.channels)
@@ -105,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     plan = planned(args.study, specs, *choices)
     print(f"run directory: {run_dir}\n{_announced(plan, args.repeats)}", file=sys.stderr)
     settings = {
-        **facts(args.data, data, evaluator.recipe),
+        **facts(args.data, data, evaluator),
         "kind": KIND,
         "seed": args.seed,
         "study": args.study,

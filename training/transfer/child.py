@@ -6,10 +6,10 @@ import time
 from dataclasses import replace
 
 import torch
-from models.inherit import Inheritance, inheritance, recalibrate, refit
 from torch import nn
 
 from models.build import build
+from models.inherit import Inheritance, inheritance, recalibrate, refit
 from models.spec import ArchSpec
 from training.data import Data
 from training.device import arithmetic, choose_device

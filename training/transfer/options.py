@@ -9,9 +9,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from models.inherit import inheritance
-
 from common.command import count
+from models.inherit import inheritance
 from models.pretrained import at_hand
 from models.spec import ArchSpec
 from training.data import Data

@@ -9,10 +9,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
-from models.inherit import inherit, rebase
 from torch import Tensor, nn
 
 from models.build import build
+from models.inherit import inherit, rebase
 from models.spec import ArchSpec
 from training.data import Data, Split
 from training.loop.augment import to_float
