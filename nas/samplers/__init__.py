@@ -20,9 +20,10 @@ from nas.samplers.base import Method, NetworkSampler
 from nas.samplers.borrowed import MAKERS, Borrowed
 from nas.samplers.evolution import Evolution
 from nas.samplers.history import outcome, tell
-from nas.space import Space
+from nas.space import Batch, Space
 
 if TYPE_CHECKING:
+    from models.spec import ArchSpec
     from nas.prior import Prior
 
 NAMES = ("auto", *MAKERS, "evolution", "controller")
@@ -39,6 +40,7 @@ def sampler(
     cost: CostOf = "macs",
     prior: Prior | None = None,
     trust: float = 1.0,
+    near: ArchSpec | None = None,
 ) -> NetworkSampler:
     """The search method of that name over ``space``.
 
@@ -47,6 +49,7 @@ def sampler(
     prior   what was learned before (``nas.prior``); only ``auto`` can use it
     trust   in (0, 1], how far ``auto`` trusts trainings against what parameters alone say; the
             others take them at their word
+    near    a network of the space, near which the search begins
 
     Raises ValueError for an unknown name, a prior that the method cannot use, a trust out of range
     and a window in which the space has no network. Proposing raises SpaceExhausted (a ValueError)
@@ -59,7 +62,16 @@ def sampler(
     if not 0 < trust <= 1:
         raise ValueError(f"trust {trust} is not in (0, 1]: 1 takes trainings at their word")
     candidates = Candidates(space, objective, cost)
-    return NetworkSampler(candidates, _method(name, candidates, seed, prior, trust), seed)
+    method = _method(name, candidates, seed, prior, trust)
+    return NetworkSampler(candidates, method, seed, None if near is None else _row(space, near))
+
+
+def _row(space: Space, spec: ArchSpec) -> Batch:
+    choices = space.choices_of(spec)
+    if choices is None:
+        raise ValueError(f"{spec.name!r:.60} is no network of space {space.name}: give a member")
+    row: Batch = space.indices([choices])[0]
+    return row
 
 
 def _method(

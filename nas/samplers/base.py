@@ -15,6 +15,7 @@ from nas.candidates import Candidates, SpaceExhausted
 from nas.samplers.history import History, Ledger
 from nas.space import Batch
 
+NEARBY = 4  # trials, where a search begins near a known network
 REDRAWS = 50  # proposals that a method may make before its last one is repaired
 
 
@@ -35,12 +36,17 @@ class NetworkSampler(optuna.samplers.BaseSampler):
     a search that was killed and resumed decides the same. When nothing is left to propose, the
     first ``suggest_categorical`` (not ``ask``) raises SpaceExhausted, so that the caller holds
     the trial and can put it back.
+
+    near    a row (D,): the first ``NEARBY`` proposals are that candidate, or the nearest in the
+            window, and others of which one or two choices differ; then the method goes on
     """
 
-    def __init__(self, candidates: Candidates, method: Method, seed: int) -> None:
+    def __init__(
+        self, candidates: Candidates, method: Method, seed: int, near: Batch | None = None
+    ) -> None:
         if seed < 0:
             raise ValueError(f"seed {seed} is negative: choose 0 or more")
-        self.candidates, self.method, self.seed = candidates, method, seed
+        self.candidates, self.method, self.seed, self.near = candidates, method, seed, near
         self._ledger: Ledger | None = None
 
     def infer_relative_search_space(
@@ -74,6 +80,11 @@ class NetworkSampler(optuna.samplers.BaseSampler):
         history = History(self.candidates, study, but=trial.number, ledger=self._ledger)
         self.candidates.learn(history.settled)
         rng = np.random.default_rng([self.seed, trial.number])
+        if self.near is not None and trial.number < NEARBY:
+            start = self.near[None]
+            for _ in range(min(trial.number, 2)):
+                start = self.candidates.space.mutated(start, rng)
+            return self.candidates.nearest(start[0], history.taken, confirmed=True)
         row = self.candidates.space.random(1, rng)[0]
         for row in islice(self.method.propose(study, trial, history, rng), REDRAWS):
             if row not in history.taken and self.candidates.confirms(row):

@@ -69,6 +69,7 @@ def search(
     prior: Prior | None = None,
     trust: float = 1.0,
     stop_early: bool = False,
+    near: ArchSpec | None = None,
     finals: Finals | None = None,
     workers: int = 1,
     executor: Callable[[], Executor] | None = None,
@@ -93,6 +94,8 @@ def search(
                 then given pairs of a share of the training and the least accuracy to go on with.
                 It returns an Evaluation whose ``curve`` has its accuracies at these shares, or
                 ends below a bar and returns that as ``trials.record.Stopped``
+    near        a network of the space near which the search begins, such as that from which weights
+                are inherited
     finals      trains the best networks further at the end, by which one is named (``nas.finals``);
                 None: the trials' own accuracies name it
     run_dir     where the study and ``baseline.json`` are kept, so that ``resume`` can go on with
@@ -138,7 +141,7 @@ def search(
             _check_cost(OfSpec(space, cost), run)
         counted = _latencies(cost, space, objective, run) if isinstance(cost, Latency) else cost
         made = samplers.sampler(
-            sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust
+            sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust, near=near
         )
         run.study.sampler = made
         conduct(run, _propose(made.candidates, stop_early), _values(objective), trials, means)

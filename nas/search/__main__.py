@@ -177,6 +177,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             prior=prior,
             trust=args.trust,
             stop_early=args.stop_early,
+            near=_member(searched, evaluator.parent),
             finals=_finals(args, evaluator, run_dir),
         )
         if evaluator.parent is not None:
@@ -224,6 +225,14 @@ def _calibrate(
         trainer = replace(evaluator, recipe=recipe)
         runner = functools.partial(executor, args, trainer)
         train_again(chosen, run_dir / name, args.seed, recipe.key, runner)
+
+
+def _member(searched: Space, parent: Parent | None) -> ArchSpec | None:
+    """The space's network that has the parent's stages; None where there is none."""
+    if parent is None:
+        return None
+    same = replace(searched.template, stages=parent.spec.stages)
+    return same if searched.contains(same) else None
 
 
 def _finals(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> Finals | None:
