@@ -59,7 +59,7 @@ def child(
     seconds = time.perf_counter() - begun
     told = {"distance": own.distance, "shares": own.shares, **own.changes}
     details = {**found.details, "inherited": told}
-    return network, replace(found, seconds=seconds, details=details)
+    return network.eval(), replace(found, seconds=seconds, details=details)
 
 
 def _scored(

@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from tqdm import tqdm
+
 from common.command import count
 from models.inherit import inheritance
 from models.pretrained import at_hand
@@ -126,8 +128,15 @@ def made_ready(
     if epochs is None:
         images = min(len(data.train), recipe.images or len(data.train))
         epochs = max(1, round(_STEPS * recipe.batch / images))
-    print(f"{parent.name} is trained on the pictures first, {epochs} epochs", file=sys.stderr)
-    ready = prepared(parent, recipe, data, args.seed, choose_device(args.device), epochs)
+    device = choose_device(args.device)
+    said = f"{parent.name} is trained on the pictures first"
+    with tqdm(total=epochs, desc=said, unit="epoch", file=sys.stderr) as bar:
+
+        def show(epoch: int, loss: float) -> None:
+            bar.set_postfix_str(f"loss {loss:.4f}")
+            bar.update(epoch + 1 - bar.n)
+
+        ready = prepared(parent, recipe, data, args.seed, device, epochs, show)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         keep(ready, path)

@@ -17,7 +17,7 @@ from models.spec import ArchSpec
 from training.data import Data, Split
 from training.loop.augment import to_float
 from training.loop.placed import placed
-from training.loop.train import first, train
+from training.loop.train import OnEpoch, first, train
 from training.recipe import Recipe
 from training.transfer.head import features, fit, install
 
@@ -119,7 +119,13 @@ def batches(split: Split, side: int, data: Data, batch: int = BATCH) -> Iterator
 
 
 def prepared(
-    parent: Parent, recipe: Recipe, data: Data, seed: int, device: torch.device, epochs: int
+    parent: Parent,
+    recipe: Recipe,
+    data: Data,
+    seed: int,
+    device: torch.device,
+    epochs: int,
+    on_epoch: OnEpoch | None = None,
 ) -> Parent:
     """``parent`` once it has seen the pictures: what candidates are to inherit.
 
@@ -137,7 +143,15 @@ def prepared(
     given = features(network, split, side, data)
     install(network, fit(given, split.labels, len(data.classes), balance=recipe.balance))
     if epochs:
-        train(ready.spec, replace(recipe, epochs=epochs), data, seed, device, network=network)
+        train(
+            ready.spec,
+            replace(recipe, epochs=epochs),
+            data,
+            seed,
+            device,
+            network=network,
+            on_epoch=on_epoch,
+        )
     return replace(ready, weights=weights_of(network))
 
 
