@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
-# Extras of pyproject.toml; CI adds reference, onnx, ray and postgres, whose tests are skipped without
-# them.
+# Extras of pyproject.toml; CI adds reference, pretrained, onnx, ray and postgres, whose tests are
+# skipped without them.
 EXTRAS ?= dev
 BIN := $(VENV)/bin
 # One thread a process: searches and tests run processes beside one another.

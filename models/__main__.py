@@ -63,7 +63,7 @@ def _export_options(one: _Command) -> None:
         "--weights",
         type=place,
         help="a safetensors file, of python -m training or with torchvision's names, or "
-        "`pretrained`: torchvision's published ones; default: the run's own, else random",
+        "`pretrained`: the family's published ones; default: the run's own, else random",
     )
     one.add_argument(
         "--with-preprocessing",

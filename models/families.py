@@ -84,6 +84,40 @@ def _efficientnet(name: str) -> ArchSpec:
     return replace(scaled, resolution=resolution, dropout=dropout, norm_eps=eps)
 
 
+# EfficientNet-Lite's (``efficientnet_lite_params`` of tensorflow/tpu, models/official/efficientnet/
+# lite/efficientnet_lite_builder.py).
+EFFICIENTNET_LITE_MULTIPLIERS = {
+    "efficientnet-lite0": (1.0, 1.0, 224, 0.2),
+    "efficientnet-lite1": (1.0, 1.1, 240, 0.2),
+    "efficientnet-lite2": (1.1, 1.2, 260, 0.3),
+    "efficientnet-lite3": (1.2, 1.4, 280, 0.3),
+    "efficientnet-lite4": (1.4, 1.8, 300, 0.3),
+}
+
+
+def _efficientnet_lite(name: str) -> ArchSpec:
+    """B0 without SE and with ReLU6, for small devices (the same code, ``fix_head_stem``).
+
+    The stem and the head keep their channels, the first and the last stage their layers. The
+    epsilon is that code's, with which the published weights were trained.
+    """
+    width, depth, resolution, dropout = EFFICIENTNET_LITE_MULTIPLIERS[name]
+    scaled = scale(_B0, depth=depth, width=width)
+    first, *between, last = (replace(stage, se=0) for stage in scaled.stages)
+    first = replace(first, layers=_B0.stages[0].layers)
+    last = replace(last, layers=_B0.stages[-1].layers)
+    return replace(
+        scaled,
+        stem=_B0.stem,
+        stages=(first, *between, last),
+        head=_B0.head,
+        resolution=resolution,
+        activation="relu6",
+        dropout=dropout,
+        norm_eps=1e-3,
+    )
+
+
 def _mobilenet_v1(alpha: float = 1.0, resolution: float = 224) -> ArchSpec:
     """MobileNetV1 (arXiv:1704.04861, Table 1); α thins it, ρ is the given resolution / 224."""
     blocks = ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 2, 6), (1024, 2, 2))
@@ -229,6 +263,7 @@ def _pixels(resolution: float) -> int:
 
 _NAMED: dict[str, Callable[[], ArchSpec]] = {
     **{name: partial(_efficientnet, name) for name in EFFICIENTNET_MULTIPLIERS},
+    **{name: partial(_efficientnet_lite, name) for name in EFFICIENTNET_LITE_MULTIPLIERS},
     "mobilenet-v1": _mobilenet_v1,
     "mobilenet-v2": _mobilenet_v2,
     "mnasnet-a1": _mnasnet_a1,

@@ -1,8 +1,8 @@
 """Published and own weights loaded into a built network, strictly.
 
-torchvision's names are mapped by order: both sides list their modules in the order in which the
-image meets them; the k-th of one is the k-th of the other, and every name and shape must then
-agree. torchvision itself is needed only to fetch its weights.
+Others' names, torchvision's and EfficientNet-PyTorch's, are mapped by order: both sides list their
+modules in the order in which the image meets them; the k-th of one is the k-th of the other, and
+every leaf's name and shape must then agree. ``models.providers`` says who publishes weights.
 
 Three things do not make weights another network's: the prefix that ``DataParallel`` gives every
 name, batch norm's counters missing, as in files from before PyTorch 0.4.1, and another precision;
@@ -19,32 +19,26 @@ import torch
 from torch import Tensor, nn
 
 from models.build import build
+from models.providers import PROVIDERS
 from models.spec import ArchSpec
 
-# Families whose weights torchvision publishes, by torchvision's name. The first published ones
-# (IMAGENET1K_V1) are meant: those of the papers' recipes.
-PUBLISHED = {
-    **{f"efficientnet-b{i}": f"efficientnet_b{i}" for i in range(8)},
-    "mobilenet-v2": "mobilenet_v2",
-    "mnasnet-b1": "mnasnet1_0",
-    **{f"resnet-{layers}": f"resnet{layers}" for layers in (18, 34, 50, 101, 152)},
-    "resnext-50": "resnext50_32x4d",
-    "resnext-101-64x4d": "resnext101_64x4d",
-    "convnext-t": "convnext_tiny",
-    "convnext-s": "convnext_small",
-    "convnext-b": "convnext_base",
-    "convnext-l": "convnext_large",
-}
 _PREFIX = "module."
 _COUNTER = "num_batches_tracked"
-_LAST = ("classifier", "fc", "downsample", "layer_scale")
+_LAST = ("classifier", "fc", "_fc", "downsample", "layer_scale")
+# EfficientNet-PyTorch's, of the network and of a block. Its names for SE are left out: its networks
+# with SE have another epsilon than torchvision's, so that their weights are another network's.
+_ORDERED = (
+    *("_conv_stem", "_expand_conv", "_bn0", "_blocks"),
+    *("_depthwise_conv", "_conv_head", "_bn1", "_project_conv", "_bn2"),
+)
 
 
 def load_torchvision_state_dict(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     """Copy ``state_dict``, with torchvision's names in any order, into ``module`` in place.
 
     ``module`` is what ``build`` returned for a family that torchvision also has: EfficientNet,
-    MobileNetV2, MnasNet, ResNet, ResNeXt, ConvNeXt.
+    MobileNetV2, MnasNet, ResNet, ResNeXt, ConvNeXt. EfficientNet-PyTorch's names for
+    EfficientNet-Lite are taken likewise.
 
     Raises ValueError, and changes nothing, where the two are not the same network.
     """
@@ -102,6 +96,8 @@ def _in_forward_order(names: Iterable[str]) -> list[str]:
 def _place(part: str) -> tuple[int, int, str]:
     if part in _LAST:
         return (1, 0, part)
+    if part in _ORDERED:
+        return (0, _ORDERED.index(part), "")
     if match := re.fullmatch(r"(conv|bn)(\d+)", part):  # ResNet: conv1, bn1, conv2, bn2 …
         return (0, 2 * int(match[2]) + (match[1] == "bn"), "")
     if match := re.fullmatch(r"(\D*)(\d+)", part):  # after ResNet's conv1 and bn1
@@ -127,30 +123,23 @@ def read_safetensors(path: str) -> dict[str, Tensor]:
 
 
 def pretrained_state(name: str) -> dict[str, Tensor]:
-    """torchvision's published ImageNet weights of a family, fetched once and kept by torch.
+    """The published ImageNet weights of a family, with their publisher's names.
 
-    The download is checked against its hash and read without unpickling code.
+    They are checked against their hash and read without unpickling code.
 
-    Raises ValueError where nothing is published under ``name`` or the download fails.
+    Raises ValueError where none are known under ``name`` or they cannot be had.
     """
-    if name not in PUBLISHED:
+    if name not in PROVIDERS:
         raise ValueError(
-            f"{name!r:.80} has no published weights: give a safetensors file, or one of "
-            f"{', '.join(PUBLISHED)}"
+            f"{name!r:.80} has no published weights that are known here: give a safetensors file, "
+            f"or one of {', '.join(PROVIDERS)}"
         )
-    from torchvision.models import get_model_weights
+    return PROVIDERS[name].state()
 
-    weights = get_model_weights(PUBLISHED[name])["IMAGENET1K_V1"]
-    try:
-        state: dict[str, Tensor] = weights.get_state_dict(
-            progress=False, check_hash=True, weights_only=True, map_location="cpu"
-        )
-    except (OSError, RuntimeError) as error:  # no network; not the hash that was promised
-        raise ValueError(
-            f"the weights of {name} could not be fetched ({error}): download {weights.url} where "
-            "there is a network, convert it with safetensors.torch.save_file, and give that file"
-        ) from None
-    return state
+
+def at_hand(name: str) -> bool:
+    """Whether ``pretrained_state`` has that family's weights with no network right now."""
+    return name in PROVIDERS and PROVIDERS[name].at_hand()
 
 
 def read_weights(source: str, name: str) -> dict[str, Tensor]:
@@ -159,7 +148,7 @@ def read_weights(source: str, name: str) -> dict[str, Tensor]:
 
 
 def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
-    """Copy weights, with this project's names or torchvision's, into ``module`` in place.
+    """Copy weights, with this project's names or others', into ``module`` in place.
 
     Raises ValueError, and changes nothing, where they are of another network.
     """
@@ -197,7 +186,7 @@ def initialised(spec: ArchSpec, state_dict: Mapping[str, Tensor]) -> nn.Module:
 
 
 def _ends(state: Mapping[str, Tensor]) -> tuple[str, str]:
-    """The modules that the image meets first and last, by this project's names or torchvision's."""
+    """The modules that the image meets first and last, by this project's names or others'."""
     names = _in_forward_order(_by_module(state))
     head = [name for name in names if name.startswith("head.")]
     first, last = ("stem.0", head[-1]) if head else (names[0], names[-1]) if names else ("", "")

@@ -24,7 +24,8 @@ from tests.support.paths import REFERENCE, needs_shared
 from tests.support.strategies import specs
 
 # (macs, params, fvcore): fvcore 0.1.5 and torch's FlopCounterMode on torchvision 0.29's modules;
-# ReXNet's fvcore total on the published code, whose squeeze is an adaptive pool as ours is.
+# ReXNet's fvcore total on the published code, whose squeeze is an adaptive pool as ours is; Lite on
+# timm 1.0.31's tf_efficientnet_lite0 to 4.
 GOLDEN = {
     "efficientnet-b0": (385_814_752, 5_288_548, 401_659_392),
     "efficientnet-b1": (686_802_832, 7_794_184, 712_732_416),
@@ -34,6 +35,11 @@ GOLDEN = {
     "efficientnet-b5": (10_266_384_752, 30_389_784, 10_505_072_320),
     "efficientnet-b6": (19_067_593_536, 43_040_704, 19_472_062_160),
     "efficientnet-b7": (37_745_884_192, 66_347_960, 38_449_437_600),
+    "efficientnet-lite0": (385_187_552, 4_652_008, 398_725_664),
+    "efficientnet-lite1": (600_185_232, 5_416_680, 620_551_408),
+    "efficientnet-lite2": (859_736_272, 6_092_072, 885_629_152),
+    "efficientnet-lite3": (1_383_321_872, 8_197_096, 1_421_394_160),
+    "efficientnet-lite4": (2_553_034_336, 13_006_568, 2_610_838_944),
     "mobilenet-v2": (300_774_272, 3_504_872, 314_193_216),
     "mobilenet-v2-1.4": (582_195_824, 6_108_776, 601_430_480),
     "resnet-50": (4_089_184_256, 25_557_032, 4_111_512_576),

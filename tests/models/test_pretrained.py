@@ -16,19 +16,24 @@ from torch import nn
 from models.build import build
 from models.families import family, names
 from models.pretrained import (
-    PUBLISHED,
     initialised,
     load_torchvision_state_dict,
     load_weights,
     pretrained_state,
     read_weights,
 )
+from models.providers import PROVIDERS, Torchvision
 from models.spec import ArchSpec, StageSpec, Stem
 from training.__main__ import main as train
 
 TINY = ArchSpec("tiny", Stem(8), (StageSpec("mbconv", 1, 8, expansion=2),), classes=7)
 
 
+PUBLISHED = {
+    name: provider.model
+    for name, provider in PROVIDERS.items()
+    if isinstance(provider, Torchvision)
+}
 QUICK = {"efficientnet-b7", "mobilenet-v2", "resnext-50", "convnext-s"}
 
 

