@@ -27,7 +27,8 @@ class Torchvision(NamedTuple):
 
     def at_hand(self) -> bool:
         """Whether the file is in torch's cache, where ``state`` looks before it fetches."""
-        file = os.path.basename(urlparse(self._weights().url).path)
+        url: str = self._weights().url
+        file = os.path.basename(urlparse(url).path)
         return (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file()
 
     def state(self) -> dict[str, Tensor]:

@@ -36,8 +36,8 @@ BLOCKS = {
     "efficientnet-b6": 45,
     "efficientnet-b7": 55,
 }
-# EfficientNet-Lite's stem, stages and head; layers of the stages (``fix_head_stem`` of the same code;
-# https://github.com/tensorflow/tpu, models/official/efficientnet/lite/README.md: parameters, pixels).
+# EfficientNet-Lite's stem, stages and head; layers of the stages (``fix_head_stem`` of the same
+# code); millions of parameters and pixels of its README (tensorflow/tpu).
 LITE = {
     0: ([32, 16, 24, 40, 80, 112, 192, 320, 1280], [1, 2, 2, 3, 3, 4, 1], 4.7, 224),
     1: ([32, 16, 24, 40, 80, 112, 192, 320, 1280], [1, 3, 3, 4, 4, 5, 1], 5.4, 240),
