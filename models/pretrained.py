@@ -166,7 +166,8 @@ def initialised(spec: ArchSpec, state_dict: Mapping[str, Tensor]) -> nn.Module:
     """The built ``spec`` with these weights, for training on.
 
     Where the weights are for another number of classes than the spec's the classifier is a fresh
-    one. Raises ValueError where they are of another network.
+    one, at zero (BiT, arXiv:1912.11370, and its code): random logits of features as large as these
+    would cost what has been learned. Raises ValueError where they are of another network.
     """
     state_dict = _unwrapped(state_dict)
     first, last = _ends(state_dict)
@@ -180,7 +181,8 @@ def initialised(spec: ArchSpec, state_dict: Mapping[str, Tensor]) -> nn.Module:
     load_weights(donor, state_dict)
     kept = donor.state_dict()
     if classes != spec.classes:
-        kept |= dict(list(network.state_dict().items())[-2:])  # the classifier's weight and bias
+        classifier = list(network.state_dict().items())[-2:]  # its weight and bias
+        kept |= {name: torch.zeros_like(value) for name, value in classifier}
     network.load_state_dict(kept)
     return network
 

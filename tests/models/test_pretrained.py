@@ -94,9 +94,12 @@ def test_only_the_classifier_is_fresh_for_other_classes() -> None:
     state = weights_of(build(TINY))
     same = initialised(TINY, state).state_dict()
     assert all(torch.equal(same[name], state[name]) for name in state)
-    other = initialised(replace(TINY, classes=3), state).state_dict()
+    network = initialised(replace(TINY, classes=3), state)
+    other = network.state_dict()
     fresh = {name for name in state if not torch.equal(other[name], state[name])}
     assert fresh == set(list(state)[-2:])
+    # No class is foretold before any picture was seen: the loss starts at ln 3.
+    assert torch.equal(network.eval()(torch.randn(2, 3, 32, 32)), torch.zeros(2, 3))
 
 
 def test_wrong_weights_are_refused() -> None:

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
@@ -72,7 +71,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipe = varied(Recipe(epochs=args.epochs, batch=args.batch), args)
     start = None
     if weights is not None:
-        torch.manual_seed(args.seed)
         start = initialised(spec, weights)
         # A rate for random weights would first undo what these have learned.
         recipe = replace(recipe, lr=recipe.lr / 10)
