@@ -2,7 +2,7 @@
 
 Others' names, torchvision's and EfficientNet-PyTorch's, are mapped by order: both sides list their
 modules in the order in which the image meets them; the k-th of one is the k-th of the other, and
-every leaf's name and shape must then agree. ``models.providers`` says who publishes weights.
+every leaf's name and shape must then agree. ``models.reference.providers`` says who has weights.
 
 Three things do not make weights another network's: the prefix that ``DataParallel`` gives every
 name, batch norm's counters missing, as in files from before PyTorch 0.4.1, and another precision;
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from models.build import build
-from models.providers import PROVIDERS, Moments
+from models.reference.providers import PROVIDERS, Moments
 from models.spec import ArchSpec
 
 _PREFIX = "module."

@@ -142,9 +142,7 @@ class _Fit(NamedTuple):
     covariance: Tensor
 
 
-def _solve(
-    rows: Iterator[tuple[Tensor, Tensor]], last: _Last, ridge: float, known: bool
-) -> _Fit:
+def _solve(rows: Iterator[tuple[Tensor, Tensor]], last: _Last, ridge: float, known: bool) -> _Fit:
     """Least squares with an intercept, drawn to the weights that are there, if ``known``."""
     count, sums, gram, cross = 0, 0.0, 0.0, 0.0
     for x, y in rows:

@@ -170,7 +170,9 @@ class Transfer:
                 self._count(name, found[1], there)
         if "running_var" in leaves and self.eps[0] != self.eps[1]:
             variance = self.mine[f"{name}.running_var"]
-            self.mine[f"{name}.weight"] *= ((variance + self.eps[1]) / (variance + self.eps[0])).sqrt()
+            self.mine[f"{name}.weight"] *= (
+                (variance + self.eps[1]) / (variance + self.eps[0])
+            ).sqrt()
 
     def _count(self, name: str, number: Tensor, there: Tensor) -> None:
         taken = number[number >= 0]

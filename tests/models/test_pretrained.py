@@ -22,7 +22,7 @@ from models.pretrained import (
     pretrained_state,
     read_weights,
 )
-from models.providers import PROVIDERS, Torchvision
+from models.reference.providers import PROVIDERS, Torchvision
 from models.spec import ArchSpec, StageSpec, Stem
 from training.__main__ import main as train
 

@@ -14,13 +14,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from PIL import Image
+from PIL import Image, ImageOps
+from sklearn.datasets import load_sample_image
 from torch import Tensor
 
 from models.build import build
 from models.families import family
 from models.pretrained import at_hand, initialised, load_weights, pretrained_state
-from models.providers import PROVIDERS, Package, Torchvision
+from models.reference.providers import PROVIDERS, Package, Torchvision
 from training.__main__ import main as train
 
 PACKAGES = {name: p for name, p in PROVIDERS.items() if isinstance(p, Package)}
@@ -94,6 +95,19 @@ def test_the_packages_weights_give_their_published_outputs(name: str) -> None:
         assert torch.allclose(found, expected, atol=1e-4 * float(expected.abs().max()))
         x = x[..., :96, :96]
         assert not torch.allclose(network(x), published_lite(state, x), atol=1e-2)
+
+
+@packaged
+def test_a_photograph_is_recognised(name: str) -> None:
+    """scikit-learn's china.jpg, the Summer Palace, scaled as the weights' pictures were."""
+    spec, picture = family(name), Image.fromarray(load_sample_image("china.jpg"))
+    picture = ImageOps.fit(picture, (spec.resolution, spec.resolution), Image.Resampling.BICUBIC)
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
+    network = initialised(spec, pretrained_state(name))[1].eval()
+    with torch.no_grad():
+        logits = network((pixels.float() - 127) / 128)
+    weights = torchvision.models.get_model_weights("mobilenet_v2")["IMAGENET1K_V1"]
+    assert weights.meta["categories"][int(logits.argmax())] == "palace"
 
 
 @packaged

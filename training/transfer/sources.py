@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -13,7 +14,7 @@ from common.paths import expanded
 from models.choose import find
 from models.deploy.preprocessing import WEIGHTS, read_preprocessing
 from models.pretrained import initialised, pretrained_state, published_moments
-from models.providers import IMAGENET
+from models.reference.providers import IMAGENET
 from models.spec import ArchSpec
 from training.transfer.parent import Moments, Parent, weights_of
 
@@ -30,7 +31,7 @@ def open_parent(text: str, spec: ArchSpec | None = None) -> Parent:
     there are no weights.
     """
     place = Path(expanded(text))
-    if place.is_file():
+    if place.is_file() or place.suffix == ".safetensors":
         return read_parent(place) if spec is None or _tells(place) else _bare(place, spec)
     if not place.is_dir():
         own, network = initialised(find(text).spec, pretrained_state(text))
@@ -54,7 +55,12 @@ def _tells(path: Path) -> bool:
 
 
 def _bare(path: Path, spec: ArchSpec) -> Parent:
-    """Weights alone, for ``spec`` but for its classes."""
+    """Weights alone, for ``spec`` but for its classes and channels."""
+    print(
+        f"weights: {path} does not say how its pictures were normalised: as ImageNet's are, it is "
+        "taken",
+        file=sys.stderr,
+    )
     own, network = initialised(spec, _read(path)[0])
     mean, deviation = (one[: own.in_channels] for one in IMAGENET)
     return Parent(path.stem, own, weights_of(network), Moments(mean, deviation))
