@@ -1,0 +1,310 @@
+"""Is a found network better, on somebody's pictures, than what they would pick anyway?
+
+    python -m benchmarks.own_pictures DIR --budget 100M --out runs/own
+
+All start from one parent's ImageNet weights, made ready on the pictures, and are fine-tuned by one
+recipe for as many epochs; each cost is at most the budget (multiply-adds of convolution and linear
+layers for one image, at the network's own resolution):
+
+    parent   the parent at the highest resolution that the budget allows: what has to be beaten
+    scaled   the parent shrunk, or grown, to the budget by EfficientNet's rule (1.2, 1.1, 1.15)
+    random   a network of the space in the window, another one for each seed, inherited alike
+    scratch  that which a search by short trainings from scratch names, inherited alike
+    found    that which a search by inherited weights names
+
+Accuracy is on the test split, under --seeds seeds. The differences to ``parent`` are paired by seed
+and by picture; their 90 % intervals resample both. What is finished is kept in --out and not done
+again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.command import count, parser, place
+from common.command import run as run_command
+from common.units import format_size, parse_size
+from models.cost import cost
+from models.scale import scale
+from models.spec import ArchSpec
+from nas.calibrate import SEED_STEP
+from nas.finals import SEEDS, Finals
+from nas.search import search
+from nas.space import Space, space
+from training.data import Data, Split, load
+from training.evaluator import ByValue, Evaluator, proxy_recipe
+from training.loop.augment import to_float
+from training.loop.train import final, first
+from training.recipe import Recipe
+from training.stopwatch import Stopwatch
+from training.transfer.child import born
+from training.transfer.options import FURTHER, transfer_recipe
+from training.transfer.parent import Parent, alike, prepared
+from training.transfer.sources import keep, open_parent, read_parent
+from trials.record import Evaluation
+from trials.store.header import FILE_NAME
+from trials.store.view import Record
+
+CPU = torch.device("cpu")
+TEST = 2000  # pictures at most
+PARENT_EPOCHS, SEARCHES = 6, ("scratch", "found")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """One row for each way to come to a network, then the differences."""
+    args = options().parse_args(argv)
+    torch.set_num_threads(1)
+    budget = parse_size(args.budget)
+    args.out.mkdir(parents=True, exist_ok=True)
+    data = load(args.pictures, size=args.size, seed=0, validation=0.2, test=0.3)
+    data = replace(data, test=first(data.test, TEST), train=first(data.train, args.images))
+    print(data.summary(), file=sys.stderr)
+    parent = open_parent(args.parent)
+    widest = largest(parent.spec, budget)
+    print(f"{parent.name} at {widest.resolution} pixels", file=sys.stderr)
+    recipe = replace(
+        transfer_recipe(data.native_size, "cpu", 1.0, widest.resolution),
+        images=min(1000, len(data.train)),
+    )
+    ready = _ready(parent, recipe, data, args.out / "parent.safetensors")
+    bench = Bench(args, budget, data, ready, recipe, widest)
+    rows = {name: bench.rows(name) for name in args.ways}
+    print(table(rows, bench))
+
+
+def options() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = parser("benchmarks.own_pictures", __doc__ or "")
+    made.add_argument("pictures", type=place)
+    made.add_argument("--budget", default="100M")
+    made.add_argument("--parent", default="efficientnet-lite0")
+    made.add_argument("--space", default="mnasnet")
+    made.add_argument("--size", type=count, default=128, help="pixels at which pictures are kept")
+    made.add_argument("--images", type=count, help="training pictures at most")
+    made.add_argument("--trials", type=count, default=24, help="of each search")
+    made.add_argument("--scratch-trials", type=count, default=12)
+    made.add_argument("--epochs", type=count, default=6, help="of every fine-tuning in full")
+    made.add_argument("--seeds", type=count, default=3)
+    made.add_argument("--ways", type=_ways, default=tuple(_WAYS), help="some of them, by commas")
+    made.add_argument("--out", type=Path, default=Path("runs/own"))
+    return made
+
+
+def _ways(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if odd := set(names) - set(_WAYS):
+        raise argparse.ArgumentTypeError(f"{sorted(odd)[0]!r} is none of {', '.join(_WAYS)}")
+    return names
+
+
+def largest(spec: ArchSpec, budget: float) -> ArchSpec:
+    """``spec`` at the highest resolution within the budget, one more than a multiple of 16."""
+    sides = range(33, 1000, 16)
+    fitting = [side for side in sides if cost(replace(spec, resolution=side)).macs <= budget]
+    if not fitting:
+        raise ValueError(f"{spec.name} at {sides[0]} pixels costs over {format_size(budget)}")
+    return replace(spec, resolution=fitting[-1])
+
+
+def _ready(parent: Parent, recipe: Recipe, data: Data, path: Path) -> Parent:
+    if not path.exists():
+        keep(prepared(parent, recipe, data, 0, CPU, PARENT_EPOCHS), path)
+    return read_parent(path)
+
+
+class Bench:
+    """The ways to come to a network, and what each is worth once it is fine-tuned in full."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        budget: float,
+        data: Data,
+        ready: Parent,
+        recipe: Recipe,
+        widest: ArchSpec,
+    ) -> None:
+        self.args, self.budget, self.data = args, budget, data
+        self.ready, self.recipe = ready, recipe
+        self.widest = self._own(widest)
+
+    def rows(self, way: str) -> list[dict[str, Any]]:
+        """What came out for each seed, from --out where it is there."""
+        found = []
+        for seed in range(self.args.seeds):
+            path = self.args.out / f"{way}-{seed}.json"
+            if not path.exists():
+                spec = _WAYS[way](self, seed)
+                path.write_text(json.dumps(self.trained(spec, seed)) + "\n", "utf-8")
+            found.append(json.loads(path.read_text("utf-8")))
+            print(f"{way}, seed {seed}: {found[-1]['accuracy']:.4f}", file=sys.stderr, flush=True)
+        return found
+
+    def trained(self, spec: ArchSpec, seed: int) -> dict[str, Any]:
+        """``spec`` inherited and fine-tuned, judged on the test pictures."""
+        start = time.process_time()
+        recipe = replace(
+            self.recipe,
+            resolution=None,
+            images=None,
+            epochs=self.args.epochs,
+            regularise=True,
+        )
+        network, own = born(self.ready, spec, recipe, self.data, seed, CPU)
+        network, found = final(spec, recipe, self.data, seed, CPU, network=network)
+        right = correct(network, self.data.test, spec.resolution, self.data)
+        return {
+            "spec": json.loads(spec.to_json()),
+            "accuracy": found.accuracy,
+            "loss": found.loss,
+            "distance": own.distance,
+            "seconds": time.process_time() - start,
+            "right": right,
+        }
+
+    def parent(self, seed: int) -> ArchSpec:
+        return self.widest
+
+    def scaled(self, seed: int) -> ArchSpec:
+        """By EfficientNet's constants and the φ that comes nearest to the budget from below."""
+        base = self._own(self.ready.spec)
+        steps = [step / 50 for step in range(300, -500, -1)]
+        return next(
+            one
+            for phi in steps
+            if cost(one := scale(base, 1.2**phi, 1.1**phi, 1.15**phi)).macs <= self.budget
+        )
+
+    def random(self, seed: int) -> ArchSpec:
+        return search(
+            self.space, lambda spec, _: 0.5, self.budget, 1, "random", seed=seed
+        ).best.spec
+
+    def scratch(self, seed: int) -> ArchSpec:
+        """One search for all seeds: what differs is the fine-tuning."""
+        recipe = proxy_recipe(self.data.native_size, "cpu")
+        return self._searched("scratch", Evaluator(ByValue(self.data), recipe, "cpu"), None)
+
+    def found(self, seed: int) -> ArchSpec:
+        """One search for all seeds: what differs is the fine-tuning."""
+        evaluator = Evaluator(ByValue(self.data), self.recipe, "cpu", self.ready)
+        tuned = replace(evaluator, recipe=replace(self.recipe, epochs=FURTHER))
+        return self._searched("found", evaluator, further(tuned))
+
+    def _searched(self, way: str, evaluator: Evaluator, finals: Finals | None) -> ArchSpec:
+        out, trials = self.args.out / f"search-{way}", self.args.trials
+        if (out / "baseline.json").exists():
+            return ArchSpec.from_json((out / "baseline.json").read_text("utf-8"))
+        near = replace(self.space.template, stages=self.ready.spec.stages)
+        return search(
+            self.space,
+            evaluator,
+            self.budget,
+            trials if finals else self.args.scratch_trials,
+            run_dir=out,
+            resume=(out / FILE_NAME).exists(),
+            near=near if finals and self.space.contains(near) else None,
+            finals=finals,
+        ).best.spec
+
+    @property
+    def space(self) -> Space:
+        """At the parent's resolution, and with what a child shares with it."""
+        return space(self.args.space).with_template(
+            resolution=self.widest.resolution,
+            classes=len(self.data.classes),
+            in_channels=self.data.channels,
+            dropout=self.ready.spec.dropout,
+            **alike(self.ready.spec),
+        )
+
+    def _own(self, spec: ArchSpec) -> ArchSpec:
+        return replace(spec, classes=len(self.data.classes), in_channels=self.data.channels)
+
+
+_WAYS: dict[str, Callable[[Bench, int], ArchSpec]] = {
+    "parent": Bench.parent,
+    "scaled": Bench.scaled,
+    "random": Bench.random,
+    "scratch": Bench.scratch,
+    "found": Bench.found,
+}
+
+
+def further(evaluate: Evaluator) -> Finals:
+    """The finals in this process."""
+
+    def train(records: Sequence[Record]) -> Mapping[int, Sequence[Evaluation]]:
+        return {
+            record.number: [
+                evaluate(record.spec, (record.seed + step * SEED_STEP) % 2**31)
+                for step in range(1, SEEDS + 1)
+            ]
+            for record in records
+        }
+
+    return train
+
+
+@torch.no_grad()
+def correct(network: torch.nn.Module, split: Split, side: int, data: Data) -> list[int]:
+    """Of each picture whether it is named rightly, 0 or 1."""
+    network.eval()
+    found: list[int] = []
+    for images, labels in zip(
+        torch.split(split.images, 32), torch.split(split.labels, 32), strict=True
+    ):
+        logits = network(to_float(images, side, data.mean, data.std, channels_last=True))
+        found += (logits.argmax(1) == labels).int().tolist()
+    return found
+
+
+def table(rows: Mapping[str, list[dict[str, Any]]], bench: Bench) -> str:
+    """Markdown, and the differences to the first way."""
+    clock = Stopwatch("cpu", 1, 1)
+    lines = [
+        "| way | network | pixels | FLOPs | latency | test accuracy (sd) | test loss | "
+        "difference (90 %) | core-min each |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    base = np.array([row["right"] for row in next(iter(rows.values()))])
+    for way, each in rows.items():
+        spec = ArchSpec.from_json(json.dumps(each[0]["spec"]))
+        accuracies, losses = ([100 * r["accuracy"] for r in each], [r["loss"] for r in each])
+        right = np.array([row["right"] for row in each])
+        apart = "" if right is base or (right == base).all() else difference(right, base)
+        spread = f" ({statistics.stdev(accuracies):.2f})" if len(each) > 1 else ""
+        lines.append(
+            f"| {way} | {spec.name} | {spec.resolution} | {format_size(cost(spec).macs)} | "
+            f"{1000 * clock(spec).median:.1f} ms | {statistics.mean(accuracies):.2f}{spread} | "
+            f"{statistics.mean(losses):.3f} | {apart} | "
+            f"{statistics.mean(r['seconds'] for r in each) / 60:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def difference(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any], draws: int = 4000) -> str:
+    """Points between two ways, (seeds, pictures) each, and the 90 % interval of both resampled."""
+    rng, apart = np.random.default_rng(0), 100.0 * (one - other)
+    seeds, pictures = apart.shape
+    means = [
+        apart[rng.integers(seeds, size=seeds)][:, rng.integers(pictures, size=pictures)].mean()
+        for _ in range(draws)
+    ]
+    low, high = np.quantile(means, (0.05, 0.95))
+    return f"{apart.mean():+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
