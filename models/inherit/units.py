@@ -1,0 +1,230 @@
+"""A plan cut into units, and whose weights each unit of a child may start from.
+
+A unit reads one channel space and writes one: the stem, a block, what stands between ConvNeXt's
+stages, the head's convolution, the classifier.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from models.plan import (
+    Act,
+    Conv,
+    Excite,
+    Layer,
+    LayerScale,
+    Linear,
+    Norm,
+    Pool,
+    Repeat,
+    Residual,
+    plan,
+)
+from models.spec import ArchSpec
+
+Named = tuple[str, Layer]
+_DEPTHWISE = ("dsconv", "mbconv", "rexnet", "convnext")
+
+
+class Unit(NamedTuple):
+    """``body``, ``shortcut`` and ``after`` hold (name in the state dict, layer).
+
+    part        0 the stem, i the i-th stage counted from 1, then the head
+    kind        units of equal kind hold the same layers, but for activations and excitation
+    depthwise   the name of the convolution that keeps its channel space, or nothing
+    shortcut    None where nothing is added to the body
+    more        channels by which the shortcut is filled up or cut
+    """
+
+    part: int
+    kind: str
+    body: tuple[Named, ...]
+    depthwise: str = ""
+    shortcut: tuple[Named, ...] | None = None
+    more: int = 0
+    after: tuple[Named, ...] = ()
+
+    @property
+    def weighted(self) -> list[Named]:
+        return [named for named in self.body if isinstance(named[1], _WEIGHTED)]
+
+    @property
+    def projects(self) -> bool:
+        """The shortcut is a convolution of its own."""
+        return any(isinstance(layer, Conv) for _, layer in self.shortcut or ())
+
+    @property
+    def linked(self) -> bool:
+        """The first output channels are the input's, plus what the body adds."""
+        return self.shortcut is not None and not self.projects
+
+    @property
+    def identity(self) -> bool:
+        """The shortcut is the input itself."""
+        return self.shortcut == ()
+
+    @property
+    def cin(self) -> int:
+        layer = self.weighted[0][1]
+        return layer.channels if isinstance(layer, Norm) else layer.cin  # type: ignore[union-attr]
+
+    @property
+    def cout(self) -> int:
+        return next(
+            layer.cout for _, layer in reversed(self.body) if isinstance(layer, Conv | Linear)
+        )
+
+    @property
+    def stride(self) -> int:
+        return math.prod(x.stride for _, x in self.body if isinstance(x, Conv | Pool))
+
+    @property
+    def spaces(self) -> list[list[Named]]:
+        """The weighted layers on each channel space in turn; those after the first begin with the
+        layer that writes it, the last writes the output."""
+        found: list[list[Named]] = [[]]
+        for name, layer in self.weighted:
+            if isinstance(layer, Conv | Linear) and name != self.depthwise:
+                found.append([])
+            found[-1].append((name, layer))
+        return found
+
+
+_WEIGHTED = (Conv, Norm, Linear, LayerScale)
+
+
+def units(spec: ArchSpec) -> list[Unit]:
+    """All units in the order in which the image meets them; the last is the classifier."""
+    layers = plan(spec)
+    found = [_unit(0, layers.stem, "stem")]
+    for index, (stage, inside) in enumerate(zip(spec.stages, layers.stages, strict=True)):
+        found += _stage(index, inside, stage.block in _DEPTHWISE)
+    head = tuple(_named(layers.head, "head"))
+    last, part = 3 if spec.head else 0, len(spec.stages) + 1
+    if last:
+        found.append(Unit(part, "head", head[:last]))
+    return [*found, Unit(part, f"classifier {spec.norm}", head[last:])]
+
+
+def _stage(index: int, layers: tuple[Layer, ...], depthwise: bool) -> Iterator[Unit]:
+    place, between = 0, []
+    for layer in layers:
+        if not isinstance(layer, Repeat):
+            between.append((f"stages.{index}.{place}", layer))
+            place += 1
+            continue
+        if between:
+            yield Unit(index + 1, "between", tuple(between))
+            between = []
+        for _ in layer.drops:
+            yield _unit(index + 1, layer.body, f"stages.{index}.{place}", depthwise)
+            place += 1
+
+
+def _unit(part: int, layers: tuple[Layer, ...], prefix: str, depthwise: bool = False) -> Unit:
+    first, *rest = _named(layers, prefix)
+    residual = first[1]
+    if not isinstance(residual, Residual):
+        unit = Unit(part, "", (first, *rest))
+    else:
+        body, shortcut, after = (
+            tuple(_named(getattr(residual, what), f"{first[0]}.{what}"))
+            for what in ("body", "shortcut", "after")
+        )
+        unit = Unit(part, "", body, "", shortcut, residual.more, (*after, *rest))
+    convs = [name for name, layer in unit.body if isinstance(layer, Conv)]
+    kinds = [type(layer).__name__ for _, layer in unit.weighted]
+    return unit._replace(
+        kind=" ".join([*("depthwise",) * depthwise, *kinds]) if part else "stem",
+        depthwise=convs[max(0, len(convs) - 2)] if depthwise else "",
+    )
+
+
+def _named(layers: tuple[Layer, ...], prefix: str) -> Iterator[Named]:
+    return ((f"{prefix}.{i}", layer) for i, layer in enumerate(layers))
+
+
+class Excitation(NamedTuple):
+    """``place``: weighted layers before it; ``act``: the activation right before it, if any;
+    ``body``: its two convolutions, and the norm between them where there is one."""
+
+    name: str
+    place: int
+    act: str
+    body: list[Named]
+
+
+def excitation_of(unit: Unit) -> Excitation | None:
+    before: tuple[str, Layer | None] = ("", None)
+    place = 0
+    for name, layer in unit.body:
+        if isinstance(layer, Excite):
+            body = [
+                (f"{name}.body.{i}", inner)
+                for i, inner in enumerate(layer.body)
+                if isinstance(inner, Conv | Norm)
+            ]
+            act = before[0] if isinstance(before[1], Act) else ""
+            return Excitation(name, place, act, body)
+        place += (name, layer) in unit.weighted
+        before = (name, layer)
+    return None
+
+
+class Pair(NamedTuple):
+    """A unit of the child and units of the parent, by their number.
+
+    donor    whose weights it starts from; None: of nobody
+    target   whose output its own stands for; None: of nobody
+    added    the parent has no such unit, its ``donor`` is one that it repeats
+    """
+
+    unit: Unit
+    donor: int | None
+    target: int | None
+    added: bool = False
+
+
+def pairs(parent: ArchSpec, child: ArchSpec) -> list[Pair]:
+    """For each unit of ``child`` its place in ``parent``.
+
+    Stage to stage where their number and strides agree, else by the stride that the stages have
+    reached; there block to block in order: the first, which may have the stride, stays, and
+    what is missing or too many is so at the end. The last of fewer stands for the parent's last.
+    """
+    theirs, mine = units(parent), units(child)
+    staged = [stage.stride for stage in parent.stages] == [stage.stride for stage in child.stages]
+    places = _places(theirs, staged)
+    own = _places(mine, staged)
+    found = []
+    for number, (unit, place) in enumerate(zip(mine, own, strict=True)):
+        there = [i for i, other in enumerate(places) if other == place]
+        rank, last = own[:number].count(place), place not in own[number + 1 :]
+        found.append(_pair(unit, theirs, there, rank, last))
+    return found
+
+
+def _places(them: list[Unit], staged: bool) -> list[tuple[str, int]]:
+    """What a unit may be compared with: its role, and how deep in the network it stands."""
+    found, reached = [], 1
+    for unit in them:
+        reached *= unit.stride
+        role = unit.kind.partition(" ")[0]
+        if role in ("stem", "head", "classifier"):
+            found.append((role, 0))
+        else:
+            found.append((role if role == "between" else "block", unit.part if staged else reached))
+    return found
+
+
+def _pair(unit: Unit, theirs: list[Unit], there: list[int], rank: int, last: bool) -> Pair:
+    if not there:
+        return Pair(unit, None, None)
+    target = there[-1] if last or rank >= len(there) else there[rank]
+    added = rank >= len(there)
+    donor = there[min(rank, len(there) - 1)]
+    fits = theirs[donor].kind == unit.kind and (theirs[donor].linked or not added)
+    return Pair(unit, donor if fits else None, target, added)
