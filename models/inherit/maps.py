@@ -49,26 +49,31 @@ def extend(before: Tensor, score: Tensor, there: int, want: int) -> Tensor:
     return torch.cat([kept, choose(score[there:], want - len(kept)) + there])
 
 
-def shares(inn: Tensor, groups: int, rows: int, generator: torch.Generator | None) -> Tensor | None:
-    """What each of ``rows`` outputs takes from each input of its group: copies share what their
-    original gave (Net2Net), up to noise that adds up to nothing, so that they learn apart.
+def split(weight: Tensor, inn: Tensor, groups: int, generator: torch.Generator | None) -> None:
+    """Let copies of a channel share, in place, what their original gave to each output (Net2Net),
+    up to noise that adds up to nothing, so that they learn apart.
 
-    (rows, inputs of a group), or None where no channel is copied.
+    ``weight`` (out, in a group, …) reads the channels that ``inn`` maps.
     """
     grouped = inn.view(groups, -1)
-    key = torch.where(grouped < 0, -1 - torch.arange(inn.numel()).view(grouped.shape), grouped)
-    key = key + (inn.numel() + int(inn.max()) + 2) * torch.arange(groups)[:, None]
+    alone = -1 - torch.arange(inn.numel()).view(grouped.shape)
+    key = torch.where(grouped < 0, alone, grouped) + torch.arange(groups)[:, None] * 2 * _MANY
     _, place, number = key.unique(return_inverse=True, return_counts=True)
-    if int(number.max()) == 1:
-        return None
-    place = place[torch.arange(rows) // (rows // groups)]
+    some = (number[place] > 1).any(dim=0).nonzero().flatten()
+    if not len(some):
+        return
+    rows = len(weight)
+    place = place[torch.arange(rows) // (rows // groups)][:, some]
     count = number[place].float()
     noise = NOISE * torch.randn(place.shape, generator=generator)
+    noise *= count > 1
     total = torch.zeros(rows, len(number)).scatter_add_(1, place, noise)
-    return (1 + noise - total.gather(1, place) / count) / count
+    share = (1 + noise - total.gather(1, place) / count) / count
+    weight[:, some] *= share.view(*share.shape, *(1,) * (weight.dim() - 2))
 
 
 NOISE = 0.1  # of a copy's share
+_MANY = 1 << 20  # more than there are channels
 
 
 def column_norms(weight: Tensor, groups: int = 1) -> Tensor:

@@ -21,7 +21,7 @@ from models.inherit.walk import Walk, goal
 from models.plan import Conv, LayerScale, Linear, Norm
 
 BATCH = 32
-RIDGE = 1e-3
+RIDGE = 0.3
 PLACES = 64  # of a map at most, that the fit looks at
 
 

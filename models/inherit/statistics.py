@@ -23,7 +23,8 @@ def rebase(network: nn.Module, batches: Iterable[Tensor]) -> None:
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     with torch.no_grad():
         for norm, (mean, variance) in _moments(network, norms, batches).items():
-            was = (norm.running_var + norm.eps).double().sqrt()
+            mean, variance = mean.to(norm.weight.device), variance.to(norm.weight.device)
+            was = (norm.running_var.double() + norm.eps).sqrt()
             now = (variance + norm.eps).sqrt()
             shift = norm.weight * (mean - norm.running_mean) / was
             norm.bias += shift.to(norm.bias.dtype)
@@ -58,7 +59,7 @@ def effects(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, Tensor]:
     found = {}
     for module, (_, variance) in _moments(network, list(names), batches).items():
         norms = column_norms(module.weight.detach(), getattr(module, "groups", 1))
-        found[names[module]] = variance.clamp(min=0).sqrt().float() * norms
+        found[names[module]] = variance.sqrt().float().to(norms.device) * norms
     return found
 
 
@@ -78,13 +79,13 @@ def _moments(
     network: nn.Module, modules: list[nn.Module], batches: Iterable[Tensor]
 ) -> dict[nn.Module, tuple[Tensor, Tensor]]:
     """Mean and unbiased variance of each input channel of ``modules`` in eval mode, in float64."""
-    sums: dict[nn.Module, list[Tensor | int]] = {}
+    parts: dict[nn.Module, list[tuple[int, Tensor, Tensor]]] = {}
 
     def watch(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        x = args[0].detach().double()
-        x = x.flatten(0, -2) if isinstance(module, nn.Linear) else x.transpose(0, 1).flatten(1).T
-        parts = (len(x), x.sum(dim=0), x.square().sum(dim=0))
-        sums[module] = [a + b for a, b in zip(sums.get(module, (0, 0, 0)), parts, strict=True)]
+        x = args[0].detach()
+        axes = tuple(range(x.dim() - 1)) if isinstance(module, nn.Linear) else (0, 2, 3)
+        variance, mean = torch.var_mean(x, axes, correction=0)
+        parts.setdefault(module, []).append((x.numel() // len(mean), mean, variance))
 
     handles = [module.register_forward_pre_hook(watch) for module in modules]
     try:
@@ -94,11 +95,16 @@ def _moments(
     finally:
         for handle in handles:
             handle.remove()
-    return {module: _mean_and_variance(*total) for module, total in sums.items()}
+    return {module: _pooled(module_parts) for module, module_parts in parts.items()}
 
 
-def _mean_and_variance(count: int, total: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
-    if count < 2:
+def _pooled(parts: list[tuple[int, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Of all batches' values together, from each one's count, mean and biased variance."""
+    counts = torch.tensor([count for count, _, _ in parts], dtype=torch.float64)[:, None]
+    means, variances = (torch.stack([part[i] for part in parts]).double().cpu() for i in (1, 2))
+    total = float(counts.sum())
+    if total < 2:
         raise ValueError("a norm meets one value a channel: give more pictures, or larger ones")
-    mean = total / count
-    return mean, (squares / count - mean.square()).clamp(min=0) * (count / (count - 1))
+    mean = (counts * means).sum(dim=0) / total
+    squares = (counts * (variances + (means - mean).square())).sum(dim=0)
+    return mean, squares / (total - 1)

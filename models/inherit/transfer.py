@@ -29,7 +29,8 @@ class Transfer:
                 parent's; added layers do not count
     shared      by part: how many different ones of the parent's those are, the classifier's aside
     fresh       units, but for added ones, that have no donor
-    lost        the numbers of the units that cannot do all that the parent's do
+    lost        the numbers of the units, but for the classifier, that cannot do all that the
+                parent's do
     moved       those of them inside which distributions change: kernels cut, or fresh
     """
 
@@ -46,7 +47,8 @@ class Transfer:
         self.theirs["stem.0.weight"] = rules.recoloured(
             self.theirs["stem.0.weight"], child.in_channels
         )
-        self.mine, self.generator = fresh(child, seed), torch.Generator().manual_seed(seed)
+        self.mine: dict[str, Tensor] = dict(seeded(child, seed).state_dict())
+        self.generator = torch.Generator().manual_seed(seed)
         self.eps = parent.norm_eps, child.norm_eps
         self.units, self.pairs = units(parent), pairs(parent, child)
         self.importance = Importance(self.units, self.theirs, importance)
@@ -60,7 +62,7 @@ class Transfer:
             self._unit(pair, parent.classes == child.classes)
 
     def _unit(self, pair: Pair, same_classes: bool) -> None:
-        unit = pair.unit
+        unit, number = pair.unit, len(self.maps)
         inn, before = self.maps[-1] if self.maps else (torch.arange(unit.cin), -1)
         if unit.kind.startswith("classifier"):
             out = torch.arange(unit.cout) if same_classes else None
@@ -73,9 +75,9 @@ class Transfer:
         else:
             donor = None
             self.fresh += not pair.added
-            if not (pair.added and unit.linked) and pair.target is not None:
-                self.lost.add(len(self.maps) - 1)
-                self.moved.add(len(self.maps) - 1)
+            if not (pair.added and unit.linked):
+                self._lose(number)
+                self.moved.add(number)
             if excitation := excitation_of(unit):
                 self._open(excitation)
         if unit.linked and (pair.added or donor is None):
@@ -129,9 +131,13 @@ class Transfer:
         closed = bool(excitation_of(donor)) and not excitation_of(unit)
         moved_on = pair.target != pair.donor
         if not pair.added and (cut or fewer or closed or moved_on or donor.linked != unit.linked):
-            self.lost.add(number)
+            self._lose(number)
         if cut:
             self.moved.add(number)
+
+    def _lose(self, number: int) -> None:
+        if not self.pairs[number].unit.kind.startswith("classifier"):
+            self.lost.add(number)
 
     def _hidden(self, unit: Unit, donor: Unit) -> list[Map]:
         """The maps of the spaces inside a body; groups of convolutions stay together."""
@@ -165,21 +171,17 @@ class Transfer:
                 )
             else:
                 found = rules.vector(fresh, there, out)
-            self.mine[f"{name}.{leaf}"] = found[0]
+            self.mine[f"{name}.{leaf}"] = found.tensor
             if counted and leaf in ("weight", "bias"):
-                self._count(name, found[1], there)
+                self._count(name, found)
         if "running_var" in leaves and self.eps[0] != self.eps[1]:
             variance = self.mine[f"{name}.running_var"]
             self.mine[f"{name}.weight"] *= ((variance + self.eps[1]) / (variance + self.eps[0])).sqrt()
 
-    def _count(self, name: str, number: Tensor, there: Tensor) -> None:
-        taken = number[number >= 0]
-        met = torch.zeros(there.numel(), dtype=torch.bool)
-        met[taken] = True
-        part = part_of(name)
-        self.inherited[part] += taken.numel()
+    def _count(self, name: str, found: rules.Carried) -> None:
+        self.inherited[part_of(name)] += found.inherited
         if name != self.pairs[-1].unit.body[-1][0]:  # the classifier's
-            self.shared[part] += int(met.sum())
+            self.shared[part_of(name)] += found.shared
 
     def _excite(self, unit: Unit, donor: Unit, maps: list[Map], counted: bool) -> None:
         mine, theirs = excitation_of(unit), excitation_of(donor)
@@ -264,18 +266,13 @@ def donated(spec: ArchSpec, weights: Mapping[str, Tensor]) -> nn.Module:
 
     Raises ValueError where the weights are another network's.
     """
-    with torch.device("meta"):
-        network = build(spec)
-    network = network.to_empty(device="cpu").eval()
-    for name, buffer in network.named_buffers():
-        if name.endswith("num_batches_tracked"):  # the only ones that may be missing
-            buffer.zero_()
+    network = seeded(spec, 0).eval()
     load_weights(network, weights)
     return network
 
 
-def fresh(spec: ArchSpec, seed: int) -> dict[str, Tensor]:
-    """A state dict as ``build`` initialises it, the global generator left as it was."""
+def seeded(spec: ArchSpec, seed: int) -> nn.Module:
+    """As ``build``, the global generator left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return {name: tensor.detach() for name, tensor in build(spec).state_dict().items()}
+        return build(spec)
