@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.build import Network
+from models.inherit.excitation import excitation_of
 from models.inherit.statistics import recalibrate
 from models.inherit.transfer import Transfer
-from models.inherit.units import Unit, excitation_of
+from models.inherit.units import Unit
 from models.inherit.walk import Walk, goal
 from models.plan import Conv, LayerScale, Linear, Norm
 
@@ -142,9 +143,7 @@ class _Fit(NamedTuple):
     covariance: Tensor
 
 
-def _solve(
-    rows: Iterator[tuple[Tensor, Tensor]], last: _Last, ridge: float, known: bool
-) -> _Fit:
+def _solve(rows: Iterator[tuple[Tensor, Tensor]], last: _Last, ridge: float, known: bool) -> _Fit:
     """Least squares with an intercept, drawn to the weights that are there, if ``known``."""
     count, sums, gram, cross = 0, 0.0, 0.0, 0.0
     for x, y in rows:

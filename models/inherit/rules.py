@@ -70,7 +70,7 @@ def vector(fresh: Tensor, donor: Tensor, out: Map) -> Carried:
     valid = (out >= 0) & (out < len(donor))
     taken = donor[out.clamp(0, len(donor) - 1)]
     taken = torch.where(valid.view(-1, *(1,) * (fresh.dim() - 1)), taken, fresh)
-    return Carried(taken, int(valid.sum()), len(out[valid].unique()))
+    return Carried(taken, int(valid.sum()), len(set(out[valid].tolist())))
 
 
 def _tapped(weight: Tensor, shape: torch.Size, shift: int) -> tuple[Tensor, int]:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from models.build import build
 from models.inherit import Inheritance, effects, inherit, inheritance, rebase
-from models.inherit.units import excitation_of, units
+from models.inherit.excitation import excitation_of
+from models.inherit.units import units
 from models.scale import scale
 from models.spec import ArchSpec, StageSpec, Stem
 from nas.space import space
@@ -174,7 +175,9 @@ def test_a_smaller_kernel_is_the_centre() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["mbconv", "mbconv with excitation", "bottleneck", "resnext", "rexnet"])
+@pytest.mark.parametrize(
+    "name", ["mbconv", "mbconv with excitation", "bottleneck", "resnext", "rexnet"]
+)
 def test_fewer_hidden_channels_those_that_nobody_hears_go(name: str) -> None:
     """Half of the hidden channels, of every group, are read with weights of 0, at random places."""
     parent = FAMILIES[name]
@@ -183,7 +186,7 @@ def test_fewer_hidden_channels_those_that_nobody_hears_go(name: str) -> None:
     child = with_stages(parent, lambda s: replace(s, expansion=s.expansion / 2))
     donor = network(parent)
     state, groups = donor.state_dict(), parent.stages[0].groups
-    for unit in units(parent)[1:-2 if parent.head else -1]:
+    for unit in units(parent)[1 : -2 if parent.head else -1]:
         for layers in unit.spaces[2:]:
             halve(state[f"{layers[0][0]}.weight"], groups)
         if excitation := excitation_of(unit):  # it hears what the projection hears
@@ -396,9 +399,7 @@ def test_a_kind_without_a_donor_starts_as_its_shortcut() -> None:
 
 def test_stages_that_divide_otherwise_align_by_stride() -> None:
     """One stage cut in two, at the same strides: the same network, inherited whole."""
-    parent = replace(
-        FAMILIES["mbconv"], stages=(StageSpec("mbconv", 4, 8, stride=2, expansion=3),)
-    )
+    parent = replace(FAMILIES["mbconv"], stages=(StageSpec("mbconv", 4, 8, stride=2, expansion=3),))
     first = replace(parent.stages[0], layers=1)
     child = replace(parent, stages=(first, replace(first, layers=3, stride=1)))
     found = grown(parent, child)
