@@ -29,7 +29,7 @@ def excitation_of(unit: Unit) -> Excitation | None:
     place = 0
     for name, layer in unit.body:
         if isinstance(layer, Excite):
-            body = [
+            body: list[Named] = [
                 (f"{name}.body.{i}", inner)
                 for i, inner in enumerate(layer.body)
                 if isinstance(inner, Conv | Norm)

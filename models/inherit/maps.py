@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from models.inherit.units import Unit
-from models.plan import Conv, LayerScale, Linear, Norm
+from models.inherit.units import Unit, Weighted
+from models.plan import Conv, LayerScale, Norm
 
 Map = Tensor | None
 
@@ -58,7 +58,7 @@ def split(weight: Tensor, inn: Tensor, groups: int, generator: torch.Generator |
     grouped = inn.view(groups, -1)
     alone = -1 - torch.arange(inn.numel()).view(grouped.shape)
     key = torch.where(grouped < 0, alone, grouped) + torch.arange(groups)[:, None] * 2 * _MANY
-    _, place, number = key.unique(return_inverse=True, return_counts=True)
+    _, place, number = torch.unique(key, return_inverse=True, return_counts=True)
     some = (number[place] > 1).any(dim=0).nonzero().flatten()
     if not len(some):
         return
@@ -79,7 +79,8 @@ _MANY = 1 << 20  # more than there are channels
 def column_norms(weight: Tensor, groups: int = 1) -> Tensor:
     """Of each input channel, the norm of all weights that read it."""
     split = weight.reshape(groups, weight.shape[0] // groups, weight.shape[1], -1)
-    return split.norm(dim=(1, 3)).flatten()
+    norms: Tensor = split.norm(dim=(1, 3)).flatten()
+    return norms
 
 
 class Importance:
@@ -127,18 +128,17 @@ class Importance:
                         total[:width] += self._read((name, layer), power[:width].sqrt()).square()
         return total.sqrt()
 
-    def _read(self, reader: tuple[str, object], strength: Tensor) -> Tensor:
+    def _read(self, reader: tuple[str, Weighted], strength: Tensor) -> Tensor:
         name, layer = reader
         if name in self.measured:
             return self.measured[name]
         groups = layer.groups if isinstance(layer, Conv) else 1
         return strength * column_norms(self.state[f"{name}.weight"], groups)
 
-    def _strength(self, layers: list[tuple[str, object]]) -> Tensor:
+    def _strength(self, layers: list[tuple[str, Weighted]]) -> Tensor:
         """|γ| of the last norm or layer scale, else the norm of the writer's rows."""
         last = [name for name, layer in layers if isinstance(layer, Norm | LayerScale)]
         if last:
             return self.state[f"{last[-1]}.weight"].flatten().abs()
-        name, layer = layers[0]
-        assert isinstance(layer, Conv | Linear)
-        return self.state[f"{name}.weight"].flatten(1).norm(dim=1)
+        rows: Tensor = self.state[f"{layers[0][0]}.weight"].flatten(1).norm(dim=1)
+        return rows
