@@ -111,5 +111,5 @@ def _changes(transfer: Transfer) -> dict[str, int]:
         "added": sum(pair.added for pair in transfer.pairs),
         "dropped": len(transfer.units) - len(placed),
         "kernels": kernels,
-        "fresh": transfer.fresh,
+        "fresh": sum(not transfer.pairs[number].added for number in transfer.fresh),
     }

@@ -60,11 +60,13 @@ def refit(
             if out is None or last is None:
                 continue
             theirs.advance(target)
-            if number in transfer.moved:
+            if not mine.fits(unit, theirs):
+                continue
+            known = number not in transfer.fresh
+            if not known:  # its norms have met no picture yet
                 modules = (child.get_submodule(name) for name, _ in unit.body[: last.place])
                 recalibrate(nn.Sequential(*modules), mine.batches)
             rows = _rows(mine, theirs, unit, transfer.units[target], last, out)
-            known = transfer.pairs[number].donor is not None
             _write(last, _solve(rows, last, ridge, known), out >= 0)
 
 
@@ -76,7 +78,8 @@ def _coloured(pictures: Tensor, channels: int) -> tuple[Tensor, ...]:
 
 
 def _batches(pictures: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(pictures, BATCH)
+    """Nearly equal ones: a single picture left over would have no variance."""
+    return torch.tensor_split(pictures, -(-len(pictures) // BATCH))
 
 
 class _Last(NamedTuple):

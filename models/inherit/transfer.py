@@ -22,10 +22,9 @@ class Transfer:
 
     pairs   the child's units and their places among ``units``, the parent's
     maps    of each unit's output: the channel map, and the parent's unit that writes it (-1: none)
-    fresh   how many units, but for added ones, have no donor
+    fresh   the numbers of the units that inherit nothing
     lost    the numbers of the units, but for the classifier, that cannot do all that the
             parent's do
-    moved   those of them inside which distributions change: kernels cut, or fresh
     """
 
     def __init__(
@@ -40,9 +39,8 @@ class Transfer:
         self.units, self.pairs = units(parent), pairs(parent, child)
         self.importance = Importance(self.units, self.tensors.theirs, importance)
         self.maps: list[tuple[Map, int]] = []
-        self.fresh = 0
+        self.fresh: set[int] = set()
         self.lost: set[int] = set()
-        self.moved: set[int] = set()
         for pair in self.pairs[:-1]:
             self._unit(pair)
         self._classifier(self.pairs[-1], parent.classes == child.classes)
@@ -65,10 +63,9 @@ class Transfer:
         """A unit that inherits nothing."""
         if excitation := excitation_of(pair.unit):
             start_open(self.tensors, excitation)
-        self.fresh += not pair.added
+        self.fresh.add(number)
         if not (pair.added and pair.unit.linked):  # else it is closed, and does no harm
             self.lost.add(number)
-            self.moved.add(number)
 
     def _classifier(self, pair: Pair, same: bool) -> None:
         inn, before = self.maps[-1]
@@ -133,8 +130,6 @@ class Transfer:
             or pair.target != pair.donor
         ):
             self.lost.add(number)
-        if cut:
-            self.moved.add(number)
 
     def _hidden(self, unit: Unit, donor: Unit) -> list[Map]:
         """The maps of the spaces inside a body; groups of convolutions stay together."""

@@ -406,7 +406,7 @@ def test_stages_that_divide_otherwise_align_by_stride() -> None:
     assert found.distance == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(parent=specs(), child=specs(), seed=st.integers(0, 3))
 def test_any_two_networks_inherit(parent: ArchSpec, child: ArchSpec, seed: int) -> None:
     found = inheritance(parent, network(parent).state_dict(), child, seed=seed)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
 from torch import Tensor, nn
 
 from models.build import build
@@ -13,6 +14,7 @@ from models.inherit import inherit, rebase, recalibrate, refit
 from models.inherit.units import units
 from models.spec import ArchSpec, StageSpec, Stem
 from tests.support.inheritance import SIDE, network, outputs, pictures
+from tests.support.strategies import specs
 
 MBCONV = ArchSpec(
     "tiny",
@@ -229,3 +231,29 @@ def test_too_few_pictures() -> None:
     made = network(MBCONV)
     with pytest.raises(ValueError, match="1 pictures to fit on: give a few hundred"):
         refit(made, made, pictures(count=1))
+
+
+@settings(max_examples=25, deadline=None)
+@given(parent=specs(), child=specs())
+def test_any_two_networks_can_be_refitted(parent: ArchSpec, child: ArchSpec) -> None:
+    donor = network(parent)
+    made = child_of(child, inherit(parent, donor.state_dict(), child))
+    refit(donor, made, pictures(child.in_channels, count=5, side=48))
+    assert all(tensor.isfinite().all() for tensor in made.state_dict().values())
+
+
+def test_a_picture_left_over_is_no_batch_of_its_own() -> None:
+    """Inside ReXNet's excitation every picture is one value."""
+    parent, child = network(FAMILIES["rexnet"]), stages(FAMILIES["rexnet"], kernel=1)
+    made = child_of(child, inherit(FAMILIES["rexnet"], parent.state_dict(), child))
+    refit(parent, made, pictures(count=33))
+
+
+def test_maps_of_another_size_are_not_fitted() -> None:
+    child = replace(SMALLER["mbconv"], stem=Stem(8, stride=1))
+    parent = network(MBCONV)
+    weights = inherit(MBCONV, parent.state_dict(), child)
+    made = child_of(child, {name: tensor.clone() for name, tensor in weights.items()})
+    refit(parent, made, pictures(count=8))
+    kept = "stages.0.0.0.body.6.weight"
+    assert torch.equal(made.state_dict()[kept], weights[kept])
