@@ -87,12 +87,19 @@ class Importance:
     """How much a parent's channels matter: γ of the norm before a reader times the norm of the
     weights with which it reads, over all readers of the space.
 
-    ``measured`` holds, by a reader's name, another valuation of its input channels.
+    ``measured`` holds, by a reader's name, another valuation of its input channels; ValueError
+    where the parent has no such layer.
     """
 
     def __init__(
         self, units: list[Unit], state: Mapping[str, Tensor], measured: Mapping[str, Tensor]
     ) -> None:
+        for name in measured:
+            if f"{name}.weight" not in state:
+                raise ValueError(
+                    f"importance of {name!r:.80}, which the parent does not have: measure it on "
+                    "the parent itself"
+                )
         self.units, self.state, self.measured = units, state, measured
         self.chain = [0]  # of each unit's output: equal where a shortcut joins them
         for unit in units[1:]:
@@ -117,23 +124,27 @@ class Importance:
         for i in writers:
             power[: self.units[i].cout] += self._strength(self.units[i].spaces[-1]).square()
         for i in writers:
-            for unit in self.units[i + 1 : i + 2]:
-                first, reader = unit.spaces[0], unit.spaces[1][0]
-                width = unit.cin
-                own = any(isinstance(x, Norm) and x.kind == "batch" for _, x in first)
-                strength = self._strength(first) if own else power[:width].sqrt()
-                total[:width] += self._read(reader, strength).square()
-                for name, layer in unit.shortcut or ():
-                    if isinstance(layer, Conv):
-                        total[:width] += self._read((name, layer), power[:width].sqrt()).square()
+            reader = self.units[i + 1]
+            strength, first = power[: reader.cin].sqrt(), reader.spaces[0]
+            for name, layer in reader.shortcut or ():
+                if isinstance(layer, Conv):
+                    total[: reader.cin] += self._read((name, layer), strength).square()
+            if any(isinstance(x, Norm) and x.kind == "batch" for _, x in first):
+                strength = self._strength(first)  # a depthwise convolution's norm comes between
+            total[: reader.cin] += self._read(reader.spaces[1][0], strength).square()
         return total.sqrt()
 
     def _read(self, reader: tuple[str, Weighted], strength: Tensor) -> Tensor:
         name, layer = reader
-        if name in self.measured:
-            return self.measured[name]
         groups = layer.groups if isinstance(layer, Conv) else 1
-        return strength * column_norms(self.state[f"{name}.weight"], groups)
+        norms = column_norms(self.state[f"{name}.weight"], groups)
+        found = self.measured.get(name, strength * norms)
+        if len(found) != len(norms):
+            raise ValueError(
+                f"importance of {name} for {len(found)} channels of the {len(norms)} that it "
+                "reads: measure it on the parent itself"
+            )
+        return found
 
     def _strength(self, layers: list[tuple[str, Weighted]]) -> Tensor:
         """|γ| of the last norm or layer scale, else the norm of the writer's rows."""

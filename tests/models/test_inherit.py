@@ -13,13 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+import models.families
 from models.build import build
 from models.inherit import Inheritance, effects, inherit, inheritance, rebase
 from models.inherit.excitation import excitation_of
+from models.inherit.maps import choose, extend, split
 from models.inherit.units import units
 from models.scale import scale
 from models.spec import ArchSpec, StageSpec, Stem
 from nas.space import space
+from tests.support.docs import example
 from tests.support.inheritance import SIDE, network, outputs, pictures
 from tests.support.strategies import specs
 
@@ -74,7 +77,7 @@ def deeper(spec: ArchSpec, by: int = 1) -> ArchSpec:
 
 
 def expanded(spec: ArchSpec, factor: float) -> ArchSpec:
-    return with_stages(spec, lambda s: replace(s, expansion=max(s.expansion * factor, 1 / 64)))
+    return with_stages(spec, lambda stage: replace(stage, expansion=stage.expansion * factor))
 
 
 def kernels(spec: ArchSpec, by: int) -> ArchSpec:
@@ -429,3 +432,74 @@ def test_networks_of_a_space_inherit_from_one_another(name: str, seed: int) -> N
     found = inheritance(parent, state, child, seed=seed)
     child_of(child, found.weights)
     assert found.shares["stem"] == 1
+
+
+def test_excitation_grows_inside() -> None:
+    for name in ("mbconv with excitation", "rexnet"):
+        parent = FAMILIES[name]
+        grown(parent, with_stages(parent, lambda stage: replace(stage, se=2 * stage.se)))
+
+
+def test_a_stream_grows_where_the_parents_does_not() -> None:
+    """Channels that come in the middle of a course are nobody's: nobody listens to them yet."""
+    parent = replace(
+        FAMILIES["rexnet"], stages=(StageSpec("rexnet", 2, (10, 10), 3, 2, 2, skip="partial"),)
+    )
+    child = replace(parent, stages=(replace(parent.stages[0], channels=(12, 17)),))
+    found = grown(parent, child)
+    assert not found.weights["head.0.weight"][:, 12:].any()
+
+
+def test_weights_that_others_saved_are_taken() -> None:
+    parent = FAMILIES["mbconv"]
+    state = network(parent).state_dict()
+    others = {
+        f"module.{name}": tensor.double()
+        for name, tensor in state.items()
+        if not name.endswith("num_batches_tracked")
+    }
+    found = inherit(parent, others, parent)
+    assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+
+
+def test_importance_of_another_network_is_refused() -> None:
+    parent = FAMILIES["mbconv"]
+    state = network(parent).state_dict()
+    with pytest.raises(ValueError, match="which the parent does not have: measure"):
+        inherit(parent, state, parent, importance={"stages.7": torch.ones(3)})
+    with pytest.raises(ValueError, match="for 3 channels of the 48 that it reads"):
+        inherit(parent, state, expanded(parent, 0.5),
+                importance={"stages.1.1.0.body.6": torch.ones(3)})  # fmt: skip
+
+
+def test_maps() -> None:
+    score = torch.tensor([3.0, 1.0, 2.0])
+    assert choose(score, 2).tolist() == [0, 2]
+    assert choose(score, 3).tolist() == [0, 1, 2]
+    assert choose(score, 5).tolist() == [0, 1, 2, 0, 2]
+    assert choose(score, 8).tolist() == [0, 1, 2, 0, 2, 1, 0, 2]
+    assert sorted(choose(score, 9).tolist()) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert choose(torch.tensor([1.0, 2, 4, 3]), 2, parts=2).tolist() == [1, 2]
+    assert extend(torch.tensor([0, 2]), torch.ones(4), 3, 3).tolist() == [0, 2, 3]
+    assert extend(torch.tensor([0, 2]), torch.ones(3), 3, 3).tolist() == [0, 2, -1]
+    assert extend(torch.tensor([0, 2]), torch.ones(2), 3, 2).tolist() == [0, -1]
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_copies_give_what_their_original_gave(groups: int) -> None:
+    original = torch.randn(4, 3)
+    inn = torch.tensor([0, 1, 2, 1, 1, 0] * groups)
+    weight = original[:, inn[:6]].clone()
+    split(weight, inn, groups, torch.Generator().manual_seed(0))
+    for channel in range(3):
+        together = weight[:, inn[:6] == channel].sum(dim=1)
+        torch.testing.assert_close(together, original[:, channel])
+    assert torch.equal(weight[:, 2], original[:, 2])
+    assert not torch.allclose(weight[:, 0], weight[:, 5])
+
+
+def test_the_example_of_the_documentation() -> None:
+    weights = build(models.families.family("mobilenet-v2")).state_dict()
+    names: dict[str, Any] = {"weights": weights, "pictures": pictures(count=4, side=32)}
+    exec(example("inherit.md", "Use"), names)
+    assert outputs(names["network"], pictures(side=32)).shape == (4, 1000)
