@@ -189,6 +189,26 @@ def test_refitting_is_exact_where_the_child_can_do_what_the_parent_does(name: st
     assert error(made, parent, x) < 1e-5 * before
 
 
+def test_a_fit_is_drawn_to_what_was_inherited() -> None:
+    """Under a ridge that leaves no freedom the weights stay, and a fresh block's go to nothing."""
+
+    def acting(made: nn.Module, conv: str, norm: str) -> Tensor:
+        scaling = made.get_submodule(norm)
+        slope = scaling.weight / (scaling.running_var + scaling.eps).sqrt()
+        return (made.get_submodule(conv).weight * slope[:, None, None, None]).detach().clone()
+
+    parent, x = network(MBCONV), pictures(count=32)
+    made = child_of(SMALLER["mbconv"], inherit(MBCONV, parent.state_dict(), SMALLER["mbconv"]))
+    names = ("stages.1.1.0.body.6", "stages.1.1.0.body.7")
+    before = acting(made, *names)
+    refit(parent, made, x, ridge=1e9)
+    torch.testing.assert_close(acting(made, *names), before, rtol=1e-4, atol=1e-5)
+    fresh = stages(MBCONV, expansion=1)
+    made = child_of(fresh, inherit(MBCONV, parent.state_dict(), fresh))
+    refit(parent, made, x, ridge=1e9)
+    assert acting(made, "stages.1.0.3", "stages.1.0.4").abs().max() < 1e-6
+
+
 def test_a_block_without_a_donor_learns_its_parents() -> None:
     """Expansion 1 from expansion 3: nothing is inherited, and the fit alone comes nearer than a
     block that is left out."""
