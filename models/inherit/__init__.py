@@ -12,7 +12,8 @@ from torch import Tensor
 
 from models.inherit.refit import refit
 from models.inherit.statistics import effects, rebase, recalibrate
-from models.inherit.transfer import Transfer, part_of
+from models.inherit.tensors import part_of
+from models.inherit.transfer import Transfer
 from models.inherit.units import Unit
 from models.plan import Conv
 from models.spec import ArchSpec
@@ -71,19 +72,19 @@ def inheritance(
     """As ``inherit``, with what was inherited and how far the child is from the parent."""
     transfer = Transfer(parent, weights, child, seed, importance or {})
     counts: dict[str, int] = {}
-    for name, tensor in transfer.mine.items():
+    for name, tensor in transfer.tensors.mine.items():
         if name.endswith(("weight", "bias")):
             counts[part_of(name)] = counts.get(part_of(name), 0) + tensor.numel()
-    shares = {part: transfer.inherited[part] / count for part, count in counts.items()}
+    shares = {part: transfer.tensors.inherited[part] / count for part, count in counts.items()}
     size = sum(
         _body(state, units[-1])
         for state, units in (
-            (transfer.mine, [pair.unit for pair in transfer.pairs]),
-            (transfer.theirs, transfer.units),
+            (transfer.tensors.mine, [pair.unit for pair in transfer.pairs]),
+            (transfer.tensors.theirs, transfer.units),
         )
     )
-    both = sum(transfer.shared.values())
-    return Inheritance(transfer.mine, shares, 1 - both / (size - both), _changes(transfer))
+    both = sum(transfer.tensors.shared.values())
+    return Inheritance(transfer.tensors.mine, shares, 1 - both / (size - both), _changes(transfer))
 
 
 def _body(state: Mapping[str, Tensor], last: Unit) -> int:
@@ -110,5 +111,5 @@ def _changes(transfer: Transfer) -> dict[str, int]:
         "added": sum(pair.added for pair in transfer.pairs),
         "dropped": len(transfer.units) - len(placed),
         "kernels": kernels,
-        "fresh": transfer.fresh,
+        "fresh": sum(not transfer.pairs[number].added for number in transfer.fresh),
     }

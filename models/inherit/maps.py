@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from models.inherit.units import Unit
-from models.plan import Conv, LayerScale, Linear, Norm
+from models.inherit.units import Unit, Weighted
+from models.plan import Conv, LayerScale, Norm
 
 Map = Tensor | None
 
@@ -49,44 +49,57 @@ def extend(before: Tensor, score: Tensor, there: int, want: int) -> Tensor:
     return torch.cat([kept, choose(score[there:], want - len(kept)) + there])
 
 
-def shares(inn: Tensor, groups: int, rows: int, generator: torch.Generator | None) -> Tensor | None:
-    """What each of ``rows`` outputs takes from each input of its group: copies share what their
-    original gave (Net2Net), up to noise that adds up to nothing, so that they learn apart.
+def split(weight: Tensor, inn: Tensor, groups: int, generator: torch.Generator | None) -> None:
+    """Let copies of a channel share, in place, what their original gave to each output (Net2Net),
+    up to noise that adds up to nothing, so that they learn apart.
 
-    (rows, inputs of a group), or None where no channel is copied.
+    ``weight`` (out, in a group, …) reads the channels that ``inn`` maps.
     """
     grouped = inn.view(groups, -1)
-    key = torch.where(grouped < 0, -1 - torch.arange(inn.numel()).view(grouped.shape), grouped)
-    key = key + (inn.numel() + int(inn.max()) + 2) * torch.arange(groups)[:, None]
-    _, place, number = key.unique(return_inverse=True, return_counts=True)
-    if int(number.max()) == 1:
-        return None
-    place = place[torch.arange(rows) // (rows // groups)]
+    alone = -1 - torch.arange(inn.numel()).view(grouped.shape)
+    key = torch.where(grouped < 0, alone, grouped) + torch.arange(groups)[:, None] * 2 * _MANY
+    _, place, number = torch.unique(key, return_inverse=True, return_counts=True)
+    some = (number[place] > 1).any(dim=0).nonzero().flatten()
+    if not len(some):
+        return
+    rows = len(weight)
+    place = place[torch.arange(rows) // (rows // groups)][:, some]
     count = number[place].float()
     noise = NOISE * torch.randn(place.shape, generator=generator)
+    noise *= count > 1
     total = torch.zeros(rows, len(number)).scatter_add_(1, place, noise)
-    return (1 + noise - total.gather(1, place) / count) / count
+    share = (1 + noise - total.gather(1, place) / count) / count
+    weight[:, some] *= share.view(*share.shape, *(1,) * (weight.dim() - 2))
 
 
 NOISE = 0.1  # of a copy's share
+_MANY = 1 << 20  # more than there are channels
 
 
 def column_norms(weight: Tensor, groups: int = 1) -> Tensor:
     """Of each input channel, the norm of all weights that read it."""
     split = weight.reshape(groups, weight.shape[0] // groups, weight.shape[1], -1)
-    return split.norm(dim=(1, 3)).flatten()
+    norms: Tensor = split.norm(dim=(1, 3)).flatten()
+    return norms
 
 
 class Importance:
     """How much a parent's channels matter: γ of the norm before a reader times the norm of the
     weights with which it reads, over all readers of the space.
 
-    ``measured`` holds, by a reader's name, another valuation of its input channels.
+    ``measured`` holds, by a reader's name, another valuation of its input channels; ValueError
+    where the parent has no such layer.
     """
 
     def __init__(
         self, units: list[Unit], state: Mapping[str, Tensor], measured: Mapping[str, Tensor]
     ) -> None:
+        for name in measured:
+            if f"{name}.weight" not in state:
+                raise ValueError(
+                    f"importance of {name!r:.80}, which the parent does not have: measure it on "
+                    "the parent itself"
+                )
         self.units, self.state, self.measured = units, state, measured
         self.chain = [0]  # of each unit's output: equal where a shortcut joins them
         for unit in units[1:]:
@@ -111,29 +124,32 @@ class Importance:
         for i in writers:
             power[: self.units[i].cout] += self._strength(self.units[i].spaces[-1]).square()
         for i in writers:
-            for unit in self.units[i + 1 : i + 2]:
-                first, reader = unit.spaces[0], unit.spaces[1][0]
-                width = unit.cin
-                own = any(isinstance(x, Norm) and x.kind == "batch" for _, x in first)
-                strength = self._strength(first) if own else power[:width].sqrt()
-                total[:width] += self._read(reader, strength).square()
-                for name, layer in unit.shortcut or ():
-                    if isinstance(layer, Conv):
-                        total[:width] += self._read((name, layer), power[:width].sqrt()).square()
+            reader = self.units[i + 1]
+            strength, first = power[: reader.cin].sqrt(), reader.spaces[0]
+            for name, layer in reader.shortcut or ():
+                if isinstance(layer, Conv):
+                    total[: reader.cin] += self._read((name, layer), strength).square()
+            if any(isinstance(x, Norm) and x.kind == "batch" for _, x in first):
+                strength = self._strength(first)  # a depthwise convolution's norm comes between
+            total[: reader.cin] += self._read(reader.spaces[1][0], strength).square()
         return total.sqrt()
 
-    def _read(self, reader: tuple[str, object], strength: Tensor) -> Tensor:
+    def _read(self, reader: tuple[str, Weighted], strength: Tensor) -> Tensor:
         name, layer = reader
-        if name in self.measured:
-            return self.measured[name]
         groups = layer.groups if isinstance(layer, Conv) else 1
-        return strength * column_norms(self.state[f"{name}.weight"], groups)
+        norms = column_norms(self.state[f"{name}.weight"], groups)
+        found = self.measured.get(name, strength * norms)
+        if len(found) != len(norms):
+            raise ValueError(
+                f"importance of {name} for {len(found)} channels of the {len(norms)} that it "
+                "reads: measure it on the parent itself"
+            )
+        return found
 
-    def _strength(self, layers: list[tuple[str, object]]) -> Tensor:
+    def _strength(self, layers: list[tuple[str, Weighted]]) -> Tensor:
         """|γ| of the last norm or layer scale, else the norm of the writer's rows."""
         last = [name for name, layer in layers if isinstance(layer, Norm | LayerScale)]
         if last:
             return self.state[f"{last[-1]}.weight"].flatten().abs()
-        name, layer = layers[0]
-        assert isinstance(layer, Conv | Linear)
-        return self.state[f"{name}.weight"].flatten(1).norm(dim=1)
+        rows: Tensor = self.state[f"{layers[0][0]}.weight"].flatten(1).norm(dim=1)
+        return rows

@@ -7,21 +7,22 @@ input, so that least squares finds the best one there is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.build import Network
+from models.inherit.excitation import excitation_of
 from models.inherit.statistics import recalibrate
 from models.inherit.transfer import Transfer
-from models.inherit.units import Unit, excitation_of
+from models.inherit.units import Unit
 from models.inherit.walk import Walk, goal
 from models.plan import Conv, LayerScale, Linear, Norm
 
 BATCH = 32
-RIDGE = 1e-3
+RIDGE = 0.3
 PLACES = 64  # of a map at most, that the fit looks at
 
 
@@ -49,7 +50,7 @@ def refit(
     parent, child = cast(Network, parent_network.eval()), cast(Network, child_network.eval())
     transfer = Transfer(parent.spec, parent.state_dict(), child.spec, 0, importance or {})
     theirs = Walk(parent, transfer.units, _coloured(pictures, parent.spec.in_channels))
-    mine = Walk(child, [pair.unit for pair in transfer.pairs], pictures.split(BATCH))
+    mine = Walk(child, [pair.unit for pair in transfer.pairs], _batches(pictures))
     with torch.no_grad():
         for number in sorted(transfer.lost):
             mine.advance(number - 1)
@@ -59,11 +60,13 @@ def refit(
             if out is None or last is None:
                 continue
             theirs.advance(target)
-            if number in transfer.moved:
+            if not mine.fits(unit, theirs):
+                continue
+            known = number not in transfer.fresh
+            if not known:  # its norms have met no picture yet
                 modules = (child.get_submodule(name) for name, _ in unit.body[: last.place])
                 recalibrate(nn.Sequential(*modules), mine.batches)
             rows = _rows(mine, theirs, unit, transfer.units[target], last, out)
-            known = transfer.pairs[number].donor is not None
             _write(last, _solve(rows, last, ridge, known), out >= 0)
 
 
@@ -71,7 +74,12 @@ def _coloured(pictures: Tensor, channels: int) -> tuple[Tensor, ...]:
     """Batches for a parent of another number of channels, as ``rules.recoloured`` takes them."""
     if pictures.shape[1] != channels:
         pictures = pictures.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
-    return pictures.split(BATCH)
+    return _batches(pictures)
+
+
+def _batches(pictures: Tensor) -> tuple[Tensor, ...]:
+    """Nearly equal ones: a single picture left over would have no variance."""
+    return torch.tensor_split(pictures, -(-len(pictures) // BATCH))
 
 
 class _Last(NamedTuple):
@@ -80,34 +88,39 @@ class _Last(NamedTuple):
 
     place: int
     layer: Conv | Linear
-    module: nn.Module
-    scaling: nn.Module | None
+    module: Any
+    scaling: Any
     gate: Tensor | float
 
     def slope(self) -> Tensor:
         """(channels,): by what its rows are multiplied."""
         norm = self.scaling
-        if isinstance(norm, nn.BatchNorm2d):
-            return (norm.weight / (norm.running_var + norm.eps).sqrt()).double()
-        return norm.weight.flatten().double() if norm is not None else torch.ones(1).double()
+        if norm is None:
+            return torch.ones(1, dtype=torch.float64)
+        slope: Tensor = norm.weight.flatten().double()
+        if isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None:
+            slope = slope / (norm.running_var.double() + norm.eps).sqrt()
+        return slope
 
 
 def _last(network: nn.Module, unit: Unit) -> _Last | None:
     """None where what follows is not linear in it: layer norm, excitation that is not constant."""
-    place = max(i for i, (_, x) in enumerate(unit.body) if isinstance(x, Conv | Linear))
-    scaling, gate = None, 1.0
-    for name, layer in unit.body[place + 1 :]:
-        if isinstance(layer, Norm | LayerScale):
+    place, layer = [(i, x) for i, (_, x) in enumerate(unit.body) if isinstance(x, Conv | Linear)][
+        -1
+    ]
+    scaling: Any = None
+    gate: Tensor | float = 1.0
+    for name, after in unit.body[place + 1 :]:
+        if isinstance(after, Norm | LayerScale):
             scaling = network.get_submodule(name)
-            if isinstance(layer, Norm) and layer.kind == "layer":
-                return None
+        if isinstance(after, Norm) and after.kind == "layer":
+            return None
     if (excitation := excitation_of(unit)) and excitation.place == len(unit.weighted):
-        second = network.get_submodule(excitation.body[-1][0])
+        second: Any = network.get_submodule(excitation.body[-1][0])
         if second.weight.any():
             return None
         gate = second.bias.sigmoid().view(-1, 1, 1)
-    name, layer = unit.body[place]
-    return _Last(place, layer, network.get_submodule(name), scaling, gate)
+    return _Last(place, layer, network.get_submodule(unit.body[place][0]), scaling, gate)
 
 
 def _rows(
@@ -144,43 +157,50 @@ class _Fit(NamedTuple):
 
 def _solve(rows: Iterator[tuple[Tensor, Tensor]], last: _Last, ridge: float, known: bool) -> _Fit:
     """Least squares with an intercept, drawn to the weights that are there, if ``known``."""
-    count, sums, gram, cross = 0, 0.0, 0.0, 0.0
+    first = next(rows)
+    count, inputs = len(first[0]), first[0].shape[1]
+    sums, gram, cross = _products(*first)
     for x, y in rows:
-        both = torch.cat([x, y], dim=1)
-        count, sums = count + len(x), sums + both.sum(dim=0)
-        gram, cross = gram + x.T @ x, cross + x.T @ y
-    inputs = len(gram)
+        count += len(x)
+        for total, more in zip((sums, gram, cross), _products(x, y), strict=True):
+            total += more
     mean, level = sums[:inputs] / count, sums[inputs:] / count
     covariance = gram / count - mean[:, None] * mean
     drawn = ridge * covariance.diagonal().mean().clamp(min=1e-12)
     prior = last.module.weight.flatten(1).double() * last.slope()[:, None]
     right = cross / count - mean[:, None] * level + drawn * prior.T * known
-    left = covariance + drawn * torch.eye(inputs, dtype=torch.float64)
+    left = covariance + drawn * torch.eye(inputs, dtype=torch.float64, device=gram.device)
     weight = torch.cholesky_solve(right, torch.linalg.cholesky(left)).T
     return _Fit(weight, level - weight @ mean, mean, covariance * count / (count - 1))
 
 
+def _products(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.cat([x, y], dim=1).sum(dim=0), x.T @ x, x.T @ y
+
+
 def _write(last: _Last, fit: _Fit, rows: Tensor) -> None:
-    """Put the fit into the layer, its rows as long as before, and the rest into γ and β; the
-    running statistics are those of the child."""
-    module, norm = last.module, last.scaling
+    """Put the fit into the layer's ``rows``, each as long as it was, and the rest into the norm or
+    scale after it; a norm's running statistics are then the child's own."""
+    module, scaling = last.module, last.scaling
     old = module.weight.flatten(1).double()
-    length = fit.weight.norm(dim=1) / old.norm(dim=1).clamp(min=1e-12)
-    if norm is None:
-        length = torch.ones_like(length)
-    some = length > 0
+    long, length = old.norm(dim=1), fit.weight.norm(dim=1)
+    length = length / torch.where(long > 0, long, 1.0) if scaling is not None else length * 0 + 1
+    some = length > 0  # the others have nothing to say but their bias
     weight = torch.where(some[:, None], fit.weight / length[:, None], old)
-    if isinstance(norm, nn.BatchNorm2d):
+    new = {(module, "weight"): weight.view(module.weight.shape)}
+    if isinstance(scaling, nn.BatchNorm2d):
         mean = weight @ fit.mean
-        variance = torch.einsum("oi,ij,oj->o", weight, fit.covariance, weight).clamp(min=0)
-        norm.weight[rows] = (length * (variance + norm.eps).sqrt()).float()[rows]
-        norm.bias[rows] = (fit.bias + length * mean).float()[rows]
-        norm.running_mean[rows] = mean.float()[rows]
-        norm.running_var[rows] = variance.float()[rows]
-    elif norm is not None:
-        norm.weight[rows] = length.float().view(-1, 1, 1)[rows]
-        weight, length = fit.weight / length[:, None], length
-        module.bias[rows] = (fit.bias / length).float()[rows]
+        variance = ((weight @ fit.covariance) * weight).sum(dim=1).clamp(min=0)
+        new[scaling, "weight"] = length * (variance + scaling.eps).sqrt()
+        new[scaling, "bias"] = fit.bias + length * mean
+        new[scaling, "running_mean"] = mean
+        new[scaling, "running_var"] = variance
     else:
-        module.bias[rows] = fit.bias.float()[rows]
-    module.weight[rows] = weight.float().view(module.weight.shape)[rows]
+        scale = torch.where(some, length, 1.0)
+        new[module, "weight"] = (fit.weight / scale[:, None]).view(module.weight.shape)
+        new[module, "bias"] = fit.bias / scale
+        if scaling is not None:
+            new[scaling, "weight"] = scale.view(-1, 1, 1)
+    for (owner, leaf), value in new.items():
+        tensor = getattr(owner, leaf)
+        tensor[rows] = value.to(tensor.dtype)[rows]

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor
 
-from models.inherit.maps import Map, shares
+from models.inherit.maps import Map, split
 
 OPEN = 0.9  # the gate of excitation that is added
 OPEN_BIAS = math.log(OPEN / (1 - OPEN))
+
+
+class Carried(NamedTuple):
+    """A tensor of the child; how many of its values are the donor's, how many different ones."""
+
+    tensor: Tensor
+    inherited: int = 0
+    shared: int = 0
 
 
 def weights(
@@ -23,68 +32,59 @@ def weights(
     groups: tuple[int, int] = (1, 1),
     padding: tuple[int, int] = (0, 0),
     generator: torch.Generator | None = None,
-) -> tuple[Tensor, Tensor]:
-    """A convolution's or linear layer's weights by its maps, and which of them are inherited.
+) -> Carried:
+    """A convolution's or linear layer's weights by its maps.
 
     ``fresh`` (out, in a group, …) gives the shape, and the rows that have no donor; ``groups`` and
-    ``padding`` are the child's and the donor's. Both results have the shape of ``fresh``; the
-    second holds the number of the donor's weight, -1 where there is none.
+    ``padding`` are the child's and the donor's.
     """
     if out is None or inn is None:
-        return fresh, torch.full(fresh.shape, -1)
+        return Carried(fresh)
     rows, inside = fresh.shape[:2]
     member = torch.arange(rows) // (rows // groups[0])
     columns = inn.view(groups[0], inside)[member]
     local = columns - (out // (donor.shape[0] // groups[1]) * donor.shape[1])[:, None]
     valid = (out >= 0) & (out < donor.shape[0])
     known = (columns >= 0) & (local >= 0) & (local < donor.shape[1]) & valid[:, None]
-    if not bool(known.any()):
-        return fresh, torch.full(fresh.shape, -1)
+    count = int(known.sum())
+    if not count:
+        return Carried(fresh)
     at = (out.clamp(0, donor.shape[0] - 1)[:, None], local.clamp(0, donor.shape[1] - 1))
-    taken = _tapped(donor[at], fresh.shape, padding[0] - padding[1], 0.0)
-    number = torch.arange(donor.numel()).view(donor.shape)[at]
-    number = _tapped(number, fresh.shape, padding[0] - padding[1], -1)
-    share = shares(inn, groups[0], rows, generator)
-    wide = (...,) + (None,) * (fresh.dim() - 2)
-    if share is not None:
-        taken = taken * share[wide]
-    taken = torch.where(known[wide], taken, 0.0)
-    return (
-        torch.where(valid[:, None][wide], taken, fresh),
-        torch.where(known[wide], number, -1),
-    )
+    taken, taps = _tapped(donor[at], fresh.shape, padding[0] - padding[1])
+    if count < known.numel():
+        wide = (...,) + (None,) * (fresh.dim() - 2)
+        taken = torch.where(known[wide], taken, 0.0)
+        taken = torch.where(valid[:, None][wide], taken, fresh)
+    split(taken, inn, groups[0], generator)
+    met = torch.zeros(donor.shape[:2], dtype=torch.bool)
+    met[at[0].expand_as(known)[known], at[1][known]] = True
+    return Carried(taken, count * taps, int(met.sum()) * taps)
 
 
-def vector(fresh: Tensor, donor: Tensor, out: Map) -> tuple[Tensor, Tensor]:
-    """What each channel has one of, by its map; as ``weights``."""
+def vector(fresh: Tensor, donor: Tensor, out: Map) -> Carried:
+    """What each channel has one of, by its map."""
     if out is None:
-        return fresh, torch.full(fresh.shape, -1)
+        return Carried(fresh)
     if not fresh.dim():  # batch norm's counter
-        return donor.clone(), torch.zeros((), dtype=torch.long)
-    valid = ((out >= 0) & (out < len(donor))).view(-1, *(1,) * (fresh.dim() - 1))
-    at = out.clamp(0, len(donor) - 1)
-    return torch.where(valid, donor[at], fresh), torch.where(valid, at.view(valid.shape), -1)
+        return Carried(donor.clone())
+    valid = (out >= 0) & (out < len(donor))
+    taken = donor[out.clamp(0, len(donor) - 1)]
+    taken = torch.where(valid.view(-1, *(1,) * (fresh.dim() - 1)), taken, fresh)
+    return Carried(taken, int(valid.sum()), len(set(out[valid].tolist())))
 
 
-def _tapped(weight: Tensor, shape: torch.Size, shift: int, ring: float) -> Tensor:
-    """A kernel of another side: its centre (elastic kernels, arXiv:1908.09791), or itself in a
-    ring of zeros, the same function at any stride as both pad by half; ``shift`` is by how much
-    more the new one pads."""
-    if weight.shape[2:] == shape[2:]:
-        return weight
-    result = weight.new_full(shape, ring)
-    new, old = (
-        tuple(
-            slice(max(0, sign * shift), min(side, other + sign * shift))
-            for side, other in zip(sides, others, strict=True)
-        )
-        for sign, sides, others in (
-            (1, shape[2:], weight.shape[2:]),
-            (-1, weight.shape[2:], shape[2:]),
-        )
-    )
-    result[(..., *new)] = weight[(..., *old)]
-    return result
+def _tapped(weight: Tensor, shape: torch.Size, shift: int) -> tuple[Tensor, int]:
+    """A kernel of another side, and how many taps it keeps: its centre (elastic kernels,
+    arXiv:1908.09791), or itself in a ring of zeros, the same function at any stride as both pad by
+    half. ``shift`` is by how much more the new one pads."""
+    old, new = weight.shape[2:], shape[2:]
+    if old == new:
+        return weight, math.prod(old)
+    result = weight.new_zeros(shape)
+    first, last = max(0, shift), min(new[0], old[0] + shift)
+    inside, kept = slice(first, last), slice(first - shift, last - shift)
+    result[..., inside, inside] = weight[..., kept, kept]
+    return result, (last - first) ** 2
 
 
 def recoloured(weight: Tensor, channels: int) -> Tensor:

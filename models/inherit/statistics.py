@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from models.inherit.maps import column_norms
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def rebase(network: nn.Module, batches: Iterable[Tensor]) -> None:
@@ -23,11 +26,13 @@ def rebase(network: nn.Module, batches: Iterable[Tensor]) -> None:
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     with torch.no_grad():
         for norm, (mean, variance) in _moments(network, norms, batches).items():
-            was = (norm.running_var + norm.eps).double().sqrt()
+            if norm.running_mean is None or norm.running_var is None:
+                continue  # it takes each batch's own, whatever the pictures are
+            mean, variance = mean.to(norm.weight.device), variance.to(norm.weight.device)
+            was = (norm.running_var.double() + norm.eps).sqrt()
             now = (variance + norm.eps).sqrt()
-            shift = norm.weight * (mean - norm.running_mean) / was
-            norm.bias += shift.to(norm.bias.dtype)
-            norm.weight *= (now / was).to(norm.weight.dtype)
+            norm.bias.add_((norm.weight * (mean - norm.running_mean) / was).to(norm.bias.dtype))
+            norm.weight.mul_((now / was).to(norm.weight.dtype))
             norm.running_mean.copy_(mean)
             norm.running_var.copy_(variance)
 
@@ -57,8 +62,9 @@ def effects(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, Tensor]:
     names = {m: name for name, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
     found = {}
     for module, (_, variance) in _moments(network, list(names), batches).items():
-        norms = column_norms(module.weight.detach(), getattr(module, "groups", 1))
-        found[names[module]] = variance.clamp(min=0).sqrt().float() * norms
+        groups = module.groups if isinstance(module, nn.Conv2d) else 1
+        norms = column_norms(module.weight.detach(), groups)
+        found[names[module]] = variance.sqrt().float().to(norms.device) * norms
     return found
 
 
@@ -75,16 +81,16 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def _moments(
-    network: nn.Module, modules: list[nn.Module], batches: Iterable[Tensor]
-) -> dict[nn.Module, tuple[Tensor, Tensor]]:
+    network: nn.Module, modules: Sequence[M], batches: Iterable[Tensor]
+) -> dict[M, tuple[Tensor, Tensor]]:
     """Mean and unbiased variance of each input channel of ``modules`` in eval mode, in float64."""
-    sums: dict[nn.Module, list[Tensor | int]] = {}
+    parts: dict[M, list[tuple[int, Tensor, Tensor]]] = {}
 
-    def watch(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        x = args[0].detach().double()
-        x = x.flatten(0, -2) if isinstance(module, nn.Linear) else x.transpose(0, 1).flatten(1).T
-        parts = (len(x), x.sum(dim=0), x.square().sum(dim=0))
-        sums[module] = [a + b for a, b in zip(sums.get(module, (0, 0, 0)), parts, strict=True)]
+    def watch(module: M, args: tuple[Tensor, ...]) -> None:
+        x = args[0].detach()
+        axes = tuple(range(x.dim() - 1)) if isinstance(module, nn.Linear) else (0, 2, 3)
+        variance, mean = torch.var_mean(x, axes, correction=0)
+        parts.setdefault(module, []).append((x.numel() // len(mean), mean, variance))
 
     handles = [module.register_forward_pre_hook(watch) for module in modules]
     try:
@@ -94,11 +100,17 @@ def _moments(
     finally:
         for handle in handles:
             handle.remove()
-    return {module: _mean_and_variance(*total) for module, total in sums.items()}
+    return {module: _pooled(module_parts) for module, module_parts in parts.items()}
 
 
-def _mean_and_variance(count: int, total: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
-    if count < 2:
+def _pooled(parts: list[tuple[int, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Of all batches' values together, from each one's count, mean and biased variance."""
+    counts = torch.tensor([count for count, _, _ in parts], dtype=torch.float64)[:, None]
+    means = torch.stack([mean for _, mean, _ in parts]).double().cpu()
+    variances = torch.stack([variance for _, _, variance in parts]).double().cpu()
+    total = float(counts.sum())
+    if total < 2:
         raise ValueError("a norm meets one value a channel: give more pictures, or larger ones")
-    mean = total / count
-    return mean, (squares / count - mean.square()).clamp(min=0) * (count / (count - 1))
+    mean = (counts * means).sum(dim=0) / total
+    squares = (counts * (variances + (means - mean).square())).sum(dim=0)
+    return mean, squares / (total - 1)

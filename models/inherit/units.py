@@ -13,7 +13,6 @@ from typing import NamedTuple
 from models.plan import (
     Act,
     Conv,
-    Excite,
     Layer,
     LayerScale,
     Linear,
@@ -26,6 +25,7 @@ from models.plan import (
 from models.spec import ArchSpec
 
 Named = tuple[str, Layer]
+Weighted = Conv | Norm | Linear | LayerScale
 _DEPTHWISE = ("dsconv", "mbconv", "rexnet", "convnext")
 
 
@@ -48,8 +48,10 @@ class Unit(NamedTuple):
     after: tuple[Named, ...] = ()
 
     @property
-    def weighted(self) -> list[Named]:
-        return [named for named in self.body if isinstance(named[1], _WEIGHTED)]
+    def weighted(self) -> list[tuple[str, Weighted]]:
+        return [
+            (name, x) for name, x in self.body if isinstance(x, Conv | Norm | Linear | LayerScale)
+        ]
 
     @property
     def projects(self) -> bool:
@@ -67,33 +69,46 @@ class Unit(NamedTuple):
         return self.shortcut == ()
 
     @property
+    def widths(self) -> list[int]:
+        """Channels of each of ``spaces``."""
+        first = self.weighted[0][1]
+        found = [first.channels if isinstance(first, Norm | LayerScale) else first.cin]
+        for layers in self.spaces[1:]:
+            layer = layers[0][1]
+            if isinstance(layer, Conv | Linear):
+                found.append(layer.cout)
+        return found
+
+    @property
     def cin(self) -> int:
-        layer = self.weighted[0][1]
-        return layer.channels if isinstance(layer, Norm) else layer.cin  # type: ignore[union-attr]
+        return self.widths[0]
 
     @property
     def cout(self) -> int:
-        return next(
-            layer.cout for _, layer in reversed(self.body) if isinstance(layer, Conv | Linear)
-        )
+        return self.widths[-1]
+
+    @property
+    def nature(self) -> tuple[object, ...]:
+        """What it does beside its weights: the activations, whether something is added to the
+        body, and pools on the way."""
+        layers = [x for _, x in (*self.body, *self.after, *(self.shortcut or ()))]
+        fixed = tuple(x for x in layers if isinstance(x, Act | Pool))
+        return (*fixed, self.shortcut is None)
 
     @property
     def stride(self) -> int:
         return math.prod(x.stride for _, x in self.body if isinstance(x, Conv | Pool))
 
     @property
-    def spaces(self) -> list[list[Named]]:
+    def spaces(self) -> list[list[tuple[str, Weighted]]]:
         """The weighted layers on each channel space in turn; those after the first begin with the
         layer that writes it, the last writes the output."""
-        found: list[list[Named]] = [[]]
+        found: list[list[tuple[str, Weighted]]] = [[]]
         for name, layer in self.weighted:
             if isinstance(layer, Conv | Linear) and name != self.depthwise:
                 found.append([])
             found[-1].append((name, layer))
         return found
-
-
-_WEIGHTED = (Conv, Norm, Linear, LayerScale)
 
 
 def units(spec: ArchSpec) -> list[Unit]:
@@ -145,33 +160,6 @@ def _unit(part: int, layers: tuple[Layer, ...], prefix: str, depthwise: bool = F
 
 def _named(layers: tuple[Layer, ...], prefix: str) -> Iterator[Named]:
     return ((f"{prefix}.{i}", layer) for i, layer in enumerate(layers))
-
-
-class Excitation(NamedTuple):
-    """``place``: weighted layers before it; ``act``: the activation right before it, if any;
-    ``body``: its two convolutions, and the norm between them where there is one."""
-
-    name: str
-    place: int
-    act: str
-    body: list[Named]
-
-
-def excitation_of(unit: Unit) -> Excitation | None:
-    before: tuple[str, Layer | None] = ("", None)
-    place = 0
-    for name, layer in unit.body:
-        if isinstance(layer, Excite):
-            body = [
-                (f"{name}.body.{i}", inner)
-                for i, inner in enumerate(layer.body)
-                if isinstance(inner, Conv | Norm)
-            ]
-            act = before[0] if isinstance(before[1], Act) else ""
-            return Excitation(name, place, act, body)
-        place += (name, layer) in unit.weighted
-        before = (name, layer)
-    return None
 
 
 class Pair(NamedTuple):

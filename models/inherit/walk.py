@@ -37,6 +37,11 @@ class Walk:
             self.results = [self._run(self.units[self.at], x) for x in self.batches]
             self.batches = [result.out for result in self.results]
 
+    def fits(self, unit: Unit, other: Walk) -> bool:
+        """The unit, fed with what comes next, puts out maps as large as the other's last."""
+        own = self._run(unit, self.batches[0][:1]).out
+        return own.shape[2:] == other.batches[0].shape[2:]
+
     def apply(self, layers: Iterable[Named], x: Tensor) -> Tensor:
         for name, _ in layers:
             x = self.network.get_submodule(name)(x)
