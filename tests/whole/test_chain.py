@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from models.build import build
 from models.choose import find
 from models.cost import cost
 from models.spec import ArchSpec
 from tests.support.command import command
+from training.transfer.sources import open_parent
 
 QUICK = ("--data", "digits", "--proxy-images", 64, "--proxy-epochs", 1, "--device", "cpu")
 
@@ -55,3 +57,36 @@ def test_search_scale_export_train_report(tmp_path: Path) -> None:
     assert find(str(trained)).spec.stages == found.spec.stages
     for run in (nas, scaling):
         assert str(run / "report.html") in said("reports", run)
+
+
+@pytest.mark.slow
+def test_weights_go_from_search_to_family(tmp_path: Path) -> None:
+    """A trained network is the parent of a search, whose answer is scaled, trained and grown."""
+    parent, nas, scaling, further = (tmp_path / name for name in ("p", "nas", "scaling", "more"))
+    digits = ("--data", "digits", "--device", "cpu")
+    small = ("--resolution", 64, "--budget", "16M")
+    said("training", "--spec", "mnasnet-b1", *digits, "--epochs", 1, "--resolution", 17,
+         "--out", parent)  # fmt: skip
+    line = said("nas.search", *digits, *small, "--low", 0.3, "--trials", 4, "--proxy-images", 200,
+                "--proxy-resolution", 33, "--init", f"inherit:{parent}", "--parent-epochs", 1,
+                "--workers", 1, "--out", nas)  # fmt: skip
+    assert "trained further 2 times" in line
+    assert (nas / "baseline.safetensors").is_file()
+    page = (nas / "report.html").read_text()
+    assert "inherited" in page
+
+    fine = ("--proxy-images", 100, "--proxy-epochs", 1, "--parent-epochs", 1, "--workers", 1)
+    line = said("scaling_search", "--baseline", nas, *digits, *fine, "--step", 0.5, "--trials", 3,
+                "--depth-rounding", "nearest", "--out", scaling)  # fmt: skip
+    settings = json.loads((scaling / "run.json").read_text())["settings"]
+    assert settings["init"] is None  # grey pictures start from scratch unless told otherwise
+
+    line = said("training", "--spec", nas, *digits, "--epochs", 1, "--resolution", 33,
+                "--out", further)  # fmt: skip
+    assert "weights: " in line
+    assert "baseline.safetensors" in line
+    said("scaling_search", "family", "--baseline", nas, "--phi", "0,1", "--weights", nas,
+         "--out", tmp_path / "family")  # fmt: skip
+    grown = open_parent(str(tmp_path / "family" / "phi-1.safetensors"))
+    assert grown.spec.key != open_parent(str(nas)).spec.key
+    assert build(grown.spec).load_state_dict(dict(grown.weights))
