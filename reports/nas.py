@@ -14,13 +14,14 @@ from models.families import family
 from models.spec import ArchSpec
 from nas.costing import COSTS, LATENCY, cost_text
 from nas.objective import Objective
-from nas.result import SearchResult, candidates, result
+from nas.result import Finalist, SearchResult, candidates, result
 from reports import figures
 from reports.page import Page
 from reports.sections import latencies
 from reports.sections.agreement import about_agreement
 from reports.sections.classes import about_classes, kinds, mean_of, percent
 from reports.sections.failures import show_failures
+from reports.sections.inherited import about_inheritance, show_finals
 from reports.sections.network import readable, stage_table
 from reports.tables import stopped_table, trials_table
 from trials.record import Evaluation
@@ -45,7 +46,9 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     settings, records = run.settings, run.finished()
     objective = Objective.of(settings)
     trials_table(records).to_csv(run_dir / "trials.csv", index=False)
-    found = result(records, objective, (run.answer or {}).get("trial"))
+    answer = run.answer or {}
+    finals = [Finalist(**one) for one in answer.get("finals", ())]
+    found = result(records, objective, answer.get("trial"), finals)
     _pareto_csv(found, run_dir)
     _figures(run, found, objective, run_dir)
     page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")
@@ -62,6 +65,8 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         readable(stage_table(found.best.spec)),
     )
     about_classes(page, settings, _trained(found)[found.best.number])
+    show_finals(page, found.finals, candidates(found.trials, objective))
+    about_inheritance(page, settings, _trained(found)[found.best.number])
     page.heading("The search")
     page.figure(run_dir / "history.png", "The reward of each trial, and the best so far.")
     _circumstances(page, records, settings)
@@ -128,8 +133,11 @@ def _answer(
     evaluation, names = _trained(found)[best.number], kinds(settings)
     other = mean_of(names.key, [evaluation])
     beside = "" if other is None else f" ({percent(other)} {names.other})"
+    score = f"{percent(best.accuracy)} proxy {names.heading}{beside}"
+    if found.finals:
+        score = f"{percent(found.finals[0].accuracy)} {names.heading} after further training"
     page.lead(
-        f"{best.spec.name}: {percent(best.accuracy)} proxy {names.heading}{beside} at {paid}"
+        f"{best.spec.name}: {score} at {paid}"
         f"{format_size(prices.macs)} FLOPs and {format_size(prices.params)} parameters "
         f"(budget {cost_text(kind, objective.budget)}, reward {best.reward:.4f})."
     )
@@ -223,6 +231,10 @@ def _circumstances(page: Page, records: Sequence[Record], settings: dict[str, An
     show_failures(page, records)
 
 
+def _trained_for(epochs: int) -> str:
+    return f"{epochs} epochs" if epochs else "no training: inherited weights as they are"
+
+
 def about_pictures(page: Page, settings: dict[str, Any]) -> None:
     """The pictures, what was skipped or enlarged, and the proxy recipe."""
     data, recipe = settings.get("data"), settings.get("recipe")
@@ -231,9 +243,9 @@ def about_pictures(page: Page, settings: dict[str, Any]) -> None:
     page.text(
         f"Pictures: {data['name']} ({data['digest']}), {len(data['classes'])} classes, "
         f"{data['train']} for training and {data['validation']} for validation, "
-        f"{data['native_size']} pixels; the proxy sees a 224-pixel network at "
+        f"{data['native_size']} pixels; the proxy sees a {recipe['reference']}-pixel network at "
         f"{recipe['resolution']} pixels with its first {recipe['drop_strides']} strides taken out, "
-        f"{recipe['epochs']} epochs (recipe {recipe['key']})."
+        f"{_trained_for(recipe['epochs'])} (recipe {recipe['key']})."
     )
     if data["enlarged"]:
         page.text(f"{100 * data['enlarged']:.1f} % of the pictures had to be enlarged.")
