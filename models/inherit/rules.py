@@ -49,16 +49,17 @@ def weights(
     count = int(known.sum())
     if not count:
         return Carried(fresh)
-    at = (out.clamp(0, donor.shape[0] - 1)[:, None], local.clamp(0, donor.shape[1] - 1))
-    taken, taps = _tapped(donor[at], fresh.shape, padding[0] - padding[1])
-    if count < known.numel():
-        wide = (...,) + (None,) * (fresh.dim() - 2)
-        taken = torch.where(known[wide], taken, 0.0)
-        taken = torch.where(valid[:, None][wide], taken, fresh)
+    # The donor's kernels in one row, and one of zeros behind them for what has no donor.
+    kernels = donor.reshape(-1, *donor.shape[2:])
+    kernels = torch.cat([kernels, kernels.new_zeros(1, *donor.shape[2:])])
+    number = torch.where(known, out[:, None] * donor.shape[1] + local, len(kernels) - 1)
+    taken = kernels.index_select(0, number.flatten()).view(rows, inside, *donor.shape[2:])
+    taken, taps = _tapped(taken, fresh.shape, padding[0] - padding[1])
+    taken[~valid] = fresh[~valid]
     split(taken, inn, groups[0], generator)
-    met = torch.zeros(donor.shape[:2], dtype=torch.bool)
-    met[at[0].expand_as(known)[known], at[1][known]] = True
-    return Carried(taken, count * taps, int(met.sum()) * taps)
+    met = torch.zeros(len(kernels), dtype=torch.bool)
+    met[number.flatten()] = True
+    return Carried(taken, count * taps, int(met[:-1].sum()) * taps)
 
 
 def vector(fresh: Tensor, donor: Tensor, out: Map) -> Carried:
