@@ -125,7 +125,7 @@ def proxy_recipe(
 
     Pictures and epochs are constants of the device, unless all is known that it takes to fill
     ``minutes`` with ``trials`` trainings one after the other: at ``images_per_second``, as
-    ``training.sizing.speed`` measures it, of ``available`` training pictures.
+    ``training.loop.sizing.speed`` measures it, of ``available`` training pictures.
     """
     kind = choose_device().type if device == "auto" else device.partition(":")[0]
     most = 32 if kind == "cpu" else 96

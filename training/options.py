@@ -19,9 +19,9 @@ from training.data import Data, Split, check_covers, native_size
 from training.device import choose_device
 from training.evaluator import ByName, ByValue, Evaluator, proxy_recipe
 from training.given import Pictured, add_pictures, as_stored
+from training.loop.sizing import filling, fitting, machines
 from training.loop.train import first
 from training.recipe import Recipe
-from training.sizing import filling, fitting, machines
 from training.transfer.options import add_init, made_ready, parent_of, transfer_recipe
 from training.variation import add_variation, described, varied
 from trials.store.study import stored_settings

@@ -18,11 +18,11 @@ def about_inheritance(page: Page, settings: Mapping[str, Any], named: Evaluation
         return
     page.heading("What was inherited")
     page.text(
-        f"Every network began with weights of {parent['name']} ({parent['digest']}), which was first "
-        "trained on these pictures. Projections of blocks that had lost channels, kernels or layers "
-        "were fitted to the parent's, and a classifier was fitted in closed form. Below is how much "
-        "of the named network's weights are the parent's. Its distance is "
-        f"{told['distance']:.2f}: 0 is the parent itself, 1 nothing in common. Far from the parent, "
+        f"Every network began with weights of {parent['name']} ({parent['digest']}), which was "
+        "trained on these pictures first. Projections of blocks that had lost channels, kernels or "
+        "layers were fitted to the parent's, and a classifier was fitted in closed form. Below is "
+        "how much of the named network's weights are the parent's. Its distance is "
+        f"{told['distance']:.2f}: 0 is the parent itself, 1 nothing in common. Far from it, "
         "a network has lost more by being cut than it would have lost by being trained from the "
         "start: the ranking favours what is near, and only finalists can make up for it."
     )
@@ -36,9 +36,9 @@ def show_finals(page: Page, finals: Sequence[Finalist], trained: Sequence[Candid
         return
     page.heading("The finals")
     page.text(
-        "The best networks by their scores were trained further, each under several seeds. Named is "
-        "that with the greatest reward when exp(-loss) stands for the accuracy: losses tell near "
-        "equals apart where accuracies of so few pictures do not."
+        "The best networks by their scores were trained further, each under several seeds. Named "
+        "is that with the greatest reward when exp(-loss) stands for the accuracy: losses tell "
+        "near equals apart where accuracies of so few pictures do not."
     )
     by_number = {one.number: one for one in trained}
     rows = [

@@ -20,9 +20,9 @@ from training import options, sizing
 from training.evaluator import ByName, Evaluator, proxy_recipe
 from training.given import pictures_name
 from training.loop import memory
+from training.loop.sizing import Machines, Speed, machines, measured, speed, workers_per_device
 from training.options import add_options, facts, prepare, resumed
 from training.recipe import Recipe
-from training.sizing import Machines, Speed, machines, measured, speed, workers_per_device
 from trials.store.study import open_run, stored_settings
 
 B0 = replace(family("efficientnet-b0"), classes=10, in_channels=1)
