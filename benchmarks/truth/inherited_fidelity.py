@@ -1,0 +1,151 @@
+"""How well a candidate is judged in seconds by the weights that it inherits.
+
+    python -m benchmarks.truth.inherited_fidelity PICTURES --networks 24 --out runs/inherited
+
+Networks of the space, some choices away from the parent and of half to all of its cost, are scored
+without a training, trained shortly, and trained ``--truth`` times in full under other seeds, all
+from weights of the parent that were first trained on the pictures. The truth is the mean validation
+loss of the full trainings. Kendall's τ of each score with it, with its 90 % bootstrap interval, and
+of two full trainings with each other: no score can be expected to agree better than that ceiling.
+Beside them stand what costs nothing, and the distance from the parent: a score that only says who
+was cut least says no more than that. What is finished is kept in --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.command import count, parser, place
+from common.command import run as run_command
+from models.capacity import capacity
+from models.cost import cost
+from models.spec import ArchSpec
+from nas.calibrate import agreement
+from nas.candidates import Candidates
+from nas.objective import Objective
+from nas.space import Space, space
+from training.data import load
+from training.transfer.child import child
+from training.transfer.options import FINE_TUNING, transfer_recipe
+from training.transfer.parent import Parent, alike, prepared
+from training.transfer.sources import keep, open_parent, read_parent
+
+CPU = torch.device("cpu")
+MOST_CHANGES = 8
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """One row for each score."""
+    made = parser("benchmarks.truth.inherited_fidelity", __doc__ or "")
+    made.add_argument("pictures", type=place)
+    made.add_argument("--networks", type=count, default=24)
+    made.add_argument("--parent", default="efficientnet-lite0")
+    made.add_argument("--parent-epochs", type=count, default=6)
+    made.add_argument("--epochs", type=count, default=6, help="of a training in full")
+    made.add_argument("--truth", type=count, default=3, help="trainings in full of each network")
+    made.add_argument("--out", type=Path, default=Path("runs/inherited"))
+    args = made.parse_args(argv)
+    torch.set_num_threads(1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows = list(judged(args))
+    print(table(rows))
+
+
+def judged(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What each network's scores and trainings came to."""
+    data = load(args.pictures, size=96, images=1000, seed=0)
+    parent = open_parent(args.parent)
+    recipe = transfer_recipe(data.native_size, "cpu", 1.0, parent.spec.resolution)
+    ready = args.out / "parent.safetensors"
+    if not ready.exists():
+        keep(prepared(parent, recipe, data, 0, CPU, args.parent_epochs), ready)
+    parent = read_parent(ready)
+    searched = space("mnasnet").with_template(
+        classes=len(data.classes), in_channels=data.channels, **alike(parent.spec)
+    )
+    for number, spec in enumerate(chosen(searched, parent, args.networks)):
+        path = args.out / f"{number}.json"
+        found: dict[str, Any] = {"spec": spec.to_json()}
+        if path.exists():
+            found = json.loads(path.read_text("utf-8"))
+        steps = [("score", 0, 0), ("short", FINE_TUNING, 1)]
+        steps += [(f"full {seed}", args.epochs, 2 + seed) for seed in range(args.truth)]
+        for name, epochs, seed in steps:
+            if name in found:
+                continue
+            start = time.process_time()
+            _, made = child(parent, spec, replace(recipe, epochs=epochs), data, seed, CPU)
+            found[name] = {"loss": made.loss, "accuracy": made.accuracy,
+                           "seconds": time.process_time() - start,
+                           "distance": made.details["inherited"]["distance"]}  # fmt: skip
+            path.write_text(json.dumps(found) + "\n", "utf-8")
+        print(f"{number}: {found['full 0']['accuracy']:.3f} in full", file=sys.stderr, flush=True)
+        yield found
+
+
+def chosen(searched: Space, parent: Parent, count: int) -> list[ArchSpec]:
+    """Different networks, 1 to ``MOST_CHANGES`` choices from the parent, in turn."""
+    rng = np.random.default_rng(0)
+    start = searched.choices_of(replace(searched.template, stages=parent.spec.stages))
+    if start is None:
+        raise ValueError(f"{parent.name} is no network of space {searched.name}")
+    inside = Candidates(searched, Objective(float(cost(parent.spec).macs)))
+    found: dict[str, ArchSpec] = {}
+    while len(found) < count:
+        rows = searched.indices([start])
+        for _ in range(1 + len(found) % MOST_CHANGES):
+            rows = searched.mutated(rows, rng)
+        if inside.admits(rows)[0]:
+            spec = searched.spec_of(rows[0])
+            found.setdefault(spec.key, spec)
+    return list(found.values())
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Markdown: τ with the truth's loss."""
+    specs = [ArchSpec.from_json(row["spec"]) for row in rows]
+    full = [name for name in rows[0] if name.startswith("full")]
+    truth = [-statistics.mean(row[name]["loss"] for name in full) for row in rows]
+    scores: dict[str, list[float]] = {
+        "inherited, no training: loss": [-row["score"]["loss"] for row in rows],
+        "inherited, no training: accuracy": [row["score"]["accuracy"] for row in rows],
+        "inherited, short training: loss": [-row["short"]["loss"] for row in rows],
+        "inherited, short training: accuracy": [row["short"]["accuracy"] for row in rows],
+        "nearness to the parent": [-row["score"]["distance"] for row in rows],
+        "FLOPs": [float(cost(spec).macs) for spec in specs],
+        "parameters": [float(cost(spec).params) for spec in specs],
+        "capacity": [capacity(spec) for spec in specs],
+    }
+    seconds = {"score": 0.0, "short": 0.0}
+    for name in seconds:
+        seconds[name] = statistics.mean(row[name]["seconds"] for row in rows)
+    lines = ["| score | τ with the truth's loss (90 %) | core-s |", "|---|---|---|"]
+    for name, values in scores.items():
+        paid = seconds["short" if "short" in name else "score"] if "inherited" in name else 0
+        lines.append(f"| {name} | {agreement(values, truth)} | {paid:.1f} |")
+    for one, other in pairwise(full):
+        pair = ([-row[name]["loss"] for row in rows] for name in (one, other))
+        took = statistics.mean(row[one]["seconds"] for row in rows)
+        lines.append(f"| {one} with {other}: loss | {agreement(*pair)} | {took:.1f} |")
+    spread = [100 * statistics.mean(row[name]["accuracy"] for name in full) for row in rows]
+    lines.append(
+        f"\n{len(rows)} networks; in full {min(spread):.1f} to {max(spread):.1f} %, "
+        f"standard deviation {statistics.stdev(spread):.2f} points"
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
