@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,19 +55,22 @@ class SearchResult:
              the best reward measured. Its accuracy is its trial's
     front    networks that no other beats in both accuracy and cost, by rising cost
     trials   every finished trial, failed ones too
+    basis    what naming it rests on (``nas.belief.account``); None where no model was asked
     finals   what the further trainings came to, the named network first; empty without any
     """
 
     best: Candidate
     front: tuple[Candidate, ...]
     trials: tuple[Record, ...]
+    basis: Mapping[str, Any] | None = None
     finals: tuple[Finalist, ...] = ()
 
     @property
     def answer(self) -> dict[str, Any]:
         """What a study keeps of it, JSON."""
         told = {"finals": [one.to_dict() for one in self.finals]} if self.finals else {}
-        return {"trial": self.best.number, "key": self.best.spec.key, **told}
+        named = {"trial": self.best.number, "key": self.best.spec.key}
+        return {**named, "belief": self.basis, **told}
 
     def write(self, run_dir: Path) -> Path:
         """Write ``baseline.json``, the named network's spec, and return its path."""
@@ -91,9 +94,11 @@ def result(
     records: Sequence[Record],
     objective: Objective,
     recommended: int | None = None,
+    basis: Mapping[str, Any] | None = None,
     finals: Sequence[Finalist] = (),
 ) -> SearchResult:
-    """The outcome of finished trials; ``recommended`` is the number of the network to name.
+    """The outcome of finished trials; ``recommended`` is the number of the network to name, and
+    ``basis`` what that rests on.
 
     Raises ValueError where none of them was trained.
     """
@@ -105,4 +110,5 @@ def result(
         if one.number == recommended:
             best = one
     kept = front([c.accuracy for c in trained], [c.cost for c in trained])
-    return SearchResult(best, tuple(trained[i] for i in kept), tuple(records), tuple(finals))
+    own = tuple(trained[i] for i in kept)
+    return SearchResult(best, own, tuple(records), basis, tuple(finals))

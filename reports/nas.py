@@ -19,6 +19,7 @@ from reports import figures
 from reports.page import Page
 from reports.sections import latencies
 from reports.sections.agreement import about_agreement
+from reports.sections.belief import about_belief
 from reports.sections.classes import about_classes, kinds, mean_of, percent
 from reports.sections.failures import show_failures
 from reports.sections.inherited import about_inheritance, show_finals
@@ -48,7 +49,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     trials_table(records).to_csv(run_dir / "trials.csv", index=False)
     answer = run.answer or {}
     finals = [Finalist(**one) for one in answer.get("finals", ())]
-    found = result(records, objective, answer.get("trial"), finals)
+    found = result(records, objective, answer.get("trial"), answer.get("belief"), finals)
     _pareto_csv(found, run_dir)
     _figures(run, found, objective, run_dir)
     page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")
@@ -59,6 +60,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         "known networks for scale; they were not trained here.",
     )
     _front(page, found, settings)
+    about_belief(page, found.basis, settings)
     page.heading("The chosen network")
     page.table(
         ["operator", "input", "channels", "layers", "FLOPs", "parameters"],
@@ -151,13 +153,6 @@ def _answer(
             f"pictures{uneven} alone; nearer neighbours than that are not told apart by one "
             "training. The proxy ranks candidates: it is no forecast of the accuracy after full "
             "training."
-        )
-    if settings["sampler"] == "auto" and (trust := settings.get("trust", 1.0)) < 1:
-        page.text(
-            f"The network is named, and the search was led, by {trust:g} parts of what a model of "
-            f"these trainings expects and {1 - trust:g} parts of what parameters alone foretell "
-            "(--trust): trainings this short rank real accuracies worse than parameters do. It "
-            "need not have the best proxy accuracy."
         )
     page.note(
         "FLOPs are multiply-adds of convolution and linear layers for one image at "
