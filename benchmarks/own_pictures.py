@@ -50,8 +50,8 @@ from training.recipe import Recipe
 from training.stopwatch import Stopwatch
 from training.transfer.child import born
 from training.transfer.options import FURTHER, transfer_recipe
-from training.transfer.parent import Parent, alike, prepared
-from training.transfer.sources import keep, open_parent, read_parent
+from training.transfer.parent import Parent, alike, keep, prepared
+from training.transfer.sources import open_parent, read_parent
 from trials.record import Evaluation
 from trials.store.header import FILE_NAME
 from trials.store.view import Record

@@ -119,7 +119,7 @@ def prepare(
     settings = {} if run_dir is None else resumed(args, run_dir)
     kept = _stored_recipe(settings)
     specs = None if kept is not None or largest is None else list(largest)
-    parent = parent_of(args, args.data, baseline, specs, settings)
+    parent = parent_of(args, args.data, baseline, specs, settings, run_dir)
     if kept is None and parent is not None:
         made = replace(transfer_recipe(native, device, growth, reference), epochs=epochs)
     else:

@@ -39,8 +39,8 @@ from nas.space import Space, space
 from training.data import load
 from training.transfer.child import child
 from training.transfer.options import FINE_TUNING, transfer_recipe
-from training.transfer.parent import Parent, alike, prepared
-from training.transfer.sources import keep, open_parent, read_parent
+from training.transfer.parent import Parent, alike, keep, prepared
+from training.transfer.sources import open_parent, read_parent
 
 CPU = torch.device("cpu")
 MOST_CHANGES = 8

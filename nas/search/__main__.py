@@ -34,9 +34,7 @@ from trials.record import Evaluation
 from trials.store.view import Record
 
 if TYPE_CHECKING:
-    from training.data import Data
     from training.evaluator import Evaluator
-    from training.recipe import Recipe
     from training.transfer.parent import Parent
 
 DESCRIPTION = """\
@@ -130,7 +128,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from reports.nas import report
     from training.given import next_command, pictures_name, settle_pictures
     from training.options import executor, facts, prepare, run_directory
+    from training.transfer.child import keep_answer
+    from training.transfer.options import trained_further
     from training.transfer.parent import alike
+    from training.transfer.sources import BASELINE
     from training.variation import as_options
 
     args = options().parse_args(argv)
@@ -144,6 +145,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         largest=_largest(args, budget),
         run_dir=run_dir,
     )
+    if evaluator.parent is not None and args.stop_early:
+        raise ValueError("--stop-early is for trainings from scratch: add --init scratch")
     own = {} if evaluator.parent is None else alike(evaluator.parent.spec)
     searched = _space(args).with_template(
         classes=len(data.classes), in_channels=data.channels, **own
@@ -179,7 +182,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             finals=_finals(args, evaluator, run_dir),
         )
         if evaluator.parent is not None:
-            _keep_weights(found, evaluator, evaluator.parent, data, run_dir)
+            keep_answer(
+                evaluator.parent,
+                found.best.spec,
+                trained_further(evaluator.recipe),
+                data,
+                evaluator.device,
+                run_dir / BASELINE,
+            )
     # The answer stands whatever becomes of the calibration.
     with when_stopped(f"stopped; the search's answer is in {run_dir}: go on with --resume"):
         report(run_dir, args.storage)
@@ -216,10 +226,15 @@ def _calibrate(
     found: SearchResult, args: argparse.Namespace, evaluator: Evaluator, run_dir: Path
 ) -> None:
     from training.options import executor
+    from training.transfer.options import trained_further
 
     chosen = spread_out(found.trials, args.calibrate)
-    longer = replace(evaluator.recipe, epochs=args.longer * evaluator.recipe.epochs)
-    for name, recipe in ((AGAIN, evaluator.recipe), (LONGER, longer)):
+    recipe = evaluator.recipe
+    trained = recipe if recipe.epochs else trained_further(recipe)
+    rounds = [(LONGER, replace(trained, epochs=args.longer * trained.epochs))]
+    if recipe.epochs:  # else nothing in it depends on a seed
+        rounds.insert(0, (AGAIN, recipe))
+    for name, recipe in rounds:
         trainer = replace(evaluator, recipe=recipe)
         runner = functools.partial(executor, args, trainer)
         train_again(chosen, run_dir / name, args.seed, recipe.key, runner)
@@ -236,10 +251,11 @@ def _member(searched: Space, parent: Parent | None) -> ArchSpec | None:
 def _finals(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> Finals | None:
     """The further trainings of the best children; None where trials are trainings from scratch."""
     from training.options import executor
+    from training.transfer.options import trained_further
 
     if evaluator.parent is None:
         return None
-    trainer = replace(evaluator, recipe=_final_recipe(evaluator))
+    trainer = replace(evaluator, recipe=trained_further(evaluator.recipe))
 
     def train(records: Sequence[Record]) -> dict[int, list[Evaluation]]:
         print(f"{len(records)} networks are trained further, {SEEDS} times each", file=sys.stderr)
@@ -254,25 +270,6 @@ def _finals(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> Fi
         return found
 
     return train
-
-
-def _final_recipe(evaluator: Evaluator) -> Recipe:
-    from training.transfer.options import FURTHER
-
-    return replace(evaluator.recipe, epochs=max(evaluator.recipe.epochs, FURTHER))
-
-
-def _keep_weights(
-    found: SearchResult, evaluator: Evaluator, parent: Parent, data: Data, run_dir: Path
-) -> None:
-    """Write the named network's weights: those of a training as in the finals, under seed 0."""
-    from training.transfer.child import child
-    from training.transfer.parent import Parent, weights_of
-    from training.transfer.sources import BASELINE, keep
-
-    recipe, spec = _final_recipe(evaluator), found.best.spec
-    network, _ = child(parent, spec, recipe, data, 0, evaluator.device)
-    keep(Parent(spec.name, spec, weights_of(network), parent.moments), run_dir / BASELINE)
 
 
 def _cost(args: argparse.Namespace) -> str | Latency:

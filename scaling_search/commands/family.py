@@ -96,8 +96,8 @@ def _line(member: family.Member) -> str:
 
 def _write_weights(source: str, spec: ArchSpec, path: Path) -> None:
     from models.inherit import inheritance
-    from training.transfer.parent import Parent
-    from training.transfer.sources import keep, open_parent
+    from training.transfer.parent import Parent, keep
+    from training.transfer.sources import open_parent
 
     parent = open_parent(source)
     own = replace(spec, classes=parent.spec.classes, in_channels=parent.spec.in_channels)

@@ -20,8 +20,8 @@ from training.loop.train import final, train
 from training.recipe import Recipe
 from training.transfer.child import child
 from training.transfer.head import features
-from training.transfer.parent import Moments, Parent, of_data, prepared, weights_of
-from training.transfer.sources import keep, open_parent, read_parent
+from training.transfer.parent import Moments, Parent, keep, of_data, prepared, weights_of
+from training.transfer.sources import open_parent, read_parent
 
 TINY = ArchSpec(
     "tiny",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -19,7 +20,7 @@ from training.loop.scores import measure
 from training.loop.train import first, made_on, train
 from training.recipe import Recipe
 from training.transfer.head import batch_for, features, fit, install
-from training.transfer.parent import Parent, batches
+from training.transfer.parent import Parent, batches, keep, weights_of
 from trials.record import Evaluation
 
 REFITTED = 256  # pictures by which projections are fitted to the parent's
@@ -48,6 +49,9 @@ def child(
     """
     begun = time.perf_counter()
     place = choose_device(device) if isinstance(device, str) else device
+    trains = place
+    if place.type == "mps":  # which has no double precision, in which fits are solved
+        place = torch.device("cpu")
     data = placed(data, place)
     twin = recipe.network(spec, len(data.classes), data.channels)
     with arithmetic(place):
@@ -55,7 +59,7 @@ def child(
         if not recipe.epochs:
             found = _scored(network, twin.resolution, recipe, data, seed, place)
     if recipe.epochs:
-        found = train(spec, recipe, data, seed, place, network=network)
+        found = train(spec, recipe, data, seed, trains, network=network)
     seconds = time.perf_counter() - begun
     told = {"distance": own.distance, "shares": own.shares, **own.changes}
     details = {**found.details, "inherited": told}
@@ -86,6 +90,14 @@ def _scored(
         details=details,
         **made_on(place),
     )
+
+
+def keep_answer(
+    parent: Parent, spec: ArchSpec, recipe: Recipe, data: Data, device: str, path: Path
+) -> None:
+    """Write the weights of ``spec`` as ``child`` trains them under seed 0, ready to go on from."""
+    network, _ = child(parent, spec, recipe, data, 0, device)
+    keep(Parent(spec.name, spec, weights_of(network), parent.moments), path)
 
 
 def born(

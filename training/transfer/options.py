@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -19,8 +20,8 @@ from training.data import Data
 from training.device import choose_device
 from training.given import Pictured
 from training.recipe import Recipe
-from training.transfer.parent import Parent, prepared
-from training.transfer.sources import BASELINE, keep, open_parent, read_parent
+from training.transfer.parent import Parent, keep, prepared
+from training.transfer.sources import BASELINE, open_parent, read_parent
 
 SCRATCH, INHERIT = "scratch", "inherit"
 FILE_NAME = "parent.safetensors"
@@ -30,7 +31,7 @@ USUAL = ("efficientnet-b0", "efficientnet-lite0", "mobilenet-v2")
 FINE_TUNING = 2
 """Epochs of a child's short training: some 64 steps of 32 pictures on a CPU."""
 FURTHER = 4
-"""Epochs of the finalists' trainings."""
+"""Epochs of the finalists' trainings, at the least."""
 
 _LEAST = 1 / 3  # of a candidate's weights inherited, for inheriting to be the default
 _STEPS = 192  # of the parent's own training on the pictures
@@ -77,22 +78,31 @@ def transfer_recipe(native: int, device: str, growth: float, reference: int) -> 
     )
 
 
+def trained_further(recipe: Recipe) -> Recipe:
+    """The recipe by which finalists, and the answer, are trained."""
+    return replace(recipe, epochs=max(recipe.epochs, FURTHER))
+
+
 def parent_of(
     args: argparse.Namespace,
     pictures: Pictured,
     baseline: str | None,
     candidates: Iterable[ArchSpec] | None,
     settings: Mapping[str, Any],
+    run_dir: Path | None,
 ) -> Parent | None:
     """The network to inherit from, by --init or by default; None: trainings are from scratch.
 
     By default pictures in colour start from the ``baseline``'s own weights, or else from the first
     of ``USUAL`` that has its weights at hand, where at least a third of a candidate would be
-    inherited. A line on stderr says so. ``settings`` are those of a run that is gone on with.
+    inherited. A line on stderr says so. ``settings`` are those of a run that is gone on with, in
+    whose directory its parent lies.
     """
     wanted = args.init
     if settings:
         stored = settings.get("init")
+        if stored and run_dir is not None and (run_dir / FILE_NAME).is_file():
+            return read_parent(run_dir / FILE_NAME)
         wanted = SCRATCH if not stored else wanted or f"{INHERIT}:{stored['name']}"
     if wanted == SCRATCH:
         return None

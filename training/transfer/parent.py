@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.build import build
@@ -158,3 +161,14 @@ def prepared(
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
     """The network's state on the CPU, in plain memory."""
     return {name: one.detach().cpu().contiguous() for name, one in network.state_dict().items()}
+
+
+def keep(parent: Parent, path: Path) -> None:
+    """Write the weights with the spec and the normalisation that they are for, as safetensors."""
+    facts = {
+        "name": parent.name,
+        "spec": parent.spec.to_json(),
+        "moments": json.dumps(parent.moments),
+        "source": parent.source or parent.digest,
+    }
+    save_file(dict(parent.weights), path, metadata=facts)

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from common.paths import expanded
@@ -25,10 +24,10 @@ def open_parent(text: str, spec: ArchSpec | None = None) -> Parent:
     """The network of that name with its weights.
 
     ``text`` is a family whose ImageNet weights can be had, such as ``efficientnet-lite0``; the
-    directory of a training, or of a search that ended with weights; a file that ``keep`` wrote, or
-    with a ``spec`` any safetensors file of its weights, of any number of classes, which are then
-    taken to be for pictures that are normalised by ImageNet's moments. Raises ValueError where
-    there are no weights.
+    directory of a training, or of a search that ended with weights; a file that
+    ``training.transfer.parent.keep`` wrote; or with a ``spec`` any safetensors file of its weights,
+    of any number of classes, which are then taken to be for pictures that are normalised by
+    ImageNet's moments. Raises ValueError where there are no weights.
     """
     place = Path(expanded(text))
     if place.is_file() or place.suffix == ".safetensors":
@@ -66,19 +65,8 @@ def _bare(path: Path, spec: ArchSpec) -> Parent:
     return Parent(path.stem, own, weights_of(network), Moments(mean, deviation))
 
 
-def keep(parent: Parent, path: Path) -> None:
-    """Write the weights with the spec and the normalisation that they are for, as safetensors."""
-    facts = {
-        "name": parent.name,
-        "spec": parent.spec.to_json(),
-        "moments": json.dumps(parent.moments),
-        "source": parent.source or parent.digest,
-    }
-    save_file(dict(parent.weights), path, metadata=facts)
-
-
 def read_parent(path: Path) -> Parent:
-    """The inverse of ``keep``. Raises ValueError for any other file."""
+    """The inverse of ``training.transfer.parent.keep``. Raises ValueError for any other file."""
     weights, facts = _read(path)
     try:
         moments = Moments(*(tuple(map(float, one)) for one in json.loads(facts["moments"])))
