@@ -1,0 +1,109 @@
+"""--init: when weights are inherited, from whom, and what a run that goes on has."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.families import family
+from models.spec import ArchSpec
+from tests.training.test_transfer import RECIPE, TINY, drawn
+from training.data import load
+from training.transfer import options
+from training.transfer.options import FILE_NAME, made_ready, parent_of, transfer_recipe
+from training.transfer.parent import Moments, Parent, keep
+from training.transfer.sources import BASELINE
+
+ARGS = argparse.Namespace(init=None, parent_epochs=1, resume=False, join=False, seed=0,
+                          device="cpu")  # fmt: skip
+PARENT = drawn(TINY, Moments((0.2,) * 3, (0.5,) * 3))
+
+
+@pytest.fixture(autouse=True)
+def weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MobileNetV2's are at hand, and nobody else's."""
+    monkeypatch.setattr(options, "at_hand", lambda name: name == "mobilenet-v2")
+
+    def opened(name: str) -> Parent:
+        if Path(name).is_dir():
+            return replace(PARENT, name=name)
+        return replace(PARENT, name=name, source="0" * 16)
+
+    monkeypatch.setattr(options, "open_parent", opened)
+
+
+def given(**changes: object) -> argparse.Namespace:
+    return argparse.Namespace(**{**vars(ARGS), **changes})
+
+
+def chosen(
+    args: argparse.Namespace,
+    pictures: str = "/pictures",
+    baseline: str | None = None,
+    candidates: tuple[ArchSpec, ...] = (TINY,),
+) -> str | None:
+    found = parent_of(args, pictures, baseline, candidates, {}, None)
+    return None if found is None else found.name
+
+
+def test_pictures_in_colour_inherit_where_weights_are_at_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert chosen(given()) == "mobilenet-v2"
+    assert (
+        "weights: inherited from mobilenet-v2; --init scratch for none" in capsys.readouterr().err
+    )
+    assert chosen(given(), "digits") is chosen(given(), "mnist") is None
+    assert chosen(given(init="scratch")) is None
+    assert chosen(given(init="inherit:resnet-50"), "digits") == "resnet-50"
+    assert chosen(given(init="inherit")) == "mobilenet-v2"
+    assert chosen(given(), baseline="efficientnet-b3") == "mobilenet-v2"
+    keep(PARENT, tmp_path / BASELINE)
+    assert chosen(given(), baseline=str(tmp_path)) == str(tmp_path)
+
+
+def test_strangers_inherit_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Candidates that would hold next to nothing of the parent's, and no weights at all."""
+    far = replace(family("resnet-18"), classes=7)
+    assert chosen(given(), candidates=(TINY, far)) is None
+    monkeypatch.setattr(options, "at_hand", lambda name: False)
+    assert chosen(given()) is None
+
+
+@pytest.mark.parametrize("init", ["random", "lite0", "scratch:lite0"])
+def test_other_words_are_refused(init: str) -> None:
+    with pytest.raises(ValueError, match="must be scratch or inherit:PARENT"):
+        chosen(given(init=init))
+
+
+def test_a_run_that_goes_on_has_its_own_parent(tmp_path: Path) -> None:
+    data = load("digits", size=16, progress=False)
+    assert parent_of(given(resume=True), "/p", None, (), {"kind": "nas"}, tmp_path) is None
+    settings = {"init": {"name": "/gone", "digest": "1"}}
+    ready = made_ready(PARENT, given(), replace(RECIPE, images=64), data, tmp_path)
+    again = parent_of(given(resume=True), "/p", None, (), settings, tmp_path)
+    assert again is not None
+    assert again.digest == ready.digest
+    assert again.facts() == PARENT.facts()
+    assert made_ready(again, given(resume=True), RECIPE, data, tmp_path).digest == ready.digest
+    (tmp_path / FILE_NAME).unlink()
+    fetched = parent_of(given(resume=True), "/p", None, (), settings, tmp_path)
+    assert fetched is not None
+    assert fetched.name == "/gone"
+
+
+@pytest.mark.parametrize(
+    ("native", "device", "growth", "reference", "side"),
+    [(200, "cpu", 1, 224, 81), (28, "cpu", 1, 224, 65), (200, "cpu", 1.42, 224, 65),
+     (500, "cuda", 1, 224, 225), (500, "cuda", 1, 96, 97), (100, "cuda", 1, 224, 97)],
+)  # fmt: skip
+def test_the_side_at_which_children_are_scored(
+    native: int, device: str, growth: float, reference: int, side: int
+) -> None:
+    recipe = transfer_recipe(native, device, growth, reference)
+    assert (recipe.resolution, recipe.side(replace(TINY, resolution=reference))) == (side, side)
+    assert (side - 1) % 16 == 0
+    assert recipe.network(replace(TINY, resolution=reference), 7, 3).stages == TINY.stages
