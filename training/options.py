@@ -94,7 +94,7 @@ def prepare(
     args: argparse.Namespace,
     growth: float = 1.0,
     *,
-    reference: int,
+    reference: int = 224,
     baseline: str | None = None,
     epochs: int = 0,
     largest: Iterable[ArchSpec] | None = None,

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from models.families import family
 from models.spec import ArchSpec
-from training import options, sizing
+from training import options
 from training.evaluator import ByName, Evaluator, proxy_recipe
 from training.given import pictures_name
-from training.loop import memory
+from training.loop import memory, sizing
 from training.loop.sizing import Machines, Speed, machines, measured, speed, workers_per_device
 from training.options import add_options, facts, prepare, resumed
 from training.recipe import Recipe
