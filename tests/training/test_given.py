@@ -11,6 +11,7 @@ import pytest
 from nas.search import search
 from nas.space import space
 from training.data import Parts, load
+from training.evaluator import ByValue, Evaluator
 from training.given import (
     as_stored,
     next_command,
@@ -80,7 +81,7 @@ def test_the_baselines_pictures_at_another_size_are_the_same(
     """Both searches choose a size of their own: a chain on one data set is not told of another."""
     data, small = load("digits", progress=False), load("digits", size=6, progress=False)
     assert small.digest != data.digest
-    stored = facts("digits", small, Recipe())["data"]
+    stored = facts("digits", small, Evaluator(ByValue(small), Recipe()))["data"]
     say_if_other(data, str(searched(tmp_path / "smaller", data=stored)))
     assert capsys.readouterr().err == ""
     for name, changed in {"size": data.size, "name": "cats", "classes": ["a", "b"]}.items():

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from models.families import family
 from models.spec import ArchSpec
 from training import options
-from training.evaluator import ByName, Evaluator, proxy_recipe
+from training.evaluator import ByName, ByValue, Evaluator, proxy_recipe
 from training.given import pictures_name
 from training.loop import memory, sizing
 from training.loop.sizing import Machines, Speed, machines, measured, speed, workers_per_device
@@ -249,7 +249,12 @@ def never() -> Iterator[ArchSpec]:
 
 def begun(run_dir: Path, recipe: Recipe, **options: Any) -> None:
     _, data = prepare(arguments())
-    settings = {**facts("digits", data, recipe), "kind": "test", "seed": 0, "growth": 1.25}
+    settings = {
+        **facts("digits", data, Evaluator(ByValue(data), recipe)),
+        "kind": "test",
+        "seed": 0,
+        "growth": 1.25,
+    }
     open_run(run_dir, settings, ["maximize"], from_json=ArchSpec.from_json, **options).close()
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 from benchmarks.timing.many_files import few, measure, paint, size
 from tests.support.pictures import check_decoding, colour_png, colour_tiff, noise
 from training.data import Parts, load, native_size
+from training.evaluator import ByValue, Evaluator
 from training.options import facts
 from training.pictures import images
 from training.pictures.names import class_name, subset
@@ -107,7 +108,9 @@ def test_any_names_of_classes_and_files(names: list[str]) -> None:
             return
         assert set(data.classes) == expected
         assert data.summary().isprintable()
-        assert facts(str(root), data, Recipe())["data"]["classes"] == list(data.classes)
+        assert facts(str(root), data, Evaluator(ByValue(data), Recipe()))["data"][
+            "classes"
+        ] == list(data.classes)
 
 
 SHELF = ("train", "Training", "test_set", "Val", "dev", "cat", "dog", "caf\u00e9", "cafe\u0301",
