@@ -96,6 +96,7 @@ def prepare(
     *,
     reference: int = 224,
     baseline: str | None = None,
+    follow: bool = False,
     epochs: int = 0,
     largest: Iterable[ArchSpec] | None = None,
     run_dir: Path | None = None,
@@ -105,6 +106,7 @@ def prepare(
     growth   the greatest multiple of the proxy resolution that will be trained
     reference  the resolution of the specs, before any growth
     baseline   what the user gave as the network that is scaled; its weights are inherited
+    follow   whether networks will take the activation and the norms' settings of their parent
     epochs   of a child's fine-tuning where --proxy-epochs does not say it; 0: scored as it is
     largest  networks, of which none that will be trained asks for more memory and time: by them a
              new run's micro-batch is decided and, on CUDA with --minutes and --trials, how long
@@ -119,7 +121,7 @@ def prepare(
     settings = {} if run_dir is None else resumed(args, run_dir)
     kept = _stored_recipe(settings)
     specs = None if kept is not None or largest is None else list(largest)
-    parent = parent_of(args, args.data, baseline, specs, settings, run_dir)
+    parent = parent_of(args, args.data, baseline, specs, settings, run_dir, follow=follow)
     if kept is None and parent is not None:
         made = replace(transfer_recipe(native, device, growth, reference), epochs=epochs)
     else:

@@ -142,6 +142,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluator, data = prepare(
         args,
         reference=_space(args).template.resolution,
+        follow=True,
         largest=_largest(args, budget),
         run_dir=run_dir,
     )

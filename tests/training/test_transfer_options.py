@@ -44,8 +44,9 @@ def chosen(
     pictures: str = "/pictures",
     baseline: str | None = None,
     candidates: tuple[ArchSpec, ...] = (TINY,),
+    follow: bool = False,
 ) -> str | None:
-    found = parent_of(args, pictures, baseline, candidates, {}, None)
+    found = parent_of(args, pictures, baseline, candidates, {}, None, follow=follow)
     return None if found is None else found.name
 
 
@@ -65,12 +66,18 @@ def test_pictures_in_colour_inherit_where_weights_are_at_hand(
     assert chosen(given(), baseline=str(tmp_path)) == str(tmp_path)
 
 
-def test_strangers_inherit_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strangers_inherit_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Candidates that would hold next to nothing of the parent's, and no weights at all."""
     far = replace(family("resnet-18"), classes=7)
     assert chosen(given(), candidates=(TINY, far)) is None
+    other = replace(TINY, activation="silu")
+    assert chosen(given(), candidates=(other,)) is None
+    assert chosen(given(), candidates=(other,), follow=True) == "mobilenet-v2"
     monkeypatch.setattr(options, "at_hand", lambda name: False)
     assert chosen(given()) is None
+    assert "evenscale[pretrained]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("init", ["random", "lite0", "scratch:lite0"])
@@ -81,16 +88,19 @@ def test_other_words_are_refused(init: str) -> None:
 
 def test_a_run_that_goes_on_has_its_own_parent(tmp_path: Path) -> None:
     data = load("digits", size=16, progress=False)
-    assert parent_of(given(resume=True), "/p", None, (), {"kind": "nas"}, tmp_path) is None
+    assert (
+        parent_of(given(resume=True), "/p", None, (), {"kind": "nas"}, tmp_path, follow=True)
+        is None
+    )
     settings = {"init": {"name": "/gone", "digest": "1"}}
     ready = made_ready(PARENT, given(), replace(RECIPE, images=64), data, tmp_path)
-    again = parent_of(given(resume=True), "/p", None, (), settings, tmp_path)
+    again = parent_of(given(resume=True), "/p", None, (), settings, tmp_path, follow=True)
     assert again is not None
     assert again.digest == ready.digest
     assert again.facts() == PARENT.facts()
     assert made_ready(again, given(resume=True), RECIPE, data, tmp_path).digest == ready.digest
     (tmp_path / FILE_NAME).unlink()
-    fetched = parent_of(given(resume=True), "/p", None, (), settings, tmp_path)
+    fetched = parent_of(given(resume=True), "/p", None, (), settings, tmp_path, follow=True)
     assert fetched is not None
     assert fetched.name == "/gone"
 

