@@ -107,6 +107,15 @@ def test_preparing_keeps_the_function_and_moves_the_statistics(data: Data) -> No
     assert after.source == parent.digest != after.digest
 
 
+def test_a_parent_is_prepared_at_its_childrens_resolution(data: Data) -> None:
+    moments = Moments((0.2,) * 3, (0.5,) * 3)
+    large = drawn(replace(TINY, resolution=224), moments)
+    small = prepared(drawn(TINY, moments), RECIPE, data, 0, CPU, 0)
+    ready = prepared(large, RECIPE, data, 0, CPU, 0)
+    assert ready.spec == small.spec
+    assert all(torch.equal(one, ready.weights[name]) for name, one in small.weights.items())
+
+
 def test_the_parents_own_child_is_the_parent(data: Data) -> None:
     ready = prepared(drawn(TINY, Moments((0.2,) * 3, (0.5,) * 3)), RECIPE, data, 0, CPU, 0)
     network, found = child(ready, TINY, RECIPE, data, 5, CPU)

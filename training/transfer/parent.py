@@ -138,6 +138,8 @@ def prepared(
     used.
     """
     data = placed(data, device)
+    if recipe.resolution is not None:  # seen as candidates will be, whatever it was made for
+        parent = replace(parent, spec=replace(parent.spec, resolution=recipe.reference))
     ready = of_data(parent, data)
     side = recipe.side(ready.spec)
     split = first(data.train, recipe.images)
