@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,7 @@ def prepare(
     *,
     reference: int = 224,
     baseline: str | None = None,
+    examples: Iterable[ArchSpec] = (),
     follow: bool = False,
     epochs: int = 0,
     largest: Iterable[ArchSpec] | None = None,
@@ -104,8 +105,9 @@ def prepare(
     """The evaluator that the options describe, and the pictures it will use.
 
     growth   the greatest multiple of the proxy resolution that will be trained
-    reference  the resolution of the specs, before any growth
-    baseline   what the user gave as the network that is scaled; its weights are inherited
+    reference    the resolution of the specs, before any growth
+    baseline     what the user gave as the network that is scaled; its weights are inherited
+    examples     some networks of those that will be trained
     follow   whether networks will take the activation and the norms' settings of their parent
     epochs   of a child's fine-tuning where --proxy-epochs does not say it; 0: scored as it is
     largest  networks, of which none that will be trained asks for more memory and time: by them a
@@ -120,8 +122,7 @@ def prepare(
     native = native_size(args.data)
     settings = {} if run_dir is None else resumed(args, run_dir)
     kept = _stored_recipe(settings)
-    specs = None if kept is not None or largest is None else list(largest)
-    parent = parent_of(args, args.data, baseline, specs, settings, run_dir, follow=follow)
+    parent = parent_of(args, args.data, baseline, examples, settings, run_dir, follow=follow)
     if kept is None and parent is not None:
         made = replace(transfer_recipe(native, device, growth, reference), epochs=epochs)
     else:
@@ -133,22 +134,29 @@ def prepare(
     evaluator, data = Evaluator(source, recipe, device), source.data()
     print(data.summary(), file=sys.stderr)
     if parent is not None:
-        ready = made_ready(parent, args, recipe, data, run_dir)
-        evaluator = replace(evaluator, parent=ready)
-    if specs is not None and args.executor != "ray":
-        where = machines(device, args.workers, recipe)
-        evaluator = replace(evaluator, recipe=fitting(evaluator, data, specs, where))
-        trials = getattr(args, "trials", None)
-        if (
-            parent is None
-            and args.minutes
-            and trials
-            and not (args.proxy_images or args.proxy_epochs)
-        ):
-            recipe = filling(evaluator, data, specs, where, growth, args.minutes, trials)
-            evaluator = replace(evaluator, recipe=recipe)
+        evaluator = replace(evaluator, parent=made_ready(parent, args, recipe, data, run_dir))
+    if kept is None and largest is not None and args.executor != "ray":
+        evaluator = _sized(evaluator, data, list(largest), args, growth)
     _check_covered(data, evaluator.recipe)
     return evaluator, data
+
+
+def _sized(
+    evaluator: Evaluator,
+    data: Data,
+    largest: Sequence[ArchSpec],
+    args: argparse.Namespace,
+    growth: float,
+) -> Evaluator:
+    """The evaluator with the micro-batch, and where minutes decide it the length, of a new run."""
+    where = machines(evaluator.device, args.workers, evaluator.recipe)
+    evaluator = replace(evaluator, recipe=fitting(evaluator, data, largest, where))
+    trials = getattr(args, "trials", None)
+    said = args.proxy_images or args.proxy_epochs
+    if evaluator.parent is not None or said or not (args.minutes and trials):
+        return evaluator
+    recipe = filling(evaluator, data, largest, where, growth, args.minutes, trials)
+    return replace(evaluator, recipe=recipe)
 
 
 def _check_covered(data: Data, recipe: Recipe) -> None:

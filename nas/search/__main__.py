@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tqdm import tqdm
 
 from common.command import count, parser, path, run, when_stopped
@@ -28,7 +29,7 @@ from nas.prior import load_prior
 from nas.result import Finalist, SearchResult
 from nas.samplers import NAMES
 from nas.search import search
-from nas.space import SPACES, Space, space
+from nas.space import SPACES, Batch, Space, space
 from trials.progress import Progress
 from trials.record import Evaluation
 from trials.store.view import Record
@@ -142,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluator, data = prepare(
         args,
         reference=_space(args).template.resolution,
+        examples=[_space(args).spec_of(row) for row in _drawn(args)],
         follow=True,
         largest=_largest(args, budget),
         run_dir=run_dir,
@@ -208,6 +210,11 @@ def _space(args: argparse.Namespace) -> Space:
     """The space at the pixels that its FLOPs are counted at."""
     named = space(args.space)
     return named.with_template(resolution=args.resolution or named.template.resolution)
+
+
+def _drawn(args: argparse.Namespace) -> Batch:
+    """A few networks of the space, in the window or not."""
+    return _space(args).random(4, np.random.default_rng(0))
 
 
 def _largest(args: argparse.Namespace, budget: float) -> Iterator[ArchSpec] | None:

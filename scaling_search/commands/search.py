@@ -96,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         growth,
         reference=baseline.resolution,
         baseline=args.baseline,
+        examples=[baseline],
         epochs=FINE_TUNING,  # what is grown computes the same until it is trained
         largest=_largest(args, baseline),
         run_dir=run_dir,
