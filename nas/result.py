@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from models.spec import ArchSpec
 from nas.objective import Objective
@@ -31,11 +32,13 @@ class SearchResult:
              of the noise, else the best reward measured
     front    networks that no other beats in both accuracy and cost, by rising cost
     trials   every finished trial, failed ones too
+    basis    what naming it rests on (``nas.belief.account``); None where no model was asked
     """
 
     best: Candidate
     front: tuple[Candidate, ...]
     trials: tuple[Record, ...]
+    basis: Mapping[str, Any] | None = None
 
     def write(self, run_dir: Path) -> Path:
         """Write ``baseline.json``, the named network's spec, and return its path."""
@@ -56,9 +59,13 @@ def candidates(records: Sequence[Record], objective: Objective) -> list[Candidat
 
 
 def result(
-    records: Sequence[Record], objective: Objective, recommended: int | None = None
+    records: Sequence[Record],
+    objective: Objective,
+    recommended: int | None = None,
+    basis: Mapping[str, Any] | None = None,
 ) -> SearchResult:
-    """The outcome of finished trials; ``recommended`` is the number of the network to name.
+    """The outcome of finished trials; ``recommended`` is the number of the network to name, and
+    ``basis`` what that rests on.
 
     Raises ValueError where none of them was trained.
     """
@@ -70,4 +77,4 @@ def result(
         if one.number == recommended:
             best = one
     kept = front([c.accuracy for c in trained], [c.cost for c in trained])
-    return SearchResult(best, tuple(trained[i] for i in kept), tuple(records))
+    return SearchResult(best, tuple(trained[i] for i in kept), tuple(records), basis)

@@ -19,6 +19,7 @@ from reports import figures
 from reports.page import Page
 from reports.sections import latencies
 from reports.sections.agreement import about_agreement
+from reports.sections.belief import about_belief
 from reports.sections.classes import about_classes, kinds, mean_of, percent
 from reports.sections.failures import show_failures
 from reports.sections.network import readable, stage_table
@@ -56,6 +57,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         "known networks for scale; they were not trained here.",
     )
     _front(page, found, settings)
+    about_belief(page, (run.answer or {}).get("belief"), settings)
     page.heading("The chosen network")
     page.table(
         ["operator", "input", "channels", "layers", "FLOPs", "parameters"],
@@ -143,13 +145,6 @@ def _answer(
             f"pictures{uneven} alone; nearer neighbours than that are not told apart by one "
             "training. The proxy ranks candidates: it is no forecast of the accuracy after full "
             "training."
-        )
-    if settings["sampler"] == "auto" and (trust := settings.get("trust", 1.0)) < 1:
-        page.text(
-            f"The network is named, and the search was led, by {trust:g} parts of what a model of "
-            f"these trainings expects and {1 - trust:g} parts of what parameters alone foretell "
-            "(--trust): trainings this short rank real accuracies worse than parameters do. It "
-            "need not have the best proxy accuracy."
         )
     page.note(
         "FLOPs are multiply-adds of convolution and linear layers for one image at "

@@ -1,28 +1,29 @@
-"""What a search takes accuracies to be: what its trainings say, as far as they are trusted."""
+"""What a search takes accuracies to be: every source as far as its trainings bear it out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from nas.belief.knowledge import Knowledge
-from nas.belief.model import SPREAD, Data, Model
+from nas.belief.knowledge import Knowledge, Views
+from nas.belief.model import SPREAD, Model
 from nas.candidates import Floats
 from nas.space import Batch
 
-View = Callable[[Batch], Data]
-
-JUDGES = 60  # first trainings that say whether a prior is heeded
+DOUBTED = 1e-3  # a view less probable than this is left out
 
 
 class Belief:
-    """The model of the trainings and the guess that needs none, weighed ``trust`` to 1 - ``trust``.
+    """The views of ``Knowledge``, each with a model of its own, weighed by their evidence.
 
-    A training of seconds errs in the same direction whenever it is repeated (it likes networks that
-    learn fast), which no model of its noise can see. ``trust`` 1 takes trainings at their word. The
-    guess is in the model's prior units around the mean accuracy that was trained. ``rows`` (N, D)
-    are the trained networks in their order, ``error`` is as the model's.
+    Beforehand all views are alike. A training that one of them expected better raises that view's
+    weight, its probability, by as much: Bayesian model averaging. While views disagree about a
+    network, their disagreement is part of its uncertainty, so that it is looked into.
+
+    ``trust`` in (0, 1) overrides the evidence: that share of what is expected comes from it, the
+    rest is the first view's guess, whatever trainings say. A training of seconds errs in the same
+    direction whenever it is repeated (it likes networks that learn fast), which no model of its
+    noise can see. ``rows`` (N, D) are the trained networks in their order, ``error`` is as the
+    models'.
     """
 
     def __init__(
@@ -30,48 +31,56 @@ class Belief:
         see: Knowledge,
         rows: Batch,
         accuracy: Floats,
-        trust: float = 1.0,
+        trust: float | None = None,
         error: Floats | float = 0.0,
     ) -> None:
+        views = see(rows)
         error = np.broadcast_to(error, accuracy.shape)
-        self._view, self._guessed = _heeded(see, rows, accuracy, error), see
-        self._model = Model(self._view(rows), accuracy, error)
-        self._trust = trust
-        self._centre = float(accuracy.mean())
-        self._middle = 0.0 if trust == 1 else float(see(rows).guess.mean())
+        models = {name: Model(data, accuracy, error) for name, data in views.items()}
+        evidence = np.array([model.evidence for model in models.values()])
+        odds = np.exp(evidence - evidence.max())
+        self.weights = {n: float(w) for n, w in zip(models, odds / odds.sum(), strict=True)}
+        self.models = {n: m for n, m in models.items() if self.weights[n] > DOUBTED}
+        self._see, self._trust = see, 1.0 if trust is None else trust
+        self._centre, self._middle = float(accuracy.mean()), _first(views).mean()
         self._slope = SPREAD * min(max(1 - self._centre, 1e-4), 1.0)
 
     def mean(self, rows: Batch) -> Floats:
         """The accuracies expected, (N,)."""
-        return self._weighed(self._model.mean(self._view(rows)), rows)
+        views = self._see(rows)
+        means = np.array([model.mean(views[name]) for name, model in self.models.items()])
+        return self._overridden(self.shares @ means, views)
 
     def predict(self, rows: Batch) -> tuple[Floats, Floats]:
         """Mean and standard deviation of what trainings can still change, (N,) each."""
-        mean, sd = self._model.predict(self._view(rows))
-        return self._weighed(mean, rows), self._trust * sd
+        views = self._see(rows)
+        found = [model.predict(views[name]) for name, model in self.models.items()]
+        means, sds = np.array([mean for mean, _ in found]), np.array([sd for _, sd in found])
+        mean = self.shares @ means
+        sd = np.sqrt(self.shares @ (sds**2 + (means - mean) ** 2))
+        return self._overridden(mean, views), self._trust * sd
 
     def believe(self, pending: Batch) -> None:
         """Take running trials to come out as expected."""
-        self._model.believe(self._view(pending))
+        views = self._see(pending)
+        for name, model in self.models.items():
+            model.believe(views[name])
 
-    def _weighed(self, mean: Floats, rows: Batch) -> Floats:
+    @property
+    def shares(self) -> Floats:
+        """The weights of ``models``, which sum to 1."""
+        kept = np.array([self.weights[name] for name in self.models])
+        found: Floats = kept / kept.sum()
+        return found
+
+    def _overridden(self, mean: Floats, views: Views) -> Floats:
         if self._trust == 1:
             return mean
-        # Trainings that are not trusted do not overrule a prior here.
-        guess = self._centre + self._slope * (self._guessed(rows).guess - self._middle)
+        guess = self._centre + self._slope * (_first(views) - self._middle)
         found: Floats = self._trust * mean + (1 - self._trust) * guess
         return found
 
 
-def _heeded(see: Knowledge, rows: Batch, accuracy: Floats, error: Floats) -> View:
-    """``see``, or without its prior where that explains the first trainings better: an earlier
-    run may rank networks by what does not matter here, and say so as firmly as a good one."""
-    if not see.trust:
-        return see.without_prior
-    few = slice(JUDGES)
-
-    def evidence(view: View) -> float:
-        return Model(view(rows[few]), accuracy[few], error[few]).evidence
-
-    views: list[View] = [see, see.without_prior]
-    return max(views, key=evidence)
+def _first(views: Views) -> Floats:
+    """The guess of the first view: the prior's, or capacity."""
+    return next(iter(views.values())).guess

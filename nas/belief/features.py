@@ -5,19 +5,24 @@ Columns are standardised over the networks in the window and gathered in groups:
 choices   every choice, ordinal; a choice among three or more words also one-hot
 types     the mean of each kind of choice (kernel, expansion, …) over the stages
 trends    the same weighted by the stage's position: what a kind is worth early against late
-totals    logarithms of the network's macs, params, activations
-stages    logarithms of each stage's
+totals    logarithms of the network's macs, params, activations; its layers
+stages    logarithms of each stage's macs, params, activations; its layers
 balance   the mean of those over the stages: by concavity, greatest when no stage is starved
+capacity  the parameters in total and their evenness over the stages, weighed alike and scaled to
+          one standard deviation, and a little for a larger value of any kind of choice: kernels
+          and attention add few
 
 Sharing by kind and by position is what makes tens of trainings say something about choices that
-they did not try. ``capacity`` is the guess that needs none: at equal multiply-adds, networks with
-more parameters, spread evenly over the stages, are the more accurate ones.
+they did not try. Capacity ranks ImageNet's networks of equal multiply-adds well, and small
+pictures' not at all: it is one thing that may be believed.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from models.cost import Part
+from models.spec import ArchSpec
 from nas.candidates import Candidates, Floats
 from nas.space import Batch, Space, Value
 
@@ -38,21 +43,14 @@ class Features:
         raw = self._raw(rows)
         self._mean = {name: group.mean(0) for name, group in raw.items()}
         self._sd = {name: _spread(group) for name, group in raw.items()}
-        self._capacity_sd = 1.0
-        known = self(rows)
-        parameters = known["totals"][:, 1:2] + known["balance"][:, 1:2]
-        self._capacity_sd = float(_spread(parameters)[0])
+        self._parameters_sd = 1.0
+        self._parameters_sd = float(_spread(_parameters(self(rows)))[0])
 
     def __call__(self, rows: Batch) -> Groups:
         raw = self._raw(rows)
-        return {name: (group - self._mean[name]) / self._sd[name] for name, group in raw.items()}
-
-    def capacity(self, groups: Groups) -> Floats:
-        """(N,): the parameters in total and their evenness, weighed alike, standardised, and a
-        little for a larger value of any kind of choice: kernels and attention add few."""
-        parameters = groups["totals"][:, 1] + groups["balance"][:, 1]
-        found: Floats = parameters / self._capacity_sd + KIND * groups["types"].sum(1)
-        return found
+        known = {name: (group - self._mean[name]) / self._sd[name] for name, group in raw.items()}
+        kinds = KIND * known["types"].sum(1, keepdims=True)
+        return known | {"capacity": _parameters(known) / self._parameters_sd + kinds}
 
     @staticmethod
     def reference(candidates: Candidates) -> Batch:
@@ -62,8 +60,9 @@ class Features:
         return rows if len(rows) >= REFERENCE // 10 else candidates.space.random(REFERENCE, rng)
 
     def _raw(self, rows: Batch) -> Groups:
-        parts = self._space.part_costs(rows)[:, :, :3].astype(float)
-        stages = np.log1p(parts[:, 1:-1])
+        parts = self._space.over_parts(rows, _sizes).astype(float)
+        sizes, layers = parts[:, :, :3], parts[:, :, 3:]
+        stages = np.log1p(sizes[:, 1:-1])
         position = np.linspace(-1, 1, stages.shape[1]) if stages.shape[1] > 1 else np.zeros(1)
         choices = np.stack([table[rows[:, d]] for d, _, _, table in self._columns], 1)
         kinds = np.array([kind for _, kind, _, _ in self._columns])
@@ -73,10 +72,23 @@ class Features:
             "choices": choices,
             "types": np.stack([choices[:, mask].mean(1) for mask in masks], 1),
             "trends": np.stack([(choices * where)[:, mask].mean(1) for mask in masks], 1),
-            "totals": np.log1p(parts.sum(1)),
-            "stages": stages.reshape(len(rows), -1),
+            "totals": np.hstack([np.log1p(sizes.sum(1)), layers.sum(1)]),
+            "stages": np.concatenate([stages, layers[:, 1:-1]], 2).reshape(len(rows), -1),
             "balance": stages.mean(1),
         }
+
+
+def _parameters(groups: Groups) -> Floats:
+    """(N, 1): the parameters in total and their evenness, weighed alike."""
+    found: Floats = groups["totals"][:, 1:2] + groups["balance"][:, 1:2]
+    return found
+
+
+def _sizes(network: ArchSpec, made: list[Part]) -> list[tuple[int, ...]]:
+    """Of stem, each stage and head: macs, params, activations, layers."""
+    # A bare projection adds no activation between two others: it makes nothing deeper.
+    layers = (0, *(0 if s.block == "projection" else s.layers for s in network.stages), 0)
+    return [(*part.cost[:3], count) for part, count in zip(made, layers, strict=True)]
 
 
 def _columns(space: Space) -> list[tuple[int, str, int, Floats]]:

@@ -11,17 +11,22 @@ from nas.prior import Prior
 from nas.space import Batch
 
 ROWS = 600  # of a prior table that are used, at most
-BELIEF = 1.0  # standard deviations of accuracy that one of capacity is guessed to be worth
+NONE, CAPACITY, PRIOR = "none", "capacity", "prior"
+
+Views = dict[str, Data]
 
 
 class Knowledge:
-    """Rows as the model of accuracy sees them: features and a guess.
+    """Rows as the models of accuracy see them: one view for each thing that may be believed.
 
-    The guess is ``capacity``'s. A prior's model makes it instead as far as it can be trusted:
-    ``trust`` is its leave-one-out R² on its own table, so that a table whose accuracies have
-    nothing to do with its architectures says so before it has cost a training. What the prior says
-    otherwise than capacity is also a feature, whose weight the search's own results decide: at -1
-    they return to capacity, beyond it they turn round a table that says the opposite.
+    A view is the hypothesis that accuracies follow one **source** of information, in name
+    ``capacity`` or ``prior``, whose guess it has; ``none`` is that no source foretells them. All
+    views have all features and all sources as features, of either sign: a view says what is
+    expected beforehand, not what may be found out. The strongest guess comes first.
+
+    ``trust`` is how far the prior's model can be trusted, its leave-one-out R² on its own table: a
+    table whose accuracies have nothing to do with its architectures says so before it has cost a
+    training, and is no source.
     """
 
     def __init__(self, candidates: Candidates, prior: Prior | None = None) -> None:
@@ -30,19 +35,22 @@ class Knowledge:
         if prior is not None:
             self._learn(prior, candidates)
 
-    def __call__(self, rows: Batch) -> Data:
-        data = self.without_prior(rows)
-        if not self.trust:
-            return data
-        expected = (self._model.mean(data) - self._mean) / self._sd
-        otherwise = self.trust * (expected - data.guess)
-        return Data(data.groups | {"prior": otherwise[:, None]}, data.guess + otherwise)
-
-    def without_prior(self, rows: Batch) -> Data:
-        """The same, as if there were no prior."""
+    def __call__(self, rows: Batch) -> Views:
         groups = self._features(rows)
-        capacity = self._features.capacity(groups)
-        return Data(groups | {"capacity": capacity[:, None]}, BELIEF * capacity)
+        nothing = np.zeros(len(rows))
+        guesses = {CAPACITY: groups[CAPACITY][:, 0]}
+        if self.trust:
+            expected = (self._model.mean(Data(groups, nothing)) - self._mean) / self._sd
+            guesses = {PRIOR: self.trust * expected} | guesses
+            groups = groups | {PRIOR: expected[:, None]}
+        views = {
+            name: Data(groups | {"guess": guess[:, None]}, guess) for name, guess in guesses.items()
+        }
+        return views | {NONE: Data(groups, nothing)}
+
+    def reference(self, candidates: Candidates) -> Batch:
+        """Random networks of the window."""
+        return self._features.reference(candidates)
 
     def _learn(self, prior: Prior, candidates: Candidates) -> None:
         rng = np.random.default_rng(0)
@@ -50,7 +58,7 @@ class Knowledge:
         # In any unit: brought to where the model expects accuracies to lie.
         accuracy: Floats = prior.accuracy[chosen] - prior.accuracy[chosen].mean()
         scaled = 0.6 + 0.03 * accuracy / accuracy.std()
-        self._model = Model(self.without_prior(prior.rows[chosen]), scaled)
-        self.trust = max(0.0, self._model.leave_one_out())
-        seen = self._model.mean(self.without_prior(self._features.reference(candidates)))
+        self._model = Model(self(prior.rows[chosen])[NONE], scaled)
+        seen = self._model.mean(self(self.reference(candidates))[NONE])
         self._mean, self._sd = float(seen.mean()), float(seen.std()) + 1e-12
+        self.trust = max(0.0, self._model.leave_one_out())

@@ -6,9 +6,10 @@ A sum of linear and squared-exponential kernels, one for each group of features 
 
     y/s = guess(x) + constant + Σ variance·kernel(x, x') + noise
 
-The guess is a straight line of capacity, of which ever more gains ever less: the term "capacity"
+A guess is a straight line of its source, of which ever more may gain ever less: the term "guess"
 bends it where trainings say so. Without it, one that shows how bad a starved network is would make
-the model overrate the fullest ones.
+the model overrate the fullest ones. Everything else is centred at zero: its sign and its weight
+are what trainings say.
 
 An accuracy that was foretold and not measured has, beyond that noise, an error of known size.
 """
@@ -39,13 +40,14 @@ class Term(NamedTuple):
 
 TERMS = (
     Term("totals", 0, -1.5), Term("types", 0, -2), Term("trends", 0, -2), Term("choices", 0, -2.5),
-    Term("choices", 1, -1.5), Term("stages", 1, -2), Term("capacity", 3, 0), Term("prior", 0, 0.5),
+    Term("choices", 1, -1.5), Term("stages", 1, -2), Term("totals", 1.5, -1),
+    Term("capacity", 0, -1), Term("prior", 0, -1), Term("guess", 3, 0),
 )  # fmt: skip
 WIDTH = 1.0  # prior standard deviation of every term's log variance
-NOISE, NOISE_WIDTH = -4.0, 1.5  # prior of the noise's log variance
+NOISE, NOISE_WIDTH = -3.0, 2.0  # prior of the noise's log variance
 # The scale's prior guess, as a share of the mean error, and the standard deviation of its
 # logarithm: the first networks are alike by design, and would have it far too small.
-SPREAD, SPREAD_WIDTH = 0.08, 0.4
+SPREAD, SPREAD_WIDTH = 0.1, 0.6
 CONSTANT = 4.0  # variance of the constant
 
 
@@ -114,6 +116,21 @@ class Model:
         reduced = solve_triangular(self._cholesky, cross.T, lower=True)
         variance = self._diagonal(data) - (reduced**2).sum(0)
         return mean, np.sqrt(np.maximum(variance, 1e-12)) * self.scale
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation between trainings of one network."""
+        return float(self.noise**0.5 * self.scale)
+
+    def sample(self, data: Data, count: int, rng: np.random.Generator) -> Floats:
+        """(count, N) accuracies without training noise, drawn jointly."""
+        cross = self._kernel(data, self._data)
+        mean = (data.guess + cross @ self._weights) * self.scale + self._centre
+        reduced = solve_triangular(self._cholesky, cross.T, lower=True)
+        values, vectors = np.linalg.eigh(self._kernel(data, data) - reduced.T @ reduced)
+        root = vectors * np.sqrt(np.maximum(values, 0)) * self.scale
+        found: Floats = mean + rng.standard_normal((count, len(mean))) @ root.T
+        return found
 
     def _tune(self, data: Data, centred: Floats, error: Floats) -> None:
         grams = [_kernel(term, data.groups, data.groups) for term in self._terms]

@@ -69,7 +69,7 @@ def expected(run: RunView, prior: Prior | None = None) -> dict[int, float]:
     candidates = Candidates(searched, objective, _cost(run, searched, objective))
     history = History(candidates, run.study)
     candidates.learn(history.settled)
-    auto = Auto(candidates, prior, settings.get("trust", 1.0))
+    auto = Auto(candidates, prior, settings.get("trust"))
     done = history.finished
     means = auto.fit(history).mean(history.rows[done])
     return dict(zip(history.numbers[done].tolist(), means.tolist(), strict=True))

@@ -70,8 +70,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         replace(trained[i], reward=objective.reward(believed[i], costs[i]))
         for i in rerank(believed, costs, objective, kind)
     ]
-    trust = None if means is None else float(found.settings.get("trust", 1.0))
-    print(_heading(objective, kind, f"{len(ranked)} of {len(trained)}", trust))
+    accuracy = "as measured" if means is None else _expected(found.settings.get("trust"))
+    print(_heading(objective, kind, f"{len(ranked)} of {len(trained)}", accuracy))
     print(_table(ranked[:SHOWN], kind, means))
     if args.out is not None:
         best = max(ranked, key=lambda one: one.reward)
@@ -98,8 +98,13 @@ def _means(run: RunView, args: argparse.Namespace, trained: int) -> Mapping[int,
     return expected(run, load_prior(args.prior, space_of(run)) if args.prior else None)
 
 
-def _heading(objective: Objective, kind: str, count: str, trust: float | None) -> str:
-    """What is ranked, and by what: the model at that trust, or (None) the measurements."""
+def _expected(trust: float | None) -> str:
+    weighed = "" if trust in (None, 1) else f", trust {trust:g}"
+    return f"that the search's model expects (posterior mean{weighed})"
+
+
+def _heading(objective: Objective, kind: str, count: str, accuracy: str) -> str:
+    """What is ranked, and by what."""
     low, high, budget = (
         cost_text(kind, share * objective.budget) for share in (objective.low, objective.high, 1)
     )
@@ -108,10 +113,6 @@ def _heading(objective: Objective, kind: str, count: str, trust: float | None) -
     if objective.aim != "hard":
         over = "" if objective.over is None else f" ({objective.over:g} above T)"
         rule = f"(COST/T)^{objective.w:g}{over}"
-    accuracy = "as measured"
-    if trust is not None:
-        weighed = "" if trust == 1 else f", trust {trust:g}"
-        accuracy = f"that the search's model expects (posterior mean{weighed})"
     return (
         f"{count} trained networks {which} window, {_label(kind)} {low} to {high}\n"
         f"reward: ACC*{rule}, T = {budget}; accuracy {accuracy}"

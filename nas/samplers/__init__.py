@@ -38,15 +38,15 @@ def sampler(
     seed: int,
     cost: CostOf = "macs",
     prior: Prior | None = None,
-    trust: float = 1.0,
+    trust: float | None = None,
 ) -> NetworkSampler:
     """The search method of that name over ``space``.
 
     cost    what the objective counts: "macs", "params", "activations", a function of the spec or a
             ``nas.costing.Costing``
     prior   what was learned before (``nas.prior``); only ``auto`` can use it
-    trust   in (0, 1], how far ``auto`` trusts trainings against what parameters alone say; the
-            others take them at their word
+    trust   None, or how far ``auto`` goes by its evidence, as ``nas.belief.belief.Belief`` has it;
+            the others take trainings at their word
 
     Raises ValueError for an unknown name, a prior that the method cannot use, a trust out of range
     and a window in which the space has no network. Proposing raises SpaceExhausted (a ValueError)
@@ -56,14 +56,14 @@ def sampler(
         raise ValueError(f"sampler {name!r:.60} is unknown: choose one of {', '.join(NAMES)}")
     if prior is not None and name != "auto":
         raise ValueError(f"sampler {name} cannot use a prior: choose auto")
-    if not 0 < trust <= 1:
-        raise ValueError(f"trust {trust} is not in (0, 1]: 1 takes trainings at their word")
+    if trust is not None and not 0 < trust <= 1:
+        raise ValueError(f"trust {trust} is not in (0, 1]: leave it out to go by the evidence")
     candidates = Candidates(space, objective, cost)
     return NetworkSampler(candidates, _method(name, candidates, seed, prior, trust), seed)
 
 
 def _method(
-    name: str, candidates: Candidates, seed: int, prior: Prior | None, trust: float
+    name: str, candidates: Candidates, seed: int, prior: Prior | None, trust: float | None
 ) -> Method:
     if name in MAKERS:
         return Borrowed(candidates, name)

@@ -1,29 +1,31 @@
 """The default: predict accuracy, multiply the exact cost in, train what promises most.
 
 Bayesian optimisation that spends its model on what is unknown. A Gaussian process
-(``model.Model``) predicts accuracy from ``features.Features``; the cost of every network is known
+(``belief.model``) predicts accuracy from ``belief.features``; the cost of every network is known
 exactly. The next candidate has the greatest expected improvement of the reward (aims ``reward``
 and ``hard``) or expected hypervolume improvement (``front``), both in closed form, over what the
 model believes of the trained networks (their posterior means: noise does not set the bar). The
 first trainings have no model to go by: they maximise functions drawn from its prior (Thompson
 sampling), the first one the prior's mean; for ``front`` under cost limits that spread over the
-window. Every second of them disregards an earlier run's table: where that misleads, the two kinds
-differ, and the model sees it. Running trials are believed to come out as predicted (kriging
+window. They follow one view of what may be believed after another (``belief.knowledge``), the one
+without any guess among them: where a source misleads, their networks differ, and the evidence sees
+it. Running trials are believed to come out as predicted (kriging
 believer, Ginsbourger et al. 2010), so that workers spread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
+from nas.belief.account import account
 from nas.belief.belief import Belief
 from nas.belief.features import Groups
-from nas.belief.knowledge import Knowledge
+from nas.belief.knowledge import NONE, Knowledge
 from nas.belief.model import TERMS
 from nas.candidates import Candidates, CostOf, Floats, Taken
 from nas.objective import Objective
@@ -35,9 +37,10 @@ from nas.space import Batch, Space
 if TYPE_CHECKING:
     from nas.prior import Prior
 
-OPENING = 4  # trainings that are begun before the model decides
+OPENING = 3  # trainings that are begun before the model decides
 BOLDNESS = 0.25  # of the prior's standard deviations that the opening's drawn functions have
-SPREAD = 1.2  # the same once ``OPENING`` are begun and none has finished: workers must differ
+SPREAD = 1.2  # the same without a guess; and once ``OPENING`` are begun and none has finished:
+# workers must differ
 DRAWN = 2000  # random candidates that a search for the next one starts from
 CLIMBERS = 16  # of the best, whose neighbours are looked at
 ROUNDS = 10
@@ -50,10 +53,10 @@ class Auto:
     """``prior`` is what was learned before (``nas.prior``), ``trust`` as in ``belief.Belief``."""
 
     def __init__(
-        self, candidates: Candidates, prior: Prior | None = None, trust: float = 1.0
+        self, candidates: Candidates, prior: Prior | None = None, trust: float | None = None
     ) -> None:
         self._candidates, self._trust = candidates, trust
-        self._see = Knowledge(candidates, prior)
+        self.see = Knowledge(candidates, prior)
 
     def propose(
         self, study: optuna.Study, trial: FrozenTrial, history: History, rng: np.random.Generator
@@ -69,22 +72,25 @@ class Auto:
         """What is believed of a study with at least one finished trial."""
         known = history.known
         rows, accuracy = history.rows[known], history.estimate[known]
-        return Belief(self._see, rows, accuracy, self._trust, history.error[known])
+        return Belief(self.see, rows, accuracy, self._trust, history.error[known])
 
     def _opening(self, number: int, rng: np.random.Generator) -> Score:
         """A function drawn from the prior; its mean for trial 0."""
-        see = self._see.without_prior if number % 2 else self._see
-        drawn = _linear_draw(see(self._candidates.space.random(1, rng)).groups, rng)
-        boldness = BOLDNESS if number < OPENING else SPREAD
+        views = list(self.see(self._candidates.space.random(1, rng)).items())
+        view, data = views[number % len(views)]
+        drawn = _linear_draw(data.groups, rng)
+        free = view == NONE  # nothing guessed: the draw is all there is
+        boldness = SPREAD if free or number >= OPENING else BOLDNESS
+        straight = not free and (number == 0 or self._candidates.objective.aim == "front")
         aim, limit = self._candidates.objective, np.inf
         if aim.aim == "front":
             share = (0.5, 0, 0.75, 0.25, 0.875, 0.125, 0.625, 0.375)[number % 8]
             limit = aim.budget * (aim.low + (aim.high - aim.low) * max(share, 0.1))
 
         def score(rows: Batch, costs: Floats) -> Floats:
-            data = see(rows)
+            data = self.see(rows)[view]
             guess = data.guess
-            if number and aim.aim != "front":
+            if not straight:
                 for name, weights in drawn.items():
                     guess = guess + boldness * data.groups[name] @ weights
             accuracy = ASSUMED[0] + ASSUMED[1] * guess
@@ -171,12 +177,25 @@ def recommend(
     objective: Objective,
     cost: CostOf = "macs",
     prior: Prior | None = None,
-    trust: float = 1.0,
+    trust: float | None = None,
 ) -> int:
-    """Number of the trained network with the best expected reward: under noise, not the best
-    observed. The best observed while fewer than ``OPENING`` are trained.
+    """The number that ``conclude`` names."""
+    return conclude(study, space, objective, cost, prior, trust)[0]
 
-    Raises ValueError where no trial has finished.
+
+def conclude(
+    study: optuna.Study,
+    space: Space,
+    objective: Objective,
+    cost: CostOf = "macs",
+    prior: Prior | None = None,
+    trust: float | None = None,
+) -> tuple[int, dict[str, Any] | None]:
+    """Number of the trained network with the best expected reward (under noise, not the best
+    observed), and what that rests on (``belief.account``).
+
+    While fewer than ``OPENING`` are trained: the best observed, and None. Raises ValueError where
+    no trial has finished.
     """
     candidates = Candidates(space, objective, cost)
     history = History(candidates, study)
@@ -184,8 +203,10 @@ def recommend(
     done = history.finished
     if not len(done):
         raise ValueError("no trial of the study has finished: train some networks first")
-    reward = history.reward[done]
+    reward, basis = history.reward[done], None
     if len(done) >= OPENING:
-        believed = Auto(candidates, prior, trust).fit(history).mean(history.rows[done])
-        reward = objective.reward(believed, history.cost[done])
-    return int(history.numbers[done[np.argmax(reward)]])
+        auto = Auto(candidates, prior, trust)
+        belief = auto.fit(history)
+        reward = objective.reward(belief.mean(history.rows[done]), history.cost[done])
+        basis = account(belief, auto.see, candidates)
+    return int(history.numbers[done[np.argmax(reward)]]), basis

@@ -29,7 +29,7 @@ from nas.costing.latency import Latency
 from nas.objective import Objective
 from nas.result import SearchResult, result
 from nas.samplers import SpaceExhausted
-from nas.samplers.auto import recommend
+from nas.samplers.auto import conclude
 from nas.space import Space
 from nas.stopping import Curves
 from trials.conduct import Means, Watch, conduct, processes
@@ -66,7 +66,7 @@ def search(
     low: float = 0.5,
     high: float = 1.0,
     prior: Prior | None = None,
-    trust: float = 1.0,
+    trust: float | None = None,
     stop_early: bool = False,
     workers: int = 1,
     executor: Callable[[], Executor] | None = None,
@@ -85,8 +85,9 @@ def search(
     sampler     a name of ``nas.samplers.NAMES``
     cost        "macs", "params", "activations", a function of the spec, or a
                 ``nas.costing.latency.Latency``, of which the budget is then seconds
-    trust       in (0, 1], how far sampler auto trusts ``evaluate`` against what parameters alone
-                say: 1 where accuracies are real, less for short trainings (``docs/proxy.md``)
+    trust       what sampler auto goes by follows from the run's own evidence (``docs/belief.md``).
+                A number in (0, 1] overrides that: so many parts of what the evidence says, the
+                rest the prior's guess, or what parameters alone say
     stop_early  stop trainings that will lose (``nas.stopping``): ``evaluate(spec, seed, bars)`` is
                 then given pairs of a share of the training and the least accuracy to go on with.
                 It returns an Evaluation whose ``curve`` has its accuracies at these shares, or
@@ -138,11 +139,12 @@ def search(
         )
         run.study.sampler = made
         conduct(run, _propose(made.candidates, stop_early), _values(objective), trials, means)
-        chosen = None
+        chosen, basis = None, None
         if sampler == "auto" and any(record.evaluation for record in run.finished()):
-            chosen = recommend(run.study, space, objective, counted, prior, trust)
-        found = result(run.finished(), objective, chosen)
-        run.name_answer({"trial": found.best.number, "key": found.best.spec.key})
+            chosen, basis = conclude(run.study, space, objective, counted, prior, trust)
+        found = result(run.finished(), objective, chosen, basis)
+        answer = {"trial": found.best.number, "key": found.best.spec.key, "belief": basis}
+        run.name_answer(answer)
         if run.dir is not None:
             found.write(run.dir)
         return found
@@ -181,11 +183,11 @@ def _check_cost(cost: OfSpec, run: Run) -> None:
             )
 
 
-def _check_stopping(evaluate: Evaluate, sampler: str, trust: float) -> None:
-    if sampler == "auto" and trust < 1:
+def _check_stopping(evaluate: Evaluate, sampler: str, trust: float | None) -> None:
+    if sampler == "auto" and trust is not None and trust < 1:
         raise ValueError(
             f"trust {trust:g} may name a network whose training loses, which stopping early would "
-            "rule out: set trust to 1, or do not stop early"
+            "rule out: leave trust out, or do not stop early"
         )
     try:
         inspect.signature(evaluate).bind(None, 0, ())

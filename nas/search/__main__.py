@@ -17,6 +17,7 @@ from common.command import count, parser, path, run, when_stopped
 from common.units import format_size
 from models.cost import cost
 from models.spec import ArchSpec
+from nas.belief.account import in_words
 from nas.calibrate import AGAIN, LONGER, spread_out, train_again
 from nas.candidates import Candidates
 from nas.costing import COSTS, LATENCY, cost_text, read_cost
@@ -43,9 +44,6 @@ a constant factor in that reward and changes no ranking; it acts through the win
 With --cost latency the budget is a time, such as 12ms, for one batch on --latency-device. Some
 dozen networks are measured before the first training, and from then on each network before it is
 trained: none is, whose measured latency lies outside the window."""
-
-# Of trainings of seconds, which rank ImageNet's networks badly: docs/results.md.
-TRUST = 0.2
 
 
 def options() -> argparse.ArgumentParser:
@@ -75,13 +73,13 @@ def options() -> argparse.ArgumentParser:
     goal.add_argument(
         "--trust",
         type=float,
-        default=TRUST,
-        help="in (0, 1], how far auto trusts trainings against what parameters alone say; 1: fully",
+        help="in (0, 1]: so many parts of what auto names by are its evidence, the rest what the "
+        "prior, or parameters alone, foretell; default: only what the evidence says of either",
     )
     goal.add_argument(
         "--stop-early",
         action="store_true",
-        help="stop trainings on whose way it shows that they will lose; needs --trust 1",
+        help="stop trainings on whose way it shows that they will lose",
     )
     goal.add_argument("--trials", type=count, default=30, help="networks to train")
     goal.add_argument(
@@ -230,6 +228,7 @@ def summary(found: SearchResult, run_dir: Path, kind: str, further: str) -> str:
         f"best of {len(found.trials)} trials ({counts}): {best.spec.name}",
         f"  proxy accuracy {best.accuracy:.4f} (validation split{_both(found)}), "
         f"{paid}{format_size(cost(best.spec).macs)} multiply-adds, reward {best.reward:.4f}",
+        *([f"  {in_words(found.basis)}"] if found.basis else []),
         f"baseline: {run_dir / 'baseline.json'}",
         f"report:   {run_dir / 'report.html'}",
         f"next:     {further}",

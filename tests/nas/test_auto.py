@@ -10,8 +10,8 @@ from optuna.distributions import CategoricalDistribution
 from models.plan import plan
 from nas.belief.belief import Belief
 from nas.belief.features import Features
-from nas.belief.knowledge import Knowledge
-from nas.belief.model import Model
+from nas.belief.knowledge import CAPACITY, NONE, Knowledge
+from nas.belief.model import Data, Model
 from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.pareto import hypervolume
@@ -65,19 +65,25 @@ def trained(count: int) -> tuple[Knowledge, np.ndarray, np.ndarray]:
 def test_the_model_learns_and_knows_its_noise() -> None:
     see, rows, truth = trained(160)
     noise = 0.01 * np.random.default_rng(1).standard_normal(60)
-    model = Model(see(rows[:60]), truth[:60] + noise)
-    mean, sd = model.predict(see(rows[60:]))
-    error = truth[60:] - mean
-    assert 1 - (error**2).mean() / truth[60:].var() > 0.5
+    for view in (CAPACITY, NONE):
+        model = Model(see(rows[:60])[view], truth[:60] + noise)
+        check(model, see(rows[60:])[view], truth[60:])
+
+
+def check(model: Model, data: Data, truth: np.ndarray) -> None:
+    mean, sd = model.predict(data)
+    error = truth - mean
+    assert 1 - (error**2).mean() / truth.var() > 0.5
     assert np.mean(np.abs(error) < 2 * sd) > 0.8
-    assert model.noise**0.5 * model.scale == pytest.approx(0.01, rel=0.5)
+    assert model.deviation == pytest.approx(0.01, rel=0.5)
 
 
 def test_ever_more_capacity_is_seen_to_gain_ever_less() -> None:
     see, rows, _ = trained(200)
-    guess = see(rows).guess
+    data = see(rows)[CAPACITY]
+    guess = data.guess
     gain = 0.6 + 0.02 * (1 - np.exp(-guess))
-    mean = Model(see(rows[:40]), gain[:40]).mean(see(rows))[40:]
+    mean = Model(data.take(np.arange(40)), gain[:40]).mean(data)[40:]
     starved, full = (np.polyfit(guess[40:][part], mean[part], 1)[0]
                      for part in (guess[40:] < -0.5, guess[40:] > 1))  # fmt: skip
     assert full < 0.1 * starved
@@ -87,11 +93,9 @@ def test_what_is_believed_lies_between_the_trainings_and_the_guess() -> None:
     see, rows, truth = trained(60)
     known, new = rows[:40], rows[40:]
     told = 0.9 - truth[:40]  # trainings that contradict what parameters say
-    model = Model(see(known), told)
-    full, half, least = (Belief(see, known, told, trust) for trust in (1.0, 0.5, 1e-9))
-    assert full.mean(new) == pytest.approx(model.mean(see(new)))
-    assert full.predict(new)[1] == pytest.approx(model.predict(see(new))[1])
-    assert (np.argsort(least.mean(new)) == np.argsort(see(new).guess)).all()
+    full, half, least = (Belief(see, known, told, trust) for trust in (None, 0.5, 1e-9))
+    assert (Belief(see, known, told, 1.0).mean(new) == full.mean(new)).all()
+    assert (np.argsort(least.mean(new)) == np.argsort(see(new)[CAPACITY].guess)).all()
     assert half.mean(new) == pytest.approx((full.mean(new) + least.mean(new)) / 2, abs=1e-6)
     assert half.predict(new)[1] == pytest.approx(full.predict(new)[1] / 2)
 
@@ -118,16 +122,16 @@ def test_the_gradient_of_the_fit_is_exact(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(model, "minimize", minimize)
     see, rows, truth = trained(12)
     with pytest.raises(StopIteration):
-        Model(see(rows), truth)
+        Model(see(rows)[CAPACITY], truth)
     assert checked[0] < 1e-4
 
 
 def test_believing_moves_no_mean_and_lowers_doubt() -> None:
     see, rows, truth = trained(30)
-    model = Model(see(rows[:20]), truth[:20])
-    mean, sd = model.predict(see(rows[20:]))
-    model.believe(see(rows[20:22]))
-    after, less = model.predict(see(rows[20:]))
+    belief = Belief(see, rows[:20], truth[:20])
+    mean, sd = belief.predict(rows[20:])
+    belief.believe(rows[20:22])
+    after, less = belief.predict(rows[20:])
     assert after == pytest.approx(mean, abs=1e-9)
     assert np.all(less <= sd + 1e-9)
     assert less[0] < sd[0]

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import check_grad, minimize
 
 from nas.belief import model as model_file
-from nas.belief.knowledge import Knowledge
+from nas.belief.knowledge import CAPACITY, Knowledge
 from nas.belief.model import Data, Model
 from nas.candidates import Candidates
 from nas.objective import Objective
@@ -20,7 +20,7 @@ from nas.space import space
 def known() -> tuple[Data, np.ndarray]:
     candidates = Candidates(space("mbconv"), Objective(400e6))
     rng = np.random.default_rng(0)
-    data = Knowledge(candidates)(candidates.draw(12, rng))
+    data = Knowledge(candidates)(candidates.draw(12, rng))[CAPACITY]
     return data, 0.5 + 0.02 * rng.standard_normal(12)
 
 

@@ -221,7 +221,7 @@ def test_a_search_stops_some_and_names_none_of_them(tmp_path: Path) -> None:
 def test_interrupted_and_resumed_it_decides_as_an_undisturbed_one(
     sampler: str, aim: str, tmp_path: Path
 ) -> None:
-    asked = {"trials": 16, "sampler": sampler, "aim": aim, "seed": 0, "stop_early": True}
+    asked = {"trials": 24, "sampler": sampler, "aim": aim, "seed": 0, "stop_early": True}
     whole = search(MBCONV, Racer(), **asked)  # type: ignore[arg-type]
     first = next(r.number for r in whole.trials if r.stopped is not None)
     kept = {**asked, "run_dir": tmp_path / "run"}

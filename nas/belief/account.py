@@ -1,0 +1,89 @@
+"""What a belief rests on, in numbers that a run keeps with its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nas.belief.belief import Belief
+from nas.belief.knowledge import CAPACITY, NONE, PRIOR, Knowledge, Views
+from nas.candidates import Candidates, Floats
+
+NETWORKS = 200  # of the window that sources are compared over
+DRAWS = 400
+INTERVAL = 0.05, 0.5, 0.95
+NAMED = {PRIOR: "the prior", CAPACITY: "capacity", NONE: "no guess"}
+TOTALS = ("macs", "params", "activations", "depth")  # the columns of the features' "totals"
+
+
+def account(belief: Belief, see: Knowledge, candidates: Candidates) -> dict[str, Any]:
+    """JSON, over random networks of the window:
+
+    weights     each view's probability; they sum to 1
+    agreement   each source's correlation with accuracy, as believed: median and 90 % interval
+    foretold    the share of the differences between expected accuracies that the views' guesses
+                foretold; the rest is what trainings found besides, or (above 1) took back
+    noise       standard deviation between trainings of one network, as believed
+    """
+    views = see(see.reference(candidates)[:NETWORKS])
+    drawn = _drawn(belief, views)
+    return {
+        "weights": belief.weights,
+        "agreement": {
+            name: np.quantile(_correlations(drawn, source), INTERVAL).tolist()
+            for name, source in _sources(views).items()
+        },
+        "foretold": _foretold(belief, views),
+        "noise": float(belief.shares @ [model.deviation for model in belief.models.values()]),
+    }
+
+
+def _drawn(belief: Belief, views: Views) -> Floats:
+    """(DRAWS, N) accuracies as they may be, of each view as many as it is probable."""
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(DRAWS, belief.shares)
+    return np.vstack(
+        [
+            model.sample(views[name], int(count), rng)
+            for (name, model), count in zip(belief.models.items(), counts, strict=True)
+        ]
+    )
+
+
+def _sources(views: Views) -> dict[str, Floats]:
+    groups = views[NONE].groups
+    own = {name: groups[name][:, 0] for name in (PRIOR, CAPACITY) if name in groups}
+    return own | dict(zip(TOTALS, groups["totals"].T, strict=True))
+
+
+def _correlations(drawn: Floats, source: Floats) -> Floats:
+    """Of each draw (M, N) with ``source`` (N,); 0 where either is constant."""
+    drawn = drawn - drawn.mean(1, keepdims=True)
+    source = source - source.mean()
+    size = np.sqrt((drawn**2).sum(1) * (source**2).sum())
+    found: Floats = drawn @ source / np.where(size > 0, size, 1.0)
+    return found
+
+
+def _foretold(belief: Belief, views: Views) -> float:
+    models, weights = belief.models, belief.shares
+    mean = weights @ np.array([model.mean(views[name]) for name, model in models.items()])
+    guess = weights @ np.array([m.scale * views[name].guess for name, m in models.items()])
+    varied = float(mean.var())
+    return float(np.cov(mean, guess, bias=True)[0, 1]) / varied if varied > 0 else 0.0
+
+
+def in_words(found: Mapping[str, Any]) -> str:
+    """What an ``account`` says, in a sentence or two."""
+    weights: dict[str, float] = found["weights"]
+    likely = ", ".join(
+        f"{NAMED[name]} ({100 * weight:.0f} %)"
+        for name, weight in sorted(weights.items(), key=lambda item: -item[1])
+    )
+    share = 100 * min(max(float(found["foretold"]), 0.0), 1.0)
+    return (
+        f"what foretold these trainings best: {likely}; of the differences expected between "
+        f"networks, {share:.0f} % were foretold so, {100 - share:.0f} % were found by training"
+    )
