@@ -24,7 +24,7 @@ from models.spec import ArchSpec
 from nas.space import Batch, Choices, Space, Value
 from trials.store.study import read_run
 
-ACCURACY = ("accuracy", "imagenet_top1_percent")
+ACCURACY = ("accuracy", "imagenet_top1_percent", "cifar10_top1_percent")
 FEWEST = 5
 _GREATEST = 1e100  # an accuracy in any unit; squares of it are still numbers
 _MOST_BYTES = 1 << 27  # of a table: over a million networks
@@ -95,9 +95,10 @@ def load_prior(path: Path, space: Space) -> Prior:
 def read_prior(path: Path, space: Space) -> Prior:
     """A prior from a CSV file, gzipped or not.
 
-    Columns: ``accuracy`` (or ``imagenet_top1_percent``), and the architecture as one column for
-    each of the space's choices, or ``architecture`` in Accel-NASBench's form
-    (``e6k3l1se0-…``, one block a stage), or ``spec`` (``ArchSpec.to_json``).
+    Columns: ``accuracy`` (or ``imagenet_top1_percent``, ``cifar10_top1_percent``), and the
+    architecture as one column for each of the space's choices, or ``architecture`` in
+    Accel-NASBench's form (``e6k3l1se0-…``, one block a stage) or NAS-Bench-Macro's (``01201201``,
+    one digit a layer), or ``spec`` (``ArchSpec.to_json``).
 
     Raises ValueError, with the line, for anything else.
     """
@@ -152,6 +153,13 @@ def accel_nasbench_choices(text: str) -> Choices:
     return found
 
 
+def nas_bench_macro_choices(text: str) -> Choices:
+    """``01201201`` as choices of the space ``macro``; ValueError for another form."""
+    if not re.fullmatch(r"[0-9]+", text):
+        raise ValueError(f"{text!r:.80} does not read like 01201201, one digit a layer")
+    return {f"layer{i}": int(digit) for i, digit in enumerate(text)}
+
+
 def _choices(line: Mapping[str, str], space: Space) -> Choices:
     if line.get("spec"):
         spec = ArchSpec.from_json(line["spec"])
@@ -159,8 +167,8 @@ def _choices(line: Mapping[str, str], space: Space) -> Choices:
         if choices is None:
             raise ValueError(f"the network {spec.name!r:.60} is not in space {space.name}")
         return choices
-    if line.get("architecture"):
-        return accel_nasbench_choices(line["architecture"])
+    if text := line.get("architecture"):
+        return nas_bench_macro_choices(text) if text.isdigit() else accel_nasbench_choices(text)
     return {name: _value(name, line[name], menu) for name, menu in space.choices.items()}
 
 

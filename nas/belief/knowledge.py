@@ -26,12 +26,13 @@ class Knowledge:
 
     ``trust`` is how far the prior's model can be trusted, its leave-one-out R² on its own table: a
     table whose accuracies have nothing to do with its architectures says so before it has cost a
-    training, and is no source.
+    training, and is no source. ``believed`` are the sources that have a view.
     """
 
     def __init__(self, candidates: Candidates, prior: Prior | None = None) -> None:
         self._features = Features(candidates)
         self.trust = 0.0
+        self.believed: tuple[str, ...] = (PRIOR, CAPACITY)
         if prior is not None:
             self._learn(prior, candidates)
 
@@ -44,7 +45,9 @@ class Knowledge:
             guesses = {PRIOR: self.trust * expected} | guesses
             groups = groups | {PRIOR: expected[:, None]}
         views = {
-            name: Data(groups | {"guess": guess[:, None]}, guess) for name, guess in guesses.items()
+            name: Data(groups | {"guess": guess[:, None]}, guess)
+            for name, guess in guesses.items()
+            if name in self.believed
         }
         return views | {NONE: Data(groups, nothing)}
 

@@ -74,6 +74,24 @@ class Auto:
         rows, accuracy = history.rows[known], history.estimate[known]
         return Belief(self.see, rows, accuracy, self._trust, history.error[known])
 
+    def conclude(self, history: History) -> tuple[int, dict[str, Any] | None]:
+        """Number of the trained network with the best expected reward (under noise, not the best
+        observed), and what that rests on (``belief.account``).
+
+        While fewer than ``OPENING`` are trained: the best observed, and None. Raises ValueError
+        where no trial has finished.
+        """
+        done = history.finished
+        if not len(done):
+            raise ValueError("no trial of the study has finished: train some networks first")
+        reward, basis = history.reward[done], None
+        if len(done) >= OPENING:
+            belief = self.fit(history)
+            expected = belief.mean(history.rows[done])
+            reward = self._candidates.objective.reward(expected, history.cost[done])
+            basis = account(belief, self.see, self._candidates)
+        return int(history.numbers[done[np.argmax(reward)]]), basis
+
     def _opening(self, number: int, rng: np.random.Generator) -> Score:
         """A function drawn from the prior; its mean for trial 0."""
         views = list(self.see(self._candidates.space.random(1, rng)).items())
@@ -191,22 +209,8 @@ def conclude(
     prior: Prior | None = None,
     trust: float | None = None,
 ) -> tuple[int, dict[str, Any] | None]:
-    """Number of the trained network with the best expected reward (under noise, not the best
-    observed), and what that rests on (``belief.account``).
-
-    While fewer than ``OPENING`` are trained: the best observed, and None. Raises ValueError where
-    no trial has finished.
-    """
+    """``Auto.conclude`` of a study: the number of the network to name, and what that rests on."""
     candidates = Candidates(space, objective, cost)
     history = History(candidates, study)
     candidates.learn(history.settled)
-    done = history.finished
-    if not len(done):
-        raise ValueError("no trial of the study has finished: train some networks first")
-    reward, basis = history.reward[done], None
-    if len(done) >= OPENING:
-        auto = Auto(candidates, prior, trust)
-        belief = auto.fit(history)
-        reward = objective.reward(belief.mean(history.rows[done]), history.cost[done])
-        basis = account(belief, auto.see, candidates)
-    return int(history.numbers[done[np.argmax(reward)]]), basis
+    return Auto(candidates, prior, trust).conclude(history)

@@ -42,7 +42,7 @@ def test_evidence_decides_what_counts() -> None:
     weights = {n: Belief(SEE, few, truth[:12]).weights for n, truth in truths().items()}
     assert weights["capacity"][CAPACITY] > 0.7
     assert weights["opposite"][NONE] > 0.8
-    assert weights["other"][NONE] > 0.7
+    assert weights["other"][NONE] > 0.5
     assert all(sum(found.values()) == pytest.approx(1) for found in weights.values())
 
 

@@ -225,7 +225,8 @@ def test_a_search_from_python_leaves_a_baseline_and_its_answer(tmp_path: Path) -
     found = search(MBCONV, stub, trials=6, run_dir=tmp_path / "run")
     assert choose(str(tmp_path / "run")) == found.best.spec
     answer = read_run(tmp_path / "run", from_json=ArchSpec.from_json).answer
-    assert answer == {"trial": found.best.number, "key": found.best.spec.key}
+    named = {"trial": found.best.number, "key": found.best.spec.key}
+    assert answer == {**named, "belief": found.basis}
     (tmp_path / "run" / "baseline.json").unlink()
     report(tmp_path / "run")
     assert f"{found.best.spec.name}: " in (tmp_path / "run" / "report.html").read_text()

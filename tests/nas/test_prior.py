@@ -23,6 +23,7 @@ from nas.search import search
 from nas.space import space
 from tests.nas.test_nas_search import stub
 from tests.nas.test_samplers import accuracy, step
+from tests.support.paths import NAS_BENCH_MACRO, needs_shared
 
 MBCONV = space("mbconv")
 ROWS = MBCONV.random(120, np.random.default_rng(0))
@@ -78,6 +79,29 @@ def test_three_forms_of_a_table(tmp_path: Path) -> None:
 def test_clear_errors(tmp_path: Path, header: str, line: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_prior(write(tmp_path / "bad.csv", header, [line]), MBCONV)
+
+
+def test_digits_are_nas_bench_macros(tmp_path: Path) -> None:
+    """Of both tables, with their own columns; a table of another space is refused by its line."""
+    macro = space("macro")
+    rows = macro.random(6, np.random.default_rng(0))
+    lines = [f"{''.join(map(str, row))},{80 + i}" for i, row in enumerate(rows)]
+    path = write(tmp_path / "macro.csv", "architecture,cifar10_top1_percent", lines)
+    found = read_prior(path, macro)
+    assert (found.rows == rows).all()
+    assert found.accuracy.tolist() == [80, 81, 82, 83, 84, 85]
+    with pytest.raises(ValueError, match=r"line 2.*choices of space mbconv"):
+        read_prior(path, MBCONV)
+    for text in ("0120120", "012012013", "01201203"):
+        with pytest.raises(ValueError, match="line 2"):
+            read_prior(write(path, "architecture,accuracy", [f"{text},0.5"]), macro)
+
+
+@needs_shared(NAS_BENCH_MACRO)
+def test_all_of_nas_bench_macro_is_a_prior() -> None:
+    found = read_prior(NAS_BENCH_MACRO, space("macro"))
+    assert found.rows.shape == (3308, 8)
+    assert found.accuracy[0] == pytest.approx(45.3633)
 
 
 def test_no_file_and_no_table(tmp_path: Path) -> None:
