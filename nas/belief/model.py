@@ -43,7 +43,7 @@ TERMS = (
     Term("choices", 1, -1.5), Term("stages", 1, -2), Term("totals", 1.5, -1),
     Term("capacity", 0, -1), Term("prior", 0, -1), Term("guess", 3, 0),
 )  # fmt: skip
-WIDTH = 1.0  # prior standard deviation of every term's log variance
+WIDTH = 0.7  # prior standard deviation of every term's log variance
 NOISE, NOISE_WIDTH = -3.0, 2.0  # prior of the noise's log variance
 # The scale's prior guess, as a share of the mean error, and the standard deviation of its
 # logarithm: the first networks are alike by design, and would have it far too small.
