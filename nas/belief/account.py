@@ -9,7 +9,7 @@ import numpy as np
 
 from nas.belief.belief import Belief
 from nas.belief.knowledge import CAPACITY, NONE, PRIOR, Knowledge, Views
-from nas.candidates import Candidates, Floats
+from nas.candidates import Floats
 
 NETWORKS = 200  # of the window that sources are compared over
 DRAWS = 400
@@ -18,7 +18,7 @@ NAMED = {PRIOR: "the prior", CAPACITY: "capacity", NONE: "no guess"}
 TOTALS = ("macs", "params", "activations", "depth")  # the columns of the features' "totals"
 
 
-def account(belief: Belief, see: Knowledge, candidates: Candidates) -> dict[str, Any]:
+def account(belief: Belief, see: Knowledge) -> dict[str, Any]:
     """JSON, over random networks of the window:
 
     weights     each view's probability; they sum to 1
@@ -27,7 +27,7 @@ def account(belief: Belief, see: Knowledge, candidates: Candidates) -> dict[str,
                 foretold; the rest is what trainings found besides, or (above 1) took back
     noise       standard deviation between trainings of one network, as believed
     """
-    views = see(see.reference(candidates)[:NETWORKS])
+    views = see(see.reference[:NETWORKS])
     drawn = _drawn(belief, views)
     return {
         "weights": belief.weights,

@@ -5,8 +5,8 @@ Columns are standardised over the networks in the window and gathered in groups:
 choices   every choice, ordinal; a choice among three or more words also one-hot
 types     the mean of each kind of choice (kernel, expansion, …) over the stages
 trends    the same weighted by the stage's position: what a kind is worth early against late
-totals    logarithms of the network's macs, params, activations; its layers
-stages    logarithms of each stage's macs, params, activations; its layers
+totals    logarithms of the network's macs, params and activations, and its layers
+stages    logarithms of each stage's macs, params and activations, and its layers
 balance   the mean of those over the stages: by concavity, greatest when no stage is starved
 capacity  the parameters in total and their evenness over the stages, weighed alike and scaled to
           one standard deviation, and a little for a larger value of any kind of choice: kernels
@@ -34,12 +34,16 @@ Groups = dict[str, Floats]
 
 
 class Features:
-    """The map from rows (N, D) to standardised groups, each (N, its columns)."""
+    """The map from rows (N, D) to standardised groups, each (N, its columns).
+
+    ``reference`` are the networks that columns are standardised over: random ones of the window,
+    unless it is narrow.
+    """
 
     def __init__(self, candidates: Candidates) -> None:
         self._space = space = candidates.space
         self._columns = _columns(space)
-        rows = self.reference(candidates)
+        self.reference = rows = _reference(candidates)
         raw = self._raw(rows)
         self._mean = {name: group.mean(0) for name, group in raw.items()}
         self._sd = {name: _spread(group) for name, group in raw.items()}
@@ -51,13 +55,6 @@ class Features:
         known = {name: (group - self._mean[name]) / self._sd[name] for name, group in raw.items()}
         kinds = KIND * known["types"].sum(1, keepdims=True)
         return known | {"capacity": _parameters(known) / self._parameters_sd + kinds}
-
-    @staticmethod
-    def reference(candidates: Candidates) -> Batch:
-        """The networks that columns are standardised over: in the window, unless it is narrow."""
-        rng = np.random.default_rng(0)
-        rows = candidates.draw(REFERENCE, rng)
-        return rows if len(rows) >= REFERENCE // 10 else candidates.space.random(REFERENCE, rng)
 
     def _raw(self, rows: Batch) -> Groups:
         parts = self._space.over_parts(rows, _sizes).astype(float)
@@ -76,6 +73,12 @@ class Features:
             "stages": np.concatenate([stages, layers[:, 1:-1]], 2).reshape(len(rows), -1),
             "balance": stages.mean(1),
         }
+
+
+def _reference(candidates: Candidates) -> Batch:
+    rng = np.random.default_rng(0)
+    rows = candidates.draw(REFERENCE, rng)
+    return rows if len(rows) >= REFERENCE // 10 else candidates.space.random(REFERENCE, rng)
 
 
 def _parameters(groups: Groups) -> Floats:

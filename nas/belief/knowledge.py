@@ -19,10 +19,10 @@ Views = dict[str, Data]
 class Knowledge:
     """Rows as the models of accuracy see them: one view for each thing that may be believed.
 
-    A view is the hypothesis that accuracies follow one **source** of information, in name
-    ``capacity`` or ``prior``, whose guess it has; ``none`` is that no source foretells them. All
-    views have all features and all sources as features, of either sign: a view says what is
-    expected beforehand, not what may be found out. The strongest guess comes first.
+    A view is the hypothesis that one source of information, ``capacity`` or the ``prior``,
+    foretells accuracies, in sign and size; ``none`` is that no source does. All views have all
+    features, the sources among them, of either sign: a view says what is expected beforehand, not
+    what may be found out. The strongest guess comes first.
 
     ``trust`` is how far the prior's model can be trusted, its leave-one-out R² on its own table: a
     table whose accuracies have nothing to do with its architectures says so before it has cost a
@@ -34,7 +34,7 @@ class Knowledge:
         self.trust = 0.0
         self.believed: tuple[str, ...] = (PRIOR, CAPACITY)
         if prior is not None:
-            self._learn(prior, candidates)
+            self._learn(prior)
 
     def __call__(self, rows: Batch) -> Views:
         groups = self._features(rows)
@@ -51,17 +51,18 @@ class Knowledge:
         }
         return views | {NONE: Data(groups, nothing)}
 
-    def reference(self, candidates: Candidates) -> Batch:
+    @property
+    def reference(self) -> Batch:
         """Random networks of the window."""
-        return self._features.reference(candidates)
+        return self._features.reference
 
-    def _learn(self, prior: Prior, candidates: Candidates) -> None:
+    def _learn(self, prior: Prior) -> None:
         rng = np.random.default_rng(0)
         chosen = rng.permutation(len(prior.rows))[:ROWS]
         # In any unit: brought to where the model expects accuracies to lie.
         accuracy: Floats = prior.accuracy[chosen] - prior.accuracy[chosen].mean()
         scaled = 0.6 + 0.03 * accuracy / accuracy.std()
         self._model = Model(self(prior.rows[chosen])[NONE], scaled)
-        seen = self._model.mean(self(self.reference(candidates))[NONE])
+        seen = self._model.mean(self(self.reference)[NONE])
         self._mean, self._sd = float(seen.mean()), float(seen.std()) + 1e-12
         self.trust = max(0.0, self._model.leave_one_out())

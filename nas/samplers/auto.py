@@ -89,7 +89,7 @@ class Auto:
             belief = self.fit(history)
             expected = belief.mean(history.rows[done])
             reward = self._candidates.objective.reward(expected, history.cost[done])
-            basis = account(belief, self.see, self._candidates)
+            basis = account(belief, self.see)
         return int(history.numbers[done[np.argmax(reward)]]), basis
 
     def _opening(self, number: int, rng: np.random.Generator) -> Score:

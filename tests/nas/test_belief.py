@@ -104,15 +104,15 @@ def test_draws_have_the_moments_that_are_predicted() -> None:
 
 def test_an_account_finds_what_accuracies_follow() -> None:
     truth = truths()
-    found = account(Belief(SEE, ROWS[:30], truth["capacity"][:30]), SEE, CANDIDATES)
+    found = account(Belief(SEE, ROWS[:30], truth["capacity"][:30]), SEE)
     low, middle, high = found["agreement"]["capacity"]
     assert 0.8 < low <= middle <= high
     assert found["foretold"] > 0.3
-    turned = account(Belief(SEE, ROWS[:30], truth["opposite"][:30]), SEE, CANDIDATES)
+    turned = account(Belief(SEE, ROWS[:30], truth["opposite"][:30]), SEE)
     assert turned["agreement"]["capacity"][2] < -0.8
     assert turned["foretold"] == pytest.approx(0, abs=0.05)
     assert in_words(turned).startswith("what foretold these trainings best: no guess (")
-    unsure = account(Belief(SEE, ROWS[:3], truth["other"][:3]), SEE, CANDIDATES)
+    unsure = account(Belief(SEE, ROWS[:3], truth["other"][:3]), SEE)
     low, _, high = unsure["agreement"]["depth"]
     assert high - low > 0.5
 
