@@ -93,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         goal = None
         reference = REFERENCES.get(task)
         if reference and args.reference:
-            value = [run(args, task, reference, seed, args.reference) for seed in range(args.seeds)]
+            seeds = range(args.reference_seeds)
+            value = [run(args, task, reference, seed, args.reference) for seed in seeds]
             goal = float(np.median([loss[-1] for loss, _ in value]))
             lines.append(line(task, f"{reference} to {args.reference}", value, goal))
         for name in args.samplers:
@@ -117,6 +118,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     command.add_argument(
         "--reference", type=int, default=300, help="trainings of the reference; 0: none"
     )
+    command.add_argument("--reference-seeds", type=count, default=5, help="its searches")
     command.add_argument("--out", type=Path, default=Path("results/beliefs"))
     return command.parse_args(argv)
 
