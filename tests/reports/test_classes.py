@@ -22,7 +22,18 @@ from trials.workers.pool import InProcess
 Command = Callable[[Sequence[str] | None], None]
 TINY = "mobilenet-v1-0.25-128"
 RARE, FREQUENT = 12, 108
-QUICK = ("--proxy-epochs", 1, "--proxy-resolution", 8, "--device", "cpu", "--workers", 1)
+QUICK = (
+    "--init",
+    "scratch",
+    "--proxy-epochs",
+    1,
+    "--proxy-resolution",
+    8,
+    "--device",
+    "cpu",
+    "--workers",
+    1,
+)
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def test_proxy_resolution_of_the_built_in_pictures() -> None:
     "bad",
     [
         {"optimizer": "lion"},
-        {"epochs": 0},
+        {"epochs": -1},
         {"lr": 0.0},
         {"lr": float("nan")},
         {"warmup": 1.0},

@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from common.command import count
+from common.command import count, place
 from models.inherit import inheritance
 from models.pretrained import at_hand
 from models.spec import ArchSpec
@@ -43,6 +43,7 @@ def add_init(group: argparse._ActionsContainer) -> None:
     """--init and --parent-epochs."""
     group.add_argument(
         "--init",
+        type=place,
         metavar=f"{SCRATCH}|{INHERIT}:PARENT",
         help="what candidates start from: random weights, or those that they inherit from a family "
         "with published weights, a run or a file; default: inherit for pictures in colour where "
