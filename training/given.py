@@ -48,7 +48,8 @@ def settle_pictures(args: argparse.Namespace, baseline: str | None = None) -> No
         source = directory and source_of(Path(os.path.expanduser(directory)))
         if source:
             args.data = source
-            print(f"pictures: {source}, those of the run that is {whose}", file=sys.stderr)
+            words = source if isinstance(source, str) else shlex.join(_options(source))
+            print(f"pictures: {words}, those of the run that is {whose}", file=sys.stderr)
             return
     args.data = DEFAULT
 
@@ -107,8 +108,13 @@ def next_command(module: str, *arguments: object, data: Pictured) -> str:
     default."""
     words = ["python", "-m", *module.split(), *map(str, arguments)]
     if isinstance(data, Parts):
-        for name, folder in data._asdict().items():
-            words += [f"--{name}", folder] if folder else []
+        words += _options(data)
     elif data != DEFAULT:
         words += ["--data", data]
     return shlex.join(words)
+
+
+def _options(parts: Parts) -> list[str]:
+    """A split's folders as they are given on a command line."""
+    given = ((f"--{name}", folder) for name, folder in parts._asdict().items() if folder)
+    return [word for pair in given for word in pair]

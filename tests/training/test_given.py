@@ -108,7 +108,7 @@ def test_the_next_command_can_be_pasted() -> None:
     assert "--data" not in next_command("training", "--spec", "x", data="mnist")
 
 
-def test_a_split_given_part_by_part(tmp_path: Path) -> None:
+def test_a_split_given_part_by_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = Namespace(data=None, train="a", validation=None, test="b c", out=None)
     settle_pictures(args)
     assert args.data == Parts("a", None, "b c")
@@ -116,5 +116,10 @@ def test_a_split_given_part_by_part(tmp_path: Path) -> None:
     stored = as_stored(args.data)
     run = searched(tmp_path / "run", source=stored)
     assert source_of(run) == Parts(*stored)
+    again = Namespace(data=None, train=None, validation=None, test=None, out=None)
+    settle_pictures(again, str(run))
+    assert again.data == Parts(*stored)
+    said = shlex.join(["--train", str(stored[0]), "--test", str(stored[2])])
+    assert f"pictures: {said}, those of the run that is used" in capsys.readouterr().err
     with pytest.raises(ValueError, match="give --train too"):
         settle_pictures(Namespace(data=None, train=None, validation="v", test=None, out=None))
