@@ -201,7 +201,8 @@ def test_command_line_reports_how_rankings_agree(tmp_path: Path) -> None:
     }
     assert len(recipes) == 2
     page = (out / "report.html").read_text()
-    for text in ("How far the proxy can be believed", "itself under another seed", "0.2 parts",
+    for text in ("How far the proxy can be believed", "itself under another seed",
+                 "What the answer rests on",
                  "proxy and longer training", "capacity and longer training",
                  "the difference of their τ is"):  # fmt: skip
         assert text in page
