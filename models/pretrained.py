@@ -110,11 +110,17 @@ def read_safetensors(path: str) -> dict[str, Tensor]:
 
     Raises ValueError where the file is missing or not safetensors.
     """
+    return read_described(path)[0]
+
+
+def read_described(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """``read_safetensors``, and what the file says of itself."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: torch.as_tensor(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: torch.as_tensor(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise ValueError(
             f"{path} cannot be read as safetensors ({error}): convert the weights with "

@@ -60,7 +60,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         "known networks for scale; they were not trained here.",
     )
     _front(page, found, settings)
-    about_belief(page, found.basis, settings)
+    about_belief(page, found.basis, settings, bool(found.finals))
     page.heading("The chosen network")
     page.table(
         ["operator", "input", "channels", "layers", "FLOPs", "parameters"],

@@ -30,6 +30,11 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def kind_of(name: str) -> str:
+    """``cpu``, ``cuda`` or ``mps``: of a device by its name, which may be another machine's."""
+    return choose_device().type if name == "auto" else name.partition(":")[0]
+
+
 @contextmanager
 def arithmetic(device: torch.device, deterministic: bool = False) -> Iterator[None]:
     """How a GPU computes in this block: as fast as it can, or every time the same.

@@ -12,7 +12,7 @@ import torch
 
 from models.spec import ArchSpec
 from training.data import Data, Parts, Split, load
-from training.device import choose_device
+from training.device import kind_of
 from training.loop.train import train, train_above
 from training.recipe import Recipe
 from training.transfer.child import child
@@ -127,31 +127,19 @@ def proxy_recipe(
     ``minutes`` with ``trials`` trainings one after the other: at ``images_per_second``, as
     ``training.loop.sizing.speed`` measures it, of ``available`` training pictures.
     """
-    kind = choose_device().type if device == "auto" else device.partition(":")[0]
-    most = 32 if kind == "cpu" else 96
-    side = max(8, min(most, math.floor(native * min(0.75, 1.07 / growth) / 4) * 4))
-    drop = max(0, 6 - math.ceil(math.log2(side)))
-    if kind == "cpu":
-        recipe = Recipe(
-            resolution=side,
-            drop_strides=drop,
-            images=2000,
-            held_out=2000,
-            epochs=2,
-            batch=32,
-            lr=0.4,
-            regularise=False,
-        )
-    else:
-        recipe = Recipe(
-            resolution=side,
-            drop_strides=drop,
-            images=50_000,
-            epochs=5,
-            batch=256,
-            lr=0.4,
-            regularise=False,
-        )
+    on_cpu = kind_of(device) == "cpu"
+    side = max(8, min(32 if on_cpu else 96, math.floor(native * min(0.75, 1.07 / growth) / 4) * 4))
+    images, held_out, epochs, batch = (2000, 2000, 2, 32) if on_cpu else (50_000, None, 5, 256)
+    recipe = Recipe(
+        resolution=side,
+        drop_strides=max(0, 6 - math.ceil(math.log2(side))),
+        images=images,
+        held_out=held_out,
+        epochs=epochs,
+        batch=batch,
+        lr=0.4,
+        regularise=False,
+    )
     if minutes is None or trials is None or images_per_second is None or available is None:
         return recipe
     return _filling(recipe, images_per_second * 60 * minutes / trials, available)

@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from training.given import next_command, pictures_name, settle_pictures
     from training.options import executor, facts, prepare, run_directory
     from training.transfer.child import keep_answer
-    from training.transfer.options import trained_further
+    from training.transfer.options import here, trained_further
     from training.transfer.parent import alike
     from training.transfer.sources import BASELINE
     from training.variation import as_options
@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 found.best.spec,
                 trained_further(evaluator.recipe),
                 data,
-                evaluator.device,
+                here(args),
                 run_dir / BASELINE,
             )
     # The answer stands whatever becomes of the calibration.

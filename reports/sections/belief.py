@@ -18,12 +18,19 @@ SOURCES = {
 }
 
 
-def about_belief(page: Page, found: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> None:
-    """The sources that counted, with intervals, from what the run keeps with its answer."""
+def about_belief(
+    page: Page,
+    found: Mapping[str, Any] | None,
+    settings: Mapping[str, Any],
+    finals: bool,
+) -> None:
+    """The sources that counted, with intervals, from what the run keeps with its answer; whether
+    ``finals`` had the last word."""
     if found is None:  # another sampler, few trainings, or a run of an earlier version
         return
     page.heading("What the answer rests on")
-    page.text(f"The network is named by what a model of all trainings expects: {in_words(found)}.")
+    led = "The search was led, and its first finalist chosen," if finals else "The network is named"
+    page.text(f"{led} by what a model of all trainings expects ({in_words(found)}).")
     if (trust := settings.get("trust")) is not None and trust < 1:
         page.text(
             f"--trust {trust:g} overruled that: only {trust:g} parts of what networks were led and "

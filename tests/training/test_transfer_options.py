@@ -7,18 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from models.families import family
 from models.spec import ArchSpec
 from tests.training.test_transfer import RECIPE, TINY, drawn
 from training.data import load
+from training.device import choose_device
 from training.transfer import options
-from training.transfer.options import FILE_NAME, made_ready, parent_of, transfer_recipe
+from training.transfer.options import FILE_NAME, here, made_ready, parent_of, transfer_recipe
 from training.transfer.parent import Moments, Parent, keep
 from training.transfer.sources import BASELINE
 
 ARGS = argparse.Namespace(init=None, parent_epochs=1, resume=False, join=False, seed=0,
-                          device="cpu")  # fmt: skip
+                          device="cpu", executor="processes")  # fmt: skip
 PARENT = drawn(TINY, Moments((0.2,) * 3, (0.5,) * 3))
 
 
@@ -84,6 +86,13 @@ def test_strangers_inherit_nothing(
 def test_other_words_are_refused(init: str) -> None:
     with pytest.raises(ValueError, match="must be scratch or inherit:PARENT"):
         chosen(given(init=init))
+
+
+def test_what_only_a_cluster_has_is_not_asked_for_here() -> None:
+    assert here(given(device="cpu")) == torch.device("cpu")
+    assert here(given(device="cuda", executor="ray")) == choose_device("auto")
+    with pytest.raises(ValueError, match="not to be had here"):
+        here(given(device="cuda:99"))
 
 
 def test_a_run_that_goes_on_has_its_own_parent(tmp_path: Path) -> None:

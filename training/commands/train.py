@@ -13,7 +13,6 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import nn
-from tqdm import tqdm
 
 from common.command import Stopped, count, parser, path, place, when_stopped
 from common.units import format_size
@@ -24,13 +23,14 @@ from models.spec import ArchSpec
 from training.data import Data, load
 from training.device import choose_device
 from training.given import add_pictures, settle_pictures
+from training.loop.bar import shown
 from training.loop.placed import placed
 from training.loop.train import final
 from training.options import run_directory
 from training.predict import expected_by
 from training.recipe import Recipe
 from training.transfer.child import born
-from training.transfer.parent import Parent, prepared
+from training.transfer.parent import Parent, prepared, weights_of
 from training.transfer.sources import BASELINE, open_parent
 from training.variation import add_variation, varied
 from trials.record import Evaluation
@@ -149,12 +149,7 @@ def _taken(out: Path) -> Iterator[None]:
 def _trained(
     spec: ArchSpec, recipe: Recipe, data: Data, args: argparse.Namespace, start: nn.Module | None
 ) -> tuple[nn.Module, Evaluation]:
-    with tqdm(total=args.epochs, unit="epoch", file=sys.stderr) as bar:
-
-        def show(epoch: int, loss: float) -> None:
-            bar.set_postfix_str(f"loss {loss:.4f}")
-            bar.update(epoch + 1 - bar.n)
-
+    with shown(args.epochs) as (bar, show):
         try:
             return final(spec, recipe, data, args.seed, args.device, network=start, on_epoch=show)
         except KeyboardInterrupt:
@@ -163,8 +158,7 @@ def _trained(
 
 def _write(out: Path, spec: ArchSpec, network: nn.Module, data: Data, found: Evaluation) -> None:
     expects = expected_by(data, spec.resolution)
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(tensors, out / WEIGHTS)
+    save_file(weights_of(network), out / WEIGHTS)
     (out / "spec.json").write_text(spec.to_json() + "\n", "utf-8")
     shares = {
         name: right / of if of else None

@@ -93,7 +93,7 @@ def _scored(
 
 
 def keep_answer(
-    parent: Parent, spec: ArchSpec, recipe: Recipe, data: Data, device: str, path: Path
+    parent: Parent, spec: ArchSpec, recipe: Recipe, data: Data, device: torch.device, path: Path
 ) -> None:
     """Write the weights of ``spec`` as ``child`` trains them under seed 0, ready to go on from."""
     network, _ = child(parent, spec, recipe, data, 0, device)

@@ -10,15 +10,16 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from tqdm import tqdm
+import torch
 
 from common.command import count, place
 from models.inherit import inheritance
 from models.pretrained import at_hand
 from models.spec import ArchSpec
 from training.data import Data
-from training.device import choose_device
+from training.device import choose_device, kind_of
 from training.given import Pictured
+from training.loop.bar import shown
 from training.recipe import Recipe
 from training.transfer.parent import Parent, keep, prepared
 from training.transfer.sources import BASELINE, open_parent, read_parent
@@ -65,7 +66,7 @@ def transfer_recipe(native: int, device: str, growth: float, reference: int) -> 
     multiple of 16: there this project's padding and TensorFlow's are the same (docs/networks.md),
     which at 96 pixels and without a training is worth some points of accuracy (docs/transfer.md).
     """
-    kind = choose_device().type if device == "auto" else device.partition(":")[0]
+    kind = kind_of(device)
     most, images = (81, 1000) if kind == "cpu" else (225, 20_000)
     side = max(65, min(most, native, reference) / growth)
     return Recipe(
@@ -143,6 +144,11 @@ def _default(baseline: str | None) -> str | None:
     return next((name for name in (*own, *USUAL) if at_hand(name)), None)
 
 
+def here(args: argparse.Namespace) -> torch.device:
+    """Where this process trains; what a Ray cluster's nodes have need not be on this machine."""
+    return choose_device("auto" if args.executor == "ray" else args.device)
+
+
 def made_ready(
     parent: Parent, args: argparse.Namespace, recipe: Recipe, data: Data, run_dir: Path | None
 ) -> Parent:
@@ -154,15 +160,8 @@ def made_ready(
     if epochs is None:
         images = min(len(data.train), recipe.images or len(data.train))
         epochs = max(1, round(_STEPS * recipe.batch / images))
-    device = choose_device(args.device)
-    said = f"{parent.name} is trained on the pictures first"
-    with tqdm(total=epochs, desc=said, unit="epoch", file=sys.stderr) as bar:
-
-        def show(epoch: int, loss: float) -> None:
-            bar.set_postfix_str(f"loss {loss:.4f}")
-            bar.update(epoch + 1 - bar.n)
-
-        ready = prepared(parent, recipe, data, args.seed, device, epochs, show)
+    with shown(epochs, f"{parent.name} is trained on the pictures first") as (_, show):
+        ready = prepared(parent, recipe, data, args.seed, here(args), epochs, show)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         keep(ready, path)

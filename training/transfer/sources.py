@@ -6,13 +6,18 @@ import json
 import sys
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from common.paths import expanded
 from models.choose import find
 from models.deploy.preprocessing import WEIGHTS, read_preprocessing
-from models.pretrained import initialised, pretrained_state, published_moments
+from models.pretrained import (
+    initialised,
+    pretrained_state,
+    published_moments,
+    read_described,
+    read_safetensors,
+)
 from models.reference.providers import IMAGENET
 from models.spec import ArchSpec
 from training.transfer.parent import Moments, Parent, weights_of
@@ -31,7 +36,10 @@ def open_parent(text: str, spec: ArchSpec | None = None) -> Parent:
     """
     place = Path(expanded(text))
     if place.is_file() or place.suffix == ".safetensors":
-        return read_parent(place) if spec is None or _tells(place) else _bare(place, spec)
+        weights, facts = read_described(str(place))
+        if spec is not None and "spec" not in facts:
+            return _bare(place, spec, weights)
+        return _told(place, weights, facts)
     if not place.is_dir():
         own, network = initialised(find(text).spec, pretrained_state(text))
         return Parent(text, own, weights_of(network), Moments(*published_moments(text)))
@@ -42,32 +50,30 @@ def open_parent(text: str, spec: ArchSpec | None = None) -> Parent:
             f"{text!r:.200} holds no weights ({BASELINE} of a search, {WEIGHTS} of a training): "
             "give a directory that has them, or a family such as efficientnet-lite0"
         )
-    spec, expects = find(text).spec, read_preprocessing(place)
-    return Parent(
-        place.resolve().name, spec, _read(place / WEIGHTS)[0], Moments(expects.mean, expects.std)
-    )
+    expects, weights = read_preprocessing(place), read_safetensors(str(place / WEIGHTS))
+    moments = Moments(expects.mean, expects.std)
+    return Parent(place.resolve().name, find(text).spec, weights, moments)
 
 
-def _tells(path: Path) -> bool:
-    """Whether the file says which network its weights are of."""
-    return "spec" in _read(path)[1]
-
-
-def _bare(path: Path, spec: ArchSpec) -> Parent:
+def _bare(path: Path, spec: ArchSpec, weights: dict[str, Tensor]) -> Parent:
     """Weights alone, for ``spec`` but for its classes and channels."""
     print(
         f"weights: {path} does not say how its pictures were normalised: as ImageNet's are, it is "
         "taken",
         file=sys.stderr,
     )
-    own, network = initialised(spec, _read(path)[0])
+    own, network = initialised(spec, weights)
     mean, deviation = (one[: own.in_channels] for one in IMAGENET)
     return Parent(path.stem, own, weights_of(network), Moments(mean, deviation))
 
 
 def read_parent(path: Path) -> Parent:
     """The inverse of ``training.transfer.parent.keep``. Raises ValueError for any other file."""
-    weights, facts = _read(path)
+    return _told(path, *read_described(str(path)))
+
+
+def _told(path: Path, weights: dict[str, Tensor], facts: dict[str, str]) -> Parent:
+    """The parent that a file describes."""
     try:
         moments = Moments(*(tuple(map(float, one)) for one in json.loads(facts["moments"])))
         spec = ArchSpec.from_json(facts["spec"])
@@ -77,12 +83,3 @@ def read_parent(path: Path) -> Parent:
             f"{path} does not say which network its weights are of ({error}): give a file that a "
             "search wrote, a training's directory, or a family such as efficientnet-lite0"
         ) from None
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return weights, file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} cannot be read as safetensors ({error})") from None
