@@ -10,7 +10,7 @@ layers for one image, at the network's own resolution):
     scaled   the parent shrunk, or grown, to the budget by EfficientNet's rule (1.2, 1.1, 1.15)
     random   a network of the space in the window, another one for each seed, inherited alike
     scratch  that which a search by short trainings from scratch names, inherited alike
-    found    that which a search by inherited weights names
+    found    that which a search by inherited weights names, of several resolutions
 
 Accuracy is on the test split, under --seeds seeds. The differences to ``parent`` are paired by seed
 and by picture; their 90 % intervals resample both. What is finished is kept in --out and not done
@@ -41,7 +41,7 @@ from models.spec import ArchSpec
 from nas.calibrate import SEED_STEP
 from nas.finals import SEEDS, Finals
 from nas.search import search
-from nas.space import Space, space
+from nas.space import Space, sides_about, space
 from training.data import Data, Split, load
 from training.evaluator import ByValue, Evaluator, proxy_recipe
 from training.loop.augment import to_float
@@ -71,12 +71,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = replace(data, test=first(data.test, TEST), train=first(data.train, args.images))
     print(data.summary(), file=sys.stderr)
     parent = open_parent(args.parent)
-    widest = largest(parent.spec, budget)
+    widest = largest(replace(parent.spec, classes=len(data.classes)), budget)
     print(f"{parent.name} at {widest.resolution} pixels", file=sys.stderr)
     recipe = replace(
-        transfer_recipe(data.native_size, "cpu", 1.0, widest.resolution),
+        transfer_recipe(data.native_size, "cpu", 1.0, widest.resolution, own=True),
         images=min(1000, len(data.train)),
     )
+    parent = replace(parent, spec=replace(parent.spec, resolution=widest.resolution))
     ready = _ready(parent, recipe, data, args.out / "parent.safetensors")
     bench = Bench(args, budget, data, ready, recipe, widest)
     rows = {name: bench.rows(name) for name in args.ways}
@@ -206,15 +207,20 @@ class Bench:
         out, trials = self.args.out / f"search-{way}", self.args.trials
         if (out / "baseline.json").exists():
             return ArchSpec.from_json((out / "baseline.json").read_text("utf-8"))
-        near = replace(self.space.template, stages=self.ready.spec.stages)
+        searched = self.space.at(sides_about(self.widest, self.budget)) if finals else self.space
+        near = [
+            replace(searched.template, stages=self.widest.stages, resolution=side)
+            for side in searched.resolutions
+        ]
         return search(
-            self.space,
+            searched,
             evaluator,
             self.budget,
             trials if finals else self.args.scratch_trials,
+            aim="hard",  # the best of what the budget allows, as the others are
             run_dir=out,
             resume=(out / FILE_NAME).exists(),
-            near=near if finals and self.space.contains(near) else None,
+            near=[one for one in near if searched.contains(one)],
             finals=finals,
         ).best.spec
 

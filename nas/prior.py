@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.spec import ArchSpec
-from nas.space import Batch, Choices, Space, Value
+from nas.space import RESOLUTION, Batch, Choices, Space, Value
 from trials.store.study import read_run
 
 ACCURACY = ("accuracy", "imagenet_top1_percent", "cifar10_top1_percent")
@@ -69,12 +69,13 @@ class Prior:
 def prior_of(trained: Iterable[tuple[ArchSpec, float]], space: Space, name: str = "table") -> Prior:
     """A prior from networks and their accuracies, as an earlier run has them.
 
-    Networks count by their stages: resolution, classes and head may be others than ``space``'s.
+    Networks count by their stages: classes and head may be others than ``space``'s, and so may the
+    resolution. Where that is a choice they then count as of the highest, as tables without it do.
     Those whose stages are not in ``space`` are left out; ValueError where fewer than five remain.
     """
     found: list[tuple[Choices, float]] = []
     for spec, accuracy in trained:
-        choices = space.choices_of(replace(space.template, stages=spec.stages))
+        choices = _member(space, spec)
         if choices is not None:
             found.append((choices, accuracy))
     return _prior(found, space, name)
@@ -127,7 +128,7 @@ def _rows(
     columns = set(lines.fieldnames or ())
     column = next((name for name in ACCURACY if name in columns), None)
     forms = {"architecture", "spec"} & columns
-    if column is None or not (forms or set(space.names) <= columns):
+    if column is None or not (forms or set(space.names) - {RESOLUTION} <= columns):
         raise ValueError(
             f"{path} has the columns {sorted(map(str, columns))[:12]}: a prior needs {ACCURACY[0]}"
             f", and architecture, spec or all of {space.names[0]} … {space.names[-1]}"
@@ -163,13 +164,27 @@ def nas_bench_macro_choices(text: str) -> Choices:
 def _choices(line: Mapping[str, str], space: Space) -> Choices:
     if line.get("spec"):
         spec = ArchSpec.from_json(line["spec"])
-        choices = space.choices_of(replace(space.template, stages=spec.stages))
+        choices = _member(space, spec)
         if choices is None:
             raise ValueError(f"the network {spec.name!r:.60} is not in space {space.name}")
         return choices
+    side: Choices = {RESOLUTION: space.template.resolution} if space.resolutions else {}
     if text := line.get("architecture"):
-        return nas_bench_macro_choices(text) if text.isdigit() else accel_nasbench_choices(text)
-    return {name: _value(name, line[name], menu) for name, menu in space.choices.items()}
+        read = nas_bench_macro_choices if text.isdigit() else accel_nasbench_choices
+        return side | read(text)
+    return side | {
+        name: _value(name, line[name], menu)
+        for name, menu in space.choices.items()
+        if name != RESOLUTION or RESOLUTION in line
+    }
+
+
+def _member(space: Space, spec: ArchSpec) -> Choices | None:
+    """The choices that make the stages of ``spec``, at its resolution where that is one."""
+    own = replace(space.template, stages=spec.stages)
+    if spec.resolution in space.resolutions:
+        own = replace(own, resolution=spec.resolution)
+    return space.choices_of(own)
 
 
 def _value(name: str, text: str, menu: tuple[Value, ...]) -> Value:

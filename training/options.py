@@ -23,6 +23,7 @@ from training.loop.sizing import filling, fitting, machines
 from training.loop.train import first
 from training.recipe import Recipe
 from training.transfer.options import add_init, made_ready, parent_of, transfer_recipe
+from training.transfer.parent import Parent
 from training.variation import add_variation, described, varied
 from trials.store.study import stored_settings
 from trials.workers.pool import Executor, ProcessPool
@@ -94,10 +95,9 @@ def prepare(
     args: argparse.Namespace,
     growth: float = 1.0,
     *,
+    parent: Parent | None = None,
     reference: int = 224,
-    baseline: str | None = None,
-    examples: Iterable[ArchSpec] = (),
-    follow: bool = False,
+    own: bool = False,
     epochs: int = 0,
     largest: Iterable[ArchSpec] | None = None,
     run_dir: Path | None = None,
@@ -105,10 +105,9 @@ def prepare(
     """The evaluator that the options describe, and the pictures it will use.
 
     growth   the greatest multiple of the proxy resolution that will be trained
-    reference    the resolution of the specs, before any growth
-    baseline     what the user gave as the network that is scaled; its weights are inherited
-    examples     some networks of those that will be trained
-    follow   whether networks will take the activation and the norms' settings of their parent
+    parent   of ``inherited_from``
+    reference    the resolution of the specs, the highest, before any growth
+    own      whether a parent's children are seen at their own resolutions
     epochs   of a child's fine-tuning where --proxy-epochs does not say it; 0: scored as it is
     largest  networks, of which none that will be trained asks for more memory and time: by them a
              new run's micro-batch is decided and, on CUDA with --minutes and --trials, how long
@@ -122,13 +121,12 @@ def prepare(
     native = native_size(args.data)
     settings = {} if run_dir is None else resumed(args, run_dir)
     kept = _stored_recipe(settings)
-    parent = parent_of(args, args.data, baseline, examples, settings, run_dir, follow=follow)
     if kept is None and parent is not None:
-        made = replace(transfer_recipe(native, device, growth, reference), epochs=epochs)
+        made = replace(transfer_recipe(native, device, growth, reference, own), epochs=epochs)
     else:
         made = proxy_recipe(native, device, growth) if kept is None else kept
     recipe = _with_options(made, args)
-    side = recipe.resolution or native
+    side = recipe.resolution or reference
     # No larger than it is used: a candidate's batches are then not resized at every step.
     source = ByName(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
     evaluator, data = Evaluator(source, recipe, device), source.data()
@@ -139,6 +137,27 @@ def prepare(
         evaluator = _sized(evaluator, data, list(largest), args, growth)
     _check_covered(data, evaluator.recipe)
     return evaluator, data
+
+
+def inherited_from(
+    args: argparse.Namespace,
+    run_dir: Path | None,
+    *,
+    baseline: str | None = None,
+    examples: Iterable[ArchSpec] = (),
+    follow: bool = False,
+) -> Parent | None:
+    """The network whose weights candidates begin with, as the options and the pictures say.
+
+    baseline     what the user gave as the network that is scaled; its weights are inherited
+    examples     some networks of those that will be trained
+    follow   whether networks will take the activation and the norms' settings of their parent
+    run_dir  the run's: where it is resumed or joined, its parent is that which it began with
+
+    Raises ValueError for a parent that is not to be had.
+    """
+    settings = {} if run_dir is None else resumed(args, run_dir)
+    return parent_of(args, args.data, baseline, examples, settings, run_dir, follow=follow)
 
 
 def _sized(

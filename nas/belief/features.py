@@ -19,12 +19,14 @@ pictures' not at all: it is one thing that may be believed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from models.cost import Part
 from models.spec import ArchSpec
 from nas.candidates import Candidates, Floats
-from nas.space import Batch, Space, Value
+from nas.space import RESOLUTION, Batch, Space, Value
 
 REFERENCE = 1000  # networks that columns are standardised over
 
@@ -63,7 +65,8 @@ class Features:
         position = np.linspace(-1, 1, stages.shape[1]) if stages.shape[1] > 1 else np.zeros(1)
         choices = np.stack([table[rows[:, d]] for d, _, _, table in self._columns], 1)
         kinds = np.array([kind for _, kind, _, _ in self._columns])
-        where = position[[stage for _, _, stage, _ in self._columns]]
+        stands = [stage for _, _, stage, _ in self._columns]
+        where = np.array([0.0 if stage is None else position[stage] for stage in stands])
         masks = [kinds == kind for kind in dict.fromkeys(kinds)]
         return {
             "choices": choices,
@@ -94,19 +97,25 @@ def _sizes(network: ArchSpec, made: list[Part]) -> list[tuple[int, ...]]:
     return [(*part.cost[:3], count) for part, count in zip(made, layers, strict=True)]
 
 
-def _columns(space: Space) -> list[tuple[int, str, int, Floats]]:
+def _columns(space: Space) -> list[tuple[int, str, int | None, Floats]]:
     """(choice, kind, stage, what each of its values reads) of every column of ``choices``."""
-    out: list[tuple[int, str, int, Floats]] = []
-    d = 0
-    for stage, choices in enumerate(space.places):
-        for kind, values in choices.values.items():
-            out.append((d, kind, stage, np.linspace(-1, 1, len(values))))
-            if len(values) > 2 and any(isinstance(value, str) for value in values):
-                out += [
-                    (d, f"{kind}={value}", stage, _hot(i, values)) for i, value in enumerate(values)
-                ]
-            d += 1
+    out: list[tuple[int, str, int | None, Floats]] = []
+    for d, (kind, stage, values) in enumerate(_kinds(space)):
+        out.append((d, kind, stage, np.linspace(-1, 1, len(values))))
+        if len(values) > 2 and any(isinstance(value, str) for value in values):
+            out += [
+                (d, f"{kind}={value}", stage, _hot(i, values)) for i, value in enumerate(values)
+            ]
     return out
+
+
+def _kinds(space: Space) -> Iterator[tuple[str, int | None, tuple[Value, ...]]]:
+    """Of every choice its kind, its stage, None for the whole network's, and its values."""
+    if space.resolutions:
+        yield RESOLUTION, None, space.resolutions
+    for stage, place in enumerate(space.places):
+        for kind, values in place.values.items():
+            yield kind, stage, values
 
 
 def _hot(i: int, values: tuple[Value, ...]) -> Floats:

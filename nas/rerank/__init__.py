@@ -88,6 +88,8 @@ def space_of(run: RunView) -> Space:
     if name in SPACES:
         one = finished[0].spec
         made = space(name).with_template(**{field: getattr(one, field) for field in _SHARED})
+        if sides := run.settings.get("resolutions"):
+            made = made.at(sides)
         if made.template.key == run.settings["template"]:
             return made
     raise ValueError(_OWN.format("space", name))

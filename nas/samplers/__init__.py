@@ -11,6 +11,7 @@ network was proposed before, and a killed search that is resumed decides as it w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nas.candidates import Candidates, CostOf, SpaceExhausted
@@ -40,7 +41,7 @@ def sampler(
     cost: CostOf = "macs",
     prior: Prior | None = None,
     trust: float | None = None,
-    near: ArchSpec | None = None,
+    near: Sequence[ArchSpec] = (),
 ) -> NetworkSampler:
     """The search method of that name over ``space``.
 
@@ -49,7 +50,7 @@ def sampler(
     prior   what was learned before (``nas.prior``); only ``auto`` can use it
     trust   None, or how far ``auto`` goes by its evidence, as ``nas.belief.belief.Belief`` has it;
             the others take trainings at their word
-    near    a network of the space, near which the search begins
+    near    networks of the space, which the search begins with and goes on near to
 
     Raises ValueError for an unknown name, a prior that the method cannot use, a trust out of range
     and a window in which the space has no network. Proposing raises SpaceExhausted (a ValueError)
@@ -63,7 +64,7 @@ def sampler(
         raise ValueError(f"trust {trust} is not in (0, 1]: leave it out to go by the evidence")
     candidates = Candidates(space, objective, cost)
     method = _method(name, candidates, seed, prior, trust)
-    return NetworkSampler(candidates, method, seed, None if near is None else _row(space, near))
+    return NetworkSampler(candidates, method, seed, [_row(space, spec) for spec in near])
 
 
 def _row(space: Space, spec: ArchSpec) -> Batch:

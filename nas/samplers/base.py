@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from nas.candidates import Candidates, SpaceExhausted
 from nas.samplers.history import History, Ledger
 from nas.space import Batch
 
-NEARBY = 4  # trials, where a search begins near a known network
+NEARBY = 3  # trials, after the known networks that a search begins with
 REDRAWS = 50  # proposals that a method may make before its last one is repaired
 
 
@@ -37,16 +37,16 @@ class NetworkSampler(optuna.samplers.BaseSampler):
     first ``suggest_categorical`` (not ``ask``) raises SpaceExhausted, so that the caller holds
     the trial and can put it back.
 
-    near    a row (D,): the first ``NEARBY`` proposals are that candidate, or the nearest in the
-            window, and others of which one or two choices differ; then the method goes on
+    near    rows (D,): the first proposals are these candidates, or the nearest in the window to
+            each, and ``NEARBY`` others of which one or two choices differ; then the method goes on
     """
 
     def __init__(
-        self, candidates: Candidates, method: Method, seed: int, near: Batch | None = None
+        self, candidates: Candidates, method: Method, seed: int, near: Sequence[Batch] = ()
     ) -> None:
         if seed < 0:
             raise ValueError(f"seed {seed} is negative: choose 0 or more")
-        self.candidates, self.method, self.seed, self.near = candidates, method, seed, near
+        self.candidates, self.method, self.seed, self.near = candidates, method, seed, tuple(near)
         self._ledger: Ledger | None = None
 
     def infer_relative_search_space(
@@ -80,9 +80,9 @@ class NetworkSampler(optuna.samplers.BaseSampler):
         history = History(self.candidates, study, but=trial.number, ledger=self._ledger)
         self.candidates.learn(history.settled)
         rng = np.random.default_rng([self.seed, trial.number])
-        if self.near is not None and trial.number < NEARBY:
-            start = self.near[None]
-            for _ in range(min(trial.number, 2)):
+        if self.near and trial.number < len(self.near) + NEARBY:
+            start = self.near[trial.number % len(self.near)][None]
+            for _ in range(min(max(0, trial.number - len(self.near) + 1), 2)):
                 start = self.candidates.space.mutated(start, rng)
             return self.candidates.nearest(start[0], history.taken, confirmed=True)
         row = self.candidates.space.random(1, rng)[0]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -69,7 +69,7 @@ def search(
     prior: Prior | None = None,
     trust: float | None = None,
     stop_early: bool = False,
-    near: ArchSpec | None = None,
+    near: Sequence[ArchSpec] = (),
     finals: Finals | None = None,
     workers: int = 1,
     executor: Callable[[], Executor] | None = None,
@@ -95,8 +95,8 @@ def search(
                 then given pairs of a share of the training and the least accuracy to go on with.
                 It returns an Evaluation whose ``curve`` has its accuracies at these shares, or
                 ends below a bar and returns that as ``trials.record.Stopped``
-    near        a network of the space near which the search begins, such as that from which weights
-                are inherited
+    near        networks of the space that the search begins with and goes on near to, such as that
+                from which weights are inherited
     finals      trains the best networks further at the end, by which one is named (``nas.finals``);
                 None: the trials' own accuracies name it
     run_dir     where the study and ``baseline.json`` are kept, so that ``resume`` can go on with
@@ -119,6 +119,7 @@ def search(
         "kind": KIND,
         "space": space.name,
         "template": space.template.key,
+        "resolutions": list(space.resolutions) or None,
         "objective": asdict(objective),
         "sampler": sampler,
         **_cost_facts(cost),

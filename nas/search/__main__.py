@@ -6,10 +6,10 @@ import argparse
 import functools
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -29,7 +29,7 @@ from nas.prior import load_prior
 from nas.result import Finalist, SearchResult
 from nas.samplers import NAMES
 from nas.search import search
-from nas.space import SPACES, Batch, Space, space
+from nas.space import SPACES, Space, sides_about, space
 from trials.progress import Progress
 from trials.record import Evaluation
 from trials.store.view import Record
@@ -89,8 +89,11 @@ def options() -> argparse.ArgumentParser:
     goal.add_argument("--trials", type=count, default=30, help="networks to train")
     goal.add_argument(
         "--resolution",
-        type=count,
-        help="pixels FLOPs are counted at; default: the space's own, 224 or (macro) 32",
+        type=sides,
+        metavar="PIXELS[,PIXELS…]",
+        help="pixels FLOPs are counted at; several: each network's own is searched among them; "
+        "default: those at which the parent of inherited weights costs about the budget (sides of "
+        "16n+1, such as 97, suit published weights), else the space's own, 224 or (macro) 32",
     )
     goal.add_argument(
         "--prior",
@@ -128,9 +131,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Search, draw the report, print what was found and where; then calibrate, where asked to."""
     from reports.nas import report
     from training.given import next_command, pictures_name, settle_pictures
-    from training.options import executor, facts, prepare, run_directory
+    from training.options import (
+        executor,
+        facts,
+        inherited_from,
+        prepare,
+        resumed,
+        run_directory,
+    )
     from training.transfer.child import keep_answer
-    from training.transfer.options import here, trained_further
+    from training.transfer.options import at_home, here, trained_further
     from training.transfer.parent import alike
     from training.transfer.sources import BASELINE
     from training.variation import as_options
@@ -140,20 +150,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     budget, counted = read_cost(args.cost, args.budget), _cost(args)
     asked = cost_text(args.cost, budget).replace(" ", "")
     run_dir = run_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
+    named = space(args.space)
+    drawn = named.random(4, np.random.default_rng(0))
+    parent = inherited_from(
+        args, run_dir, examples=[named.spec_of(row) for row in drawn], follow=True
+    )
+    if parent is not None and args.stop_early:
+        raise ValueError("--stop-early is for trainings from scratch: add --init scratch")
+    named = named.at(_resolutions(args, named, parent, resumed(args, run_dir), budget))
+    if parent is not None:
+        parent = replace(parent, spec=_within(parent.spec, named, budget))
     evaluator, data = prepare(
         args,
-        reference=_space(args).template.resolution,
-        examples=[_space(args).spec_of(row) for row in _drawn(args)],
-        follow=True,
-        largest=_largest(args, budget),
+        parent=parent,
+        reference=named.template.resolution,
+        own=at_home((named.template.resolution,), args.device),
+        largest=_largest(args, named, budget),
         run_dir=run_dir,
     )
-    if evaluator.parent is not None and args.stop_early:
-        raise ValueError("--stop-early is for trainings from scratch: add --init scratch")
     own = {} if evaluator.parent is None else alike(evaluator.parent.spec)
-    searched = _space(args).with_template(
-        classes=len(data.classes), in_channels=data.channels, **own
-    )
+    searched = named.with_template(classes=len(data.classes), in_channels=data.channels, **own)
     print(f"run directory: {run_dir}", file=sys.stderr)
     prior = load_prior(args.prior, searched) if args.prior else None
     with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
@@ -181,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             prior=prior,
             trust=args.trust,
             stop_early=args.stop_early,
-            near=_member(searched, evaluator.parent),
+            near=_members(searched, evaluator.parent),
             finals=_finals(args, evaluator, run_dir),
         )
         if evaluator.parent is not None:
@@ -206,25 +222,54 @@ def main(argv: Sequence[str] | None = None) -> None:
             report(run_dir, args.storage)
 
 
-def _space(args: argparse.Namespace) -> Space:
-    """The space at the pixels that its FLOPs are counted at."""
-    named = space(args.space)
-    return named.with_template(resolution=args.resolution or named.template.resolution)
+def sides(text: str) -> tuple[int, ...]:
+    """``97,113`` as numbers of pixels."""
+    return tuple(count(part) for part in text.split(","))
 
 
-def _drawn(args: argparse.Namespace) -> Batch:
-    """A few networks of the space, in the window or not."""
-    return _space(args).random(4, np.random.default_rng(0))
+def _resolutions(
+    args: argparse.Namespace,
+    named: Space,
+    parent: Parent | None,
+    settings: Mapping[str, Any],
+    budget: float,
+) -> Sequence[int]:
+    """The pixels that networks may have, by --resolution or by default; ``settings`` are those of
+    a run that is gone on with."""
+    from training.transfer.options import at_home
+
+    usual = (named.template.resolution,)
+    if args.resolution:
+        return tuple(args.resolution)
+    if settings:
+        return settings.get("resolutions") or usual
+    if parent is None or args.cost != "macs":
+        return usual
+    found = sides_about(parent.spec, budget)
+    if not found or not at_home(found, args.device):
+        return usual
+    said = ", ".join(str(side) for side in found)
+    print(f"resolution is searched: {said} pixels; --resolution for others", file=sys.stderr)
+    return found
 
 
-def _largest(args: argparse.Namespace, budget: float) -> Iterator[ArchSpec] | None:
+def _within(spec: ArchSpec, named: Space, budget: float) -> ArchSpec:
+    """``spec`` at the highest resolution of the space that the budget allows, or at its lowest."""
+    at = [replace(spec, resolution=side) for side in _pixels(named)]
+    return next((one for one in reversed(at) if cost(one).macs <= budget), at[0])
+
+
+def _pixels(named: Space) -> tuple[int, ...]:
+    return named.resolutions or (named.template.resolution,)
+
+
+def _largest(args: argparse.Namespace, searched: Space, budget: float) -> Iterator[ArchSpec] | None:
     """The networks of the window that ask most of memory; None where they must be measured.
 
     Each is sought only when it is asked for: a run that goes on has its recipe already.
     """
     if args.cost == LATENCY:
         return None
-    searched = _space(args)
     aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high)
     inside = Candidates(searched, aim, args.cost)
     return (inside.greatest(field) for field in ("params", "activations"))
@@ -248,12 +293,15 @@ def _calibrate(
         train_again(chosen, run_dir / name, args.seed, recipe.key, runner)
 
 
-def _member(searched: Space, parent: Parent | None) -> ArchSpec | None:
-    """The space's network that has the parent's stages; None where there is none."""
+def _members(searched: Space, parent: Parent | None) -> list[ArchSpec]:
+    """The space's networks that have the parent's stages; that with its resolution first."""
     if parent is None:
-        return None
-    same = replace(searched.template, stages=parent.spec.stages)
-    return same if searched.contains(same) else None
+        return []
+    made = [
+        replace(searched.template, stages=parent.spec.stages, resolution=side)
+        for side in sorted(_pixels(searched), key=lambda side: side != parent.spec.resolution)
+    ]
+    return [one for one in made if searched.contains(one)]
 
 
 def _finals(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> Finals | None:

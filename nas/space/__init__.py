@@ -5,9 +5,11 @@ from __future__ import annotations
 from nas.space.catalogue import SPACES, space
 from nas.space.choices import Choices, LayerChoices, StageChoices, Value
 from nas.space.costs import Batch, Costs, OfParts
-from nas.space.networks import Space, layerwise
+from nas.space.networks import RESOLUTION, Space, layerwise
+from nas.space.resolutions import sides_about
 
 __all__ = [
+    "RESOLUTION",
     "SPACES",
     "Batch",
     "Choices",
@@ -18,5 +20,6 @@ __all__ = [
     "StageChoices",
     "Value",
     "layerwise",
+    "sides_about",
     "space",
 ]

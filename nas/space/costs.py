@@ -37,7 +37,8 @@ class SpaceCosts:
     ``menus`` are, place by place, how many values each choice has; ``stage(i, row, cin)`` makes
     what stands in the i-th place from positions in them, None for nothing, when ``cin`` channels
     come in. What it adds depends on its own choices and on the channels and side of the maps that
-    come in; so each such combination is asked for once and remembered.
+    come in; so each such combination is asked for once and remembered. With ``sides`` a row begins
+    with its position in them: the pixels of the pictures.
     """
 
     def __init__(
@@ -45,18 +46,21 @@ class SpaceCosts:
         template: ArchSpec,
         menus: Sequence[Sequence[int]],
         stage: Callable[[int, tuple[int, ...], int], StageSpec | None],
+        sides: Sequence[int] = (),
     ) -> None:
         self._template, self._menus, self._stage = template, menus, stage
+        self._sides = sides
         self._memo: dict[Any, Any] = {}
 
     def __call__(self, rows: Batch, of: OfParts) -> NDArray[np.int64]:
         """(N, places + 2, numbers) of candidates (N, D), as ``Space.over_parts`` says."""
-        stem, numbers = _part(of, 0, self._template)
-        found = np.zeros((len(rows), len(self._menus) + 2, len(numbers)), dtype=np.int64)
-        found[:, 0] = numbers
-        states = [(stem.channels, stem.side)]
-        state = np.zeros(len(rows), dtype=np.int64)  # which of ``states`` comes in
-        start = 0
+        stems = [self._stem(of, side) for side in self._sides or (self._template.resolution,)]
+        states = [shape for shape, _ in stems]
+        own = np.array([numbers for _, numbers in stems])
+        start = 1 if self._sides else 0
+        state = rows[:, 0] if self._sides else np.zeros(len(rows), dtype=np.int64)
+        found = np.zeros((len(rows), len(self._menus) + 2, own.shape[1]), dtype=np.int64)
+        found[:, 0] = own[state]  # of ``states`` that which comes in
         for i, menu in enumerate(self._menus):
             code = state
             for size in menu:
@@ -74,6 +78,15 @@ class SpaceCosts:
             state = np.array([place[shape] for shape in leaving], dtype=np.int64)[inverse]
         heads = [self._head(of, *shape) for shape in states]
         found[:, -1] = np.array(heads).reshape(len(states), found.shape[2])[state]
+        return found
+
+    def _stem(self, of: OfParts, side: int) -> tuple[Shape, Sequence[int]]:
+        """What leaves the stem for pictures of that side, and its numbers."""
+        key = (of, side)
+        if key not in self._memo:
+            part, numbers = _part(of, 0, replace(self._template, resolution=side))
+            self._memo[key] = ((part.channels, part.side), numbers)
+        found: tuple[Shape, Sequence[int]] = self._memo[key]
         return found
 
     def _place(

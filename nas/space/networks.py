@@ -25,6 +25,8 @@ from nas.space.choices import Choices, LayerChoices, Operator, Place, Value, joi
 from nas.space.costs import Batch, Costs, OfParts, SpaceCosts, part_costs
 from nas.space.inverse import Row, row_of
 
+RESOLUTION = "resolution"
+
 
 @dataclass(frozen=True)
 class Space:
@@ -33,15 +35,23 @@ class Space:
     Every combination of choices must be a network. One that cannot be made is a ValueError when it
     is first met, as a spec or among costs, naming the choices.
 
-    Raises ValueError where nothing at all might stand between stem and head.
+    With ``resolutions``, pixels in ascending order, resolution is a choice as well, the first:
+    networks of one window of costs are then wide at few pixels or lean at many.
+
+    Raises ValueError where nothing at all might stand between stem and head, and for resolutions
+    out of order.
     """
 
     name: str
     template: ArchSpec
     places: tuple[Place, ...]
+    resolutions: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "places", tuple(self.places))
+        object.__setattr__(self, "resolutions", sides := tuple(self.resolutions))
+        if list(sides) != sorted(set(sides)):
+            raise ValueError(f"resolutions {sides} must ascend, each once")
         if all(place.may_be_absent(self.template.stem.channels) for place in self.places):
             raise ValueError(
                 f"space {self.name!r:.60} has a network of no layers: leave the identity out of "
@@ -50,8 +60,12 @@ class Space:
 
     @cached_property
     def choices(self) -> dict[str, tuple[Value, ...]]:
-        """Every choice's name and values, place by place: ``block0_k`` → (3, 5)."""
-        return {
+        """Every choice's name and values, resolution first, then place by place: ``block0_k`` →
+        (3, 5)."""
+        sides: dict[str, tuple[Value, ...]] = (
+            {RESOLUTION: self.resolutions} if self.resolutions else {}
+        )
+        return sides | {
             place.label(i, name): values
             for i, place in enumerate(self.places)
             for name, values in place.values.items()
@@ -72,7 +86,7 @@ class Space:
         return math.prod(len(values) for values in self.choices.values())
 
     def spec(self, choices: Mapping[str, Value]) -> ArchSpec:
-        """The network of ``choices``, at the template's resolution and classes.
+        """The network of ``choices``, with the template's classes and what is no choice.
 
         Raises ValueError for a missing or unknown name, or a value that is not in its menu.
         """
@@ -91,11 +105,12 @@ class Space:
                 made[-1] = longer
             else:
                 made.append(stage)
-        return replace(self.template, name=self._label(row), stages=tuple(made))
+        side = self.resolutions[int(row[0])] if self.resolutions else self.template.resolution
+        return replace(self.template, name=self._label(row), stages=tuple(made), resolution=side)
 
     def _split(self, row: Sequence[int] | Batch) -> Iterator[tuple[int, Row]]:
         """Each place and its own positions."""
-        start = 0
+        start = 1 if self.resolutions else 0
         for i, place in enumerate(self.places):
             end = start + len(place.values)
             yield i, tuple(int(index) for index in row[start:end])
@@ -115,17 +130,29 @@ class Space:
         """The same choices around another template: ``resolution=192``, ``classes=10`` …"""
         return replace(self, template=replace(self.template, **changes))
 
+    def at(self, resolutions: Sequence[int]) -> Space:
+        """The same choices at one resolution, or at any of several, the template's the highest."""
+        sides = tuple(sorted(set(resolutions)))
+        made = self.with_template(resolution=sides[-1])
+        return replace(made, resolutions=sides if len(sides) > 1 else ())
+
     def choices_of(self, spec: ArchSpec) -> Choices | None:
         """The choices that make ``spec``, the first where several do; None where it is no member.
 
         Several do where a layer was left out among equal ones: which of them, nobody can tell.
         """
-        rest = replace(spec, name="x", stages=self.template.stages)
-        if rest != replace(self.template, name="x"):
+        free: dict[str, Any] = {"name": "x", "stages": self.template.stages}
+        side: Row = ()
+        if self.resolutions:
+            if spec.resolution not in self.resolutions:
+                return None
+            free["resolution"] = self.template.resolution
+            side = (self.resolutions.index(spec.resolution),)
+        if replace(spec, **free) != replace(self.template, **free):
             return None
         stem = self.template.stem.channels
         row = row_of(spec.stages, self.places, self._members, stem)
-        return None if row is None else self.values(row)
+        return None if row is None else self.values(side + row)
 
     def contains(self, spec: ArchSpec) -> bool:
         """Whether ``spec`` is a member, whatever its name."""
@@ -221,7 +248,7 @@ class Space:
     @cached_property
     def _costs(self) -> SpaceCosts:
         menus = [[len(values) for values in place.values.values()] for place in self.places]
-        return SpaceCosts(self.template, menus, self._stage)
+        return SpaceCosts(self.template, menus, self._stage, self.resolutions)
 
     @cached_property
     def _memo(self) -> dict[Any, Any]:

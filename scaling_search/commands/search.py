@@ -81,7 +81,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Search, write the run directory's files, print what was found and where."""
     from reports.scaling import report
     from training.given import next_command, say_if_other, settle_pictures
-    from training.options import executor, facts, prepare, resumed, run_directory
+    from training.options import (
+        executor,
+        facts,
+        inherited_from,
+        prepare,
+        resumed,
+        run_directory,
+    )
     from training.transfer.options import FINE_TUNING
     from training.variation import as_options
 
@@ -94,9 +101,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluator, data = prepare(
         args,
         growth,
+        parent=inherited_from(args, run_dir, baseline=args.baseline, examples=[baseline]),
         reference=baseline.resolution,
-        baseline=args.baseline,
-        examples=[baseline],
         epochs=FINE_TUNING,  # what is grown computes the same until it is trained
         largest=_largest(args, baseline),
         run_dir=run_dir,

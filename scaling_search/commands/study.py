@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train, write the run directory's files, print the table and where they are."""
     from reports.scaling.study import report
     from training.given import pictures_name, settle_pictures
-    from training.options import executor, facts, prepare, run_directory
+    from training.options import executor, facts, inherited_from, prepare, run_directory
     from training.transfer.options import FINE_TUNING, SCRATCH
 
     args = options().parse_args(argv)
@@ -100,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluator, data = prepare(
         args,
         growth(args.study, ladders),
+        parent=inherited_from(args, run_dir),
         reference=max(spec.resolution for spec in specs.values()),
         epochs=FINE_TUNING,
         largest=largest,

@@ -119,19 +119,19 @@ def test_a_search_begins_near_a_known_network(name: str) -> None:
         for row in searched.random(200, np.random.default_rng(0))
         if aim.admits(float(searched.costs([searched.values(row)]).macs[0]))
     )
-    made = sampler(name, searched, aim, seed=1, near=searched.spec(inside))
+    made = sampler(name, searched, aim, seed=1, near=[searched.spec(inside)])
     study = create(name, searched, aim)
     study.sampler = made
-    drawn = [ask(study, searched)[1] for _ in range(NEARBY)]
+    drawn = [ask(study, searched)[1] for _ in range(1 + NEARBY)]
     differ = [sum(one[key] != inside[key] for key in inside) for one in drawn]
     assert differ[0] == 0
     assert all(0 < count <= 3 for count in differ[1:])
     again = create(name, searched, aim)
-    again.sampler = sampler(name, searched, aim, seed=1, near=searched.spec(inside))
-    assert [ask(again, searched)[1] for _ in range(NEARBY)] == drawn
+    again.sampler = sampler(name, searched, aim, seed=1, near=[searched.spec(inside)])
+    assert [ask(again, searched)[1] for _ in range(1 + NEARBY)] == drawn
 
 
 def test_a_stranger_is_no_place_to_begin() -> None:
     with pytest.raises(ValueError, match="no network of space tiny"):
         sampler("random", tiny(), middle(tiny()), seed=0,
-                near=replace(tiny().template, name="other"))  # fmt: skip
+                near=[replace(tiny().template, name="other")])  # fmt: skip

@@ -124,7 +124,8 @@ def _layer_choices(draw: st.DrawFn, menus: dict[str, list[Any]], identity: bool)
 
 @st.composite
 def spaces(draw: st.DrawFn) -> Space:
-    """Any kind of space whose every candidate is a network: of stages, of layers, of both."""
+    """Any kind of space whose every candidate is a network: of stages, of layers, of both, of one
+    resolution or of several."""
     template = draw(specs())
     convnext = template.norm == "layer"
     kinds = ["convnext"] if convnext else [block for block in BLOCKS if block != "convnext"]
@@ -135,4 +136,5 @@ def spaces(draw: st.DrawFn) -> Space:
     places = draw(st.lists(place, min_size=1, max_size=4))
     if all(one.may_be_absent(template.stem.channels) for one in places):
         places.append(draw(_stage_choices(menus)))
-    return Space("drawn", template, tuple(places))
+    sides = [template.resolution + more for more in draw(st.sets(st.integers(0, 40), max_size=3))]
+    return Space("drawn", template, tuple(places)).at(sides or [template.resolution])

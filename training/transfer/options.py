@@ -57,7 +57,9 @@ def add_init(group: argparse._ActionsContainer) -> None:
     )
 
 
-def transfer_recipe(native: int, device: str, growth: float, reference: int) -> Recipe:
+def transfer_recipe(
+    native: int, device: str, growth: float, reference: int, own: bool = False
+) -> Recipe:
     """How children of a parent are scored: without a training, at close to their own resolution.
 
     The networks keep their strides and widths, which is what weights are inherited by. Fine-tuning,
@@ -65,12 +67,13 @@ def transfer_recipe(native: int, device: str, growth: float, reference: int) -> 
     specs; pictures of fewer than 65 pixels are enlarged to as many. The side is one more than a
     multiple of 16: there this project's padding and TensorFlow's are the same (docs/networks.md),
     which at 96 pixels and without a training is worth some points of accuracy (docs/transfer.md).
+    With ``own`` children are seen at their own resolutions, whatever these are.
     """
     kind = kind_of(device)
     most, images = (81, 1000) if kind == "cpu" else (225, 20_000)
     side = max(65, min(most, native, reference) / growth)
     return Recipe(
-        resolution=round((side - 1) / 16) * 16 + 1,
+        resolution=None if own else round((side - 1) / 16) * 16 + 1,
         reference=reference,
         images=images,
         held_out=images,
@@ -80,6 +83,11 @@ def transfer_recipe(native: int, device: str, growth: float, reference: int) -> 
         regularise=False,
         zero_init=False,
     )
+
+
+def at_home(resolutions: Iterable[int], device: str) -> bool:
+    """Whether children can be seen at their own resolutions: in seconds each."""
+    return max(resolutions) <= (177 if kind_of(device) == "cpu" else 289)
 
 
 def trained_further(recipe: Recipe) -> Recipe:

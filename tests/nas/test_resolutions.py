@@ -1,0 +1,129 @@
+"""Resolution as a choice of a space, and at how many pixels a network costs a budget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.cost import cost
+from models.families import family
+from models.spec import ArchSpec
+from nas.belief.features import Features
+from nas.candidates import Candidates
+from nas.objective import Objective
+from nas.prior import prior_of, read_prior
+from nas.rerank import expected, space_of
+from nas.samplers.base import NEARBY
+from nas.search import search
+from nas.space import RESOLUTION, Space, sides_about, space
+from trials.store.study import read_run
+
+LITE = family("efficientnet-lite0")
+SIDES = (81, 97, 129)
+
+
+def several() -> Space:
+    """``mnasnet`` around Lite0's template, at any of three resolutions."""
+    return space("mnasnet").with_template(activation=LITE.activation).at(SIDES)
+
+
+def test_resolution_is_the_first_choice() -> None:
+    searched = several()
+    assert searched.names[0] == RESOLUTION
+    assert searched.choices[RESOLUTION] == SIDES
+    assert searched.size == 3 * space("mnasnet").size
+    row = searched.random(1, np.random.default_rng(0))[0]
+    at = [searched.spec_of(np.concatenate([[i], row[1:]])) for i in range(3)]
+    assert [one.resolution for one in at] == list(SIDES)
+    assert len({replace(one, name="x", resolution=81) for one in at}) == 1
+    assert len({one.name for one in at}) == 3
+
+
+def test_one_resolution_is_no_choice() -> None:
+    searched = space("mnasnet")
+    assert searched.at([96]) == searched.with_template(resolution=96)
+    assert several().at([96]).resolutions == ()
+
+
+def test_a_network_of_another_resolution_is_no_member() -> None:
+    searched = several()
+    member = searched.spec_of(searched.random(1, np.random.default_rng(1))[0])
+    assert searched.contains(member)
+    assert not searched.contains(replace(member, resolution=96))
+
+
+def test_resolutions_ascend() -> None:
+    with pytest.raises(ValueError, match=r"\(97, 81\) must ascend"):
+        replace(several(), resolutions=(97, 81))
+
+
+def test_sides_at_which_a_network_costs_about_a_budget() -> None:
+    """By hand: 66.8M at 81 pixels, 101.0M at 97, 119.8M at 113, 164.5M at 129, 188.6M at 145."""
+    assert sides_about(LITE, 100e6) == (81, 97, 113, 129)
+    assert sides_about(LITE, 1e6) == ()
+    for budget in (50e6, 200e6, 800e6):
+        found = sides_about(LITE, budget)
+        assert 0 < len(found) <= 5
+        assert all(side % 16 == 1 for side in found)
+        costs = [cost(replace(LITE, resolution=side)).macs / budget for side in found]
+        assert costs[0] >= 0.6
+        assert costs[-1] <= 1.7
+        assert min(abs(one - 1) for one in costs) < 0.35
+
+
+def test_the_model_is_told_the_resolution() -> None:
+    searched = several()
+    features = Features(Candidates(searched, Objective(100e6)))
+    rows = np.repeat(searched.random(1, np.random.default_rng(0)), 3, 0)
+    rows[:, 0] = range(3)
+    groups = features(rows)
+    assert len(np.unique(groups["choices"][:, 0])) == 3
+    assert (groups["choices"][:, 1:] == groups["choices"][:1, 1:]).all()
+    assert len(np.unique(groups["totals"][:, 0])) == 3  # multiply-adds
+    assert len(np.unique(groups["totals"][:, 1])) == 1  # parameters
+
+
+def wide(spec: ArchSpec, seed: int) -> float:
+    """More pixels are better, whatever the cost."""
+    return 0.5 + spec.resolution / 1000
+
+
+@pytest.mark.parametrize("sampler", ["auto", "random", "tpe"])
+def test_a_search_finds_the_resolution(sampler: str, tmp_path: Path) -> None:
+    searched = several()
+    near = [replace(searched.template, stages=LITE.stages, resolution=side) for side in (97, 81)]
+    found = search(searched, wide, 105e6, 12, sampler, "hard", seed=0, run_dir=tmp_path, near=near)
+    assert [t.spec.resolution for t in found.trials[:2]] == [97, 81]
+    assert all(t.spec.stages == LITE.stages for t in found.trials[:2])
+    known = {one.key for one in near}
+    others = [t.spec for t in found.trials[2 : 2 + NEARBY]]
+    assert all(one.key not in known for one in others)
+    assert all(0.5 * 105e6 <= cost(t.spec).macs <= 105e6 for t in found.trials)
+    if sampler == "auto":
+        assert found.best.spec.resolution == 129
+        run = read_run(tmp_path, from_json=ArchSpec.from_json)
+        assert space_of(run).template == searched.template
+        assert space_of(run).resolutions == SIDES
+        assert set(expected(run)) == set(range(12))
+
+
+def test_an_earlier_run_counts_at_its_resolution_or_at_the_highest(tmp_path: Path) -> None:
+    searched = several()
+    rows = searched.random(6, np.random.default_rng(0))
+    specs = [searched.spec_of(row) for row in rows]
+    found = prior_of([(spec, 0.1 * i) for i, spec in enumerate(specs)], searched)
+    assert (found.rows == rows).all()
+    found = prior_of([(replace(s, resolution=224), 0.1 * i) for i, s in enumerate(specs)], searched)
+    assert (found.rows[:, 0] == 2).all()
+    assert (found.rows[:, 1:] == rows[:, 1:]).all()
+    names = searched.names[1:]
+    lines = [",".join(["accuracy", *names])]
+    for i, spec in enumerate(specs):
+        values = searched.choices_of(spec)
+        assert values is not None
+        lines.append(",".join([str(i), *(str(values[name]) for name in names)]))
+    (tmp_path / "t.csv").write_text("\n".join(lines), "utf-8")
+    assert (read_prior(tmp_path / "t.csv", searched).rows == found.rows).all()
