@@ -48,7 +48,7 @@ from training.loop.augment import to_float
 from training.loop.train import final, first
 from training.recipe import Recipe
 from training.stopwatch import Stopwatch
-from training.transfer.child import born
+from training.transfer.child import born, settled
 from training.transfer.options import FURTHER, transfer_recipe
 from training.transfer.parent import Parent, alike, keep, prepared
 from training.transfer.sources import open_parent, read_parent
@@ -164,6 +164,7 @@ class Bench:
         )
         network, own = born(self.ready, spec, recipe, self.data, seed, CPU)
         network, found = final(spec, recipe, self.data, seed, CPU, network=network)
+        found = settled(network, spec.resolution, recipe, self.data, found, "test")
         right = correct(network, self.data.test, spec.resolution, self.data)
         return {
             "spec": json.loads(spec.to_json()),

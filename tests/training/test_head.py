@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.transfer.head import Ridge, fit
+from training.transfer.head import Ridge, fit, mixed
 
 MANY_OR_FEW = st.sampled_from([(12, 5), (6, 9)])  # pictures, features
 
@@ -95,3 +95,32 @@ def test_what_cannot_be_fitted_is_refused(x: Tensor) -> None:
 def test_features_that_are_all_alike_name_the_most_frequent_class() -> None:
     head = fit(torch.ones(10, 3), torch.tensor([0] * 3 + [1] * 7), 2)
     assert (torch.ones(1, 3) @ head.weight.T + head.bias).argmax() == 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 99), balance=st.booleans())
+def test_a_mix_is_no_worse_than_either_classifier_and_finds_the_noiseless_one(
+    seed: int, balance: bool
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    truth = 2 * torch.randn(300, 3, generator=generator).double()
+    labels = torch.distributions.Categorical(logits=truth).sample()
+    noise = torch.randn(300, 3, generator=generator).double()
+
+    def loss(logits: Tensor) -> float:
+        weight = torch.bincount(labels, minlength=3).double().reciprocal() if balance else None
+        return float(F.cross_entropy(logits, labels, weight))
+
+    a, b = mixed(truth, noise, labels, balance=balance)
+    assert loss(a * truth + b * noise) <= min(loss(truth), loss(10**-1.5 * noise)) + 1e-12
+    assert a > 0.5
+    assert b < 0.4
+    c, d = mixed(noise, truth, labels, balance=balance)
+    assert loss(c * noise + d * truth) == pytest.approx(loss(a * truth + b * noise))
+
+
+def test_classifiers_are_never_both_left_out() -> None:
+    """Of no use either, and turned round: all that is known then is that nothing is."""
+    labels = torch.tensor([0, 1, 0, 1])
+    wrong = 5 * F.one_hot(1 - labels, 2).double()
+    assert sum(mixed(wrong, wrong, labels)) > 0

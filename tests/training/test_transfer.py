@@ -16,7 +16,7 @@ from models.spec import ArchSpec, StageSpec, Stem
 from training.data import Data, load
 from training.evaluator import ByValue, Evaluator
 from training.loop.augment import to_float
-from training.loop.train import final, train
+from training.loop.train import final, first, train
 from training.recipe import Recipe
 from training.transfer.child import child
 from training.transfer.head import features
@@ -162,6 +162,13 @@ def test_a_child_knows_what_its_parent_knows(data: Data, trained: Parent) -> Non
     scratch = train(SMALLER, tuned, data, 0, CPU)
     assert after.accuracy > scratch.accuracy + 0.1
     assert after.details["steps"] == 2 * (400 // 32)
+    assert sum(after.details["classifier"]) > 0
+    assert "classifier" not in scored.details
+    held = first(data.validation, RECIPE.held_out)
+    with torch.no_grad():
+        pictures = to_float(held.images, 16, data.mean, data.std, channels_last=True)
+        named = network(pictures).argmax(1)
+    assert float((named == held.labels).float().mean()) == pytest.approx(after.accuracy)
     assert network.training is False
 
 

@@ -19,7 +19,7 @@ from training.loop.quick import quicken
 from training.loop.scores import measure
 from training.loop.train import first, made_on, train
 from training.recipe import Recipe
-from training.transfer.head import batch_for, features, fit, install
+from training.transfer.head import batch_for, features, fit, install, settle
 from training.transfer.parent import Parent, batches, keep, weights_of
 from trials.record import Evaluation
 
@@ -60,10 +60,33 @@ def child(
             found = _scored(network, twin.resolution, recipe, data, seed, place)
     if recipe.epochs:
         found = train(spec, recipe, data, seed, trains, network=network)
+        found = settled(network, twin.resolution, recipe, placed(data, trains), found)
     seconds = time.perf_counter() - begun
     told = {"distance": own.distance, "shares": own.shares, **own.changes}
     details = {**found.details, "inherited": told}
     return network.eval(), replace(found, seconds=seconds, details=details)
+
+
+def settled(
+    network: nn.Module,
+    side: int,
+    recipe: Recipe,
+    data: Data,
+    found: Evaluation,
+    part: str = "validation",
+) -> Evaluation:
+    """What a training ``found``, once the classifier is settled (``training.transfer.head``) and
+    that ``part`` of the data is looked at again. ``data`` are where the network is.
+
+    ``details["classifier"]`` has the two factors.
+    """
+    train, held = first(data.train, recipe.images), first(data.validation, recipe.held_out)
+    factors = settle(network, train, held, side, data, balance=recipe.balance)
+    seen = held if part == "validation" else data.test
+    scores = measure(network, seen, side, data, batch_for(data.train.labels.device))
+    details = {**found.details, **scores.details(recipe.balance), "classifier": list(factors)}
+    accuracy = scores.chosen(recipe.balance)
+    return replace(found, accuracy=accuracy, loss=scores.loss, details=details)
 
 
 def _scored(

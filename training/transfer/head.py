@@ -24,6 +24,8 @@ _PENALTIES = torch.logspace(-6, 1, 29, dtype=torch.float64)  # of the sum of the
 _NEVER = -1e4  # the logit of a class without pictures
 _SCALES = torch.logspace(-0.5, 2.0, 51, dtype=torch.float64)
 
+_FACTORS = (0.0, *torch.logspace(-1.5, 0.5, 21, dtype=torch.float64).tolist())
+
 
 class Head(NamedTuple):
     """A linear classifier: weight (classes, features) and bias (classes,), float32."""
@@ -70,14 +72,57 @@ def fit(given: Tensor, labels: Tensor, classes: int, *, balance: bool = False) -
         raise ValueError(f"{len(labels)} pictures with features: a head needs two, and numbers")
     labels, y = labels.cpu(), F.one_hot(labels.cpu(), classes).double()
     counts = y.sum(0)
-    share = (y / counts.clamp(min=1)).sum(1) if balance else torch.ones(len(y)).double()
-    ridge = Ridge(given.cpu().double(), y, share / share.sum())
+    ridge = Ridge(given.cpu().double(), y, _shares(y, balance=balance))
     penalty = min(ridge.penalties, key=ridge.error)
     scale = _scale(ridge.left_out(penalty), labels, ridge.share, counts)
     weight, bias = ridge.solved(penalty)
     # A class that was never seen would else be named wherever all others are negative.
     bias = (scale * bias).masked_fill(counts == 0, _NEVER)
     return Head((scale * weight).float().contiguous(), bias.float())
+
+
+@torch.no_grad()
+def settle(
+    network: nn.Module, train: Split, held: Split, side: int, data: Data, *, balance: bool = False
+) -> tuple[float, float]:
+    """Give a trained network the classifier a · its own + b · one fitted to its features, and
+    return (a, b).
+
+    What a short training leaves in the last layer is well calibrated, but little trained; the fit
+    names more pictures rightly, and is too sure of it, as its pictures are those that the features
+    were trained on. Both are linear in the same features, and so is their sum. ``train`` is what
+    was trained on; the two factors, of ``_FACTORS``, are those of the least loss on ``held``.
+    """
+    last = classifier(network)
+    given = [features(network, split, side, data) for split in (train, held)]
+    classes = last.out_features
+    heads = (Head(last.weight, last.bias), fit(given[0], train.labels, classes, balance=balance))
+    logits = [F.linear(given[1].cpu(), *(one.cpu() for one in head)).double() for head in heads]
+    a, b = mixed(logits[0], logits[1], held.labels.cpu(), balance=balance)
+    pairs = zip(*(tuple(one.to(last.weight.device) for one in head) for head in heads), strict=True)
+    install(network, Head(*(a * own + b * fitted for own, fitted in pairs)))
+    return a, b
+
+
+def mixed(
+    own: Tensor, fitted: Tensor, labels: Tensor, *, balance: bool = False
+) -> tuple[float, float]:
+    """The a and b of ``_FACTORS`` by which a · own + b · fitted, logits (N, classes), have the
+    least cross-entropy with ``labels`` (N,)."""
+    y = F.one_hot(labels, own.shape[1]).double()
+    share = _shares(y, balance=balance)
+    pairs = [(a, b) for a in _FACTORS for b in _FACTORS if a or b]
+    losses = [
+        float(share @ F.cross_entropy(a * own + b * fitted, labels, reduction="none"))
+        for a, b in pairs
+    ]
+    return pairs[min(range(len(pairs)), key=losses.__getitem__)]
+
+
+def _shares(y: Tensor, *, balance: bool) -> Tensor:
+    """(N,), which sum to 1: how much each picture counts; ``y`` is (N, classes), one-hot."""
+    share = (y / y.sum(0).clamp(min=1)).sum(1) if balance else torch.ones(len(y)).double()
+    return share / share.sum()
 
 
 class Ridge:
