@@ -7,7 +7,8 @@ recipe for as many epochs; each cost is at most the budget (multiply-adds of con
 layers for one image, at the network's own resolution):
 
     parent   the parent at the highest resolution that the budget allows: what has to be beaten
-    scaled   the parent shrunk, or grown, to the budget by EfficientNet's rule (1.2, 1.1, 1.15)
+    scaled   the parent shrunk, or grown, from the resolution that it is published for to the budget
+             by EfficientNet's rule (1.2, 1.1, 1.15)
     random   a network of the space in the window, another one for each seed, inherited alike
     scratch  that which a search by short trainings from scratch names, inherited alike
     found    that which a search by inherited weights names, of several resolutions
@@ -77,9 +78,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         transfer_recipe(data.native_size, "cpu", 1.0, widest.resolution, own=True),
         images=min(1000, len(data.train)),
     )
-    parent = replace(parent, spec=replace(parent.spec, resolution=widest.resolution))
+    published = parent.spec
+    parent = replace(parent, spec=replace(published, resolution=widest.resolution))
     ready = _ready(parent, recipe, data, args.out / "parent.safetensors")
-    bench = Bench(args, budget, data, ready, recipe, widest)
+    bench = Bench(args, budget, data, ready, recipe, (widest, published))
     rows = {name: bench.rows(name) for name in args.ways}
     print(table(rows, bench))
 
@@ -125,7 +127,10 @@ def _ready(parent: Parent, recipe: Recipe, data: Data, path: Path) -> Parent:
 
 
 class Bench:
-    """The ways to come to a network, and what each is worth once it is fine-tuned in full."""
+    """The ways to come to a network, and what each is worth once it is fine-tuned in full.
+
+    ``parents`` is the parent at the highest resolution within the budget, and as it is published.
+    """
 
     def __init__(
         self,
@@ -134,11 +139,11 @@ class Bench:
         data: Data,
         ready: Parent,
         recipe: Recipe,
-        widest: ArchSpec,
+        parents: tuple[ArchSpec, ArchSpec],
     ) -> None:
         self.args, self.budget, self.data = args, budget, data
         self.ready, self.recipe = ready, recipe
-        self.widest = self._own(widest)
+        self.widest, self.published = self._own(parents[0]), parents[1]
 
     def rows(self, way: str) -> list[dict[str, Any]]:
         """What came out for each seed, from --out where it is there."""
@@ -180,7 +185,7 @@ class Bench:
 
     def scaled(self, seed: int) -> ArchSpec:
         """By EfficientNet's constants and the φ that comes nearest to the budget from below."""
-        base = self._own(self.ready.spec)
+        base = self._own(self.published)
         steps = [step / 50 for step in range(300, -500, -1)]
         return next(
             one
