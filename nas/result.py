@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.spec import ArchSpec
+from nas.belief.outlook import Expected
 from nas.objective import Objective
 from nas.pareto import front
 from trials.store.view import Record
@@ -57,6 +58,8 @@ class SearchResult:
     trials   every finished trial, failed ones too
     basis    what naming it rests on (``nas.belief.account``); None where no model was asked
     finals   what the further trainings came to, the named network first; empty without any
+    expected_front  what accuracy each cost is believed to buy, trained or not, with its 90 % band
+             (``nas.belief.outlook``), by rising cost; empty where no model was asked
     """
 
     best: Candidate
@@ -64,13 +67,15 @@ class SearchResult:
     trials: tuple[Record, ...]
     basis: Mapping[str, Any] | None = None
     finals: tuple[Finalist, ...] = ()
+    expected_front: tuple[Expected, ...] = ()
 
     @property
     def answer(self) -> dict[str, Any]:
         """What a study keeps of it, JSON."""
         told = {"finals": [one.to_dict() for one in self.finals]} if self.finals else {}
         named = {"trial": self.best.number, "key": self.best.spec.key}
-        return {**named, "belief": self.basis, **told}
+        front = [point._asdict() for point in self.expected_front]
+        return {**named, "belief": self.basis, "expected_front": front, **told}
 
     def write(self, run_dir: Path) -> Path:
         """Write ``baseline.json``, the named network's spec, and return its path."""
@@ -96,9 +101,10 @@ def result(
     recommended: int | None = None,
     basis: Mapping[str, Any] | None = None,
     finals: Sequence[Finalist] = (),
+    expected_front: Sequence[Expected] = (),
 ) -> SearchResult:
-    """The outcome of finished trials; ``recommended`` is the number of the network to name, and
-    ``basis`` what that rests on.
+    """The outcome of finished trials; ``recommended`` is the number of the network to name,
+    ``basis`` what that rests on and ``expected_front`` what is believed of the window.
 
     Raises ValueError where none of them was trained.
     """
@@ -111,4 +117,5 @@ def result(
             best = one
     kept = front([c.accuracy for c in trained], [c.cost for c in trained])
     own = tuple(trained[i] for i in kept)
-    return SearchResult(best, own, tuple(records), basis, tuple(finals))
+    told = tuple(finals), tuple(expected_front)
+    return SearchResult(best, own, tuple(records), basis, *told)

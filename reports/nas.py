@@ -12,6 +12,7 @@ from common.units import format_size
 from models.cost import cost
 from models.families import family
 from models.spec import ArchSpec
+from nas.belief.outlook import Expected
 from nas.costing import COSTS, LATENCY, cost_text
 from nas.objective import Objective
 from nas.result import Finalist, SearchResult, candidates, result
@@ -49,7 +50,8 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     trials_table(records).to_csv(run_dir / "trials.csv", index=False)
     answer = run.answer or {}
     finals = [Finalist(**one) for one in answer.get("finals", ())]
-    found = result(records, objective, answer.get("trial"), answer.get("belief"), finals)
+    front = [Expected(**one) for one in answer.get("expected_front", ())]
+    found = result(records, objective, answer.get("trial"), answer.get("belief"), finals, front)
     _pareto_csv(found, run_dir)
     _figures(run, found, objective, run_dir)
     page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")

@@ -196,7 +196,7 @@ def searched(made: World, name: str, seed: int, trials: int) -> dict[str, Any]:
 
 def pick(study: optuna.Study, method: NetworkSampler) -> int:
     if isinstance(method.method, Auto):
-        return method.method.conclude(History(method.candidates, study))[0]
+        return method.method.recommend(History(method.candidates, study))
     return study.best_trial.number
 
 

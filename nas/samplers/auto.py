@@ -16,7 +16,7 @@ believer, Ginsbourger et al. 2010), so that workers spread.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -27,6 +27,7 @@ from nas.belief.belief import Belief
 from nas.belief.features import Groups
 from nas.belief.knowledge import NONE, Knowledge
 from nas.belief.model import TERMS
+from nas.belief.outlook import Expected, expected_front
 from nas.candidates import Candidates, CostOf, Floats, Taken
 from nas.objective import Objective
 from nas.pareto import front
@@ -47,6 +48,16 @@ ROUNDS = 10
 ASSUMED = 0.7, 0.03  # accuracy and its spread before any training
 
 Score = Callable[[Batch, Floats], Floats]  # rows (N, D) and their costs (N,) → (N,)
+
+
+class Conclusion(NamedTuple):
+    """What a study comes to: the number of the network to name, what that rests on
+    (``belief.account``) and the front that is expected over the window; None and no front while
+    fewer than ``OPENING`` are trained."""
+
+    number: int
+    basis: dict[str, Any] | None = None
+    front: tuple[Expected, ...] = ()
 
 
 class Auto:
@@ -74,23 +85,31 @@ class Auto:
         rows, accuracy = history.rows[known], history.estimate[known]
         return Belief(self.see, rows, accuracy, self._trust, history.error[known])
 
-    def conclude(self, history: History) -> tuple[int, dict[str, Any] | None]:
+    def recommend(self, history: History, belief: Belief | None = None) -> int:
         """Number of the trained network with the best expected reward (under noise, not the best
-        observed), and what that rests on (``belief.account``).
+        observed); of the best observed while fewer than ``OPENING`` are trained.
 
-        While fewer than ``OPENING`` are trained: the best observed, and None. Raises ValueError
-        where no trial has finished.
+        ``belief`` is ``fit``'s, where it is there already. Raises ValueError where no trial has
+        finished.
         """
         done = history.finished
         if not len(done):
             raise ValueError("no trial of the study has finished: train some networks first")
-        reward, basis = history.reward[done], None
+        reward = history.reward[done]
         if len(done) >= OPENING:
-            belief = self.fit(history)
-            expected = belief.mean(history.rows[done])
+            expected = (belief or self.fit(history)).mean(history.rows[done])
             reward = self._candidates.objective.reward(expected, history.cost[done])
-            basis = account(belief, self.see)
-        return int(history.numbers[done[np.argmax(reward)]]), basis
+        return int(history.numbers[done[np.argmax(reward)]])
+
+    def conclude(self, history: History) -> Conclusion:
+        """What the study comes to. Raises ValueError where no trial has finished."""
+        done = history.finished
+        if len(done) < OPENING:
+            return Conclusion(self.recommend(history))
+        belief = self.fit(history)
+        front = expected_front(belief, self._candidates, history.rows[done])
+        number = self.recommend(history, belief)
+        return Conclusion(number, account(belief, self.see), tuple(front))
 
     def _opening(self, number: int, rng: np.random.Generator) -> Score:
         """A function drawn from the prior; its mean for trial 0."""
@@ -197,8 +216,9 @@ def recommend(
     prior: Prior | None = None,
     trust: float | None = None,
 ) -> int:
-    """The number that ``conclude`` names."""
-    return conclude(study, space, objective, cost, prior, trust)[0]
+    """The number that ``Auto.recommend`` names of a study."""
+    auto, history = _of(study, space, objective, cost, prior, trust)
+    return auto.recommend(history)
 
 
 def conclude(
@@ -208,9 +228,21 @@ def conclude(
     cost: CostOf = "macs",
     prior: Prior | None = None,
     trust: float | None = None,
-) -> tuple[int, dict[str, Any] | None]:
-    """``Auto.conclude`` of a study: the number of the network to name, and what that rests on."""
+) -> Conclusion:
+    """``Auto.conclude`` of a study."""
+    auto, history = _of(study, space, objective, cost, prior, trust)
+    return auto.conclude(history)
+
+
+def _of(
+    study: optuna.Study,
+    space: Space,
+    objective: Objective,
+    cost: CostOf,
+    prior: Prior | None,
+    trust: float | None,
+) -> tuple[Auto, History]:
     candidates = Candidates(space, objective, cost)
     history = History(candidates, study)
     candidates.learn(history.settled)
-    return Auto(candidates, prior, trust).conclude(history)
+    return Auto(candidates, prior, trust), history

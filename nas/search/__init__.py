@@ -147,10 +147,12 @@ def search(
         )
         run.study.sampler = made
         conduct(run, _propose(made.candidates, stop_early), _values(objective), trials, means)
-        chosen, basis = None, None
-        if sampler == "auto" and any(record.evaluation for record in run.finished()):
-            chosen, basis = conclude(run.study, space, objective, counted, prior, trust)
-        found = result(run.finished(), objective, chosen, basis)
+        found = result(run.finished(), objective)
+        if sampler == "auto":
+            said = conclude(run.study, space, objective, counted, prior, trust)
+            found = result(
+                found.trials, objective, said.number, said.basis, expected_front=said.front
+            )
         if finals is not None:
             found = _final(found, finals, objective)
         run.name_answer(found.answer)
@@ -166,7 +168,7 @@ def _final(found: SearchResult, finals: Finals, objective: Objective) -> SearchR
     costs = {record.number: float(record.cost["cost"]) for record in chosen}
     told = decided(finals(chosen), costs, objective)
     number = told[0].number if told else found.best.number
-    return result(found.trials, objective, number, found.basis, told)
+    return result(found.trials, objective, number, found.basis, told, found.expected_front)
 
 
 def _scored(progress: Watch | None, objective: Objective) -> Watch | None:

@@ -226,7 +226,9 @@ def test_a_search_from_python_leaves_a_baseline_and_its_answer(tmp_path: Path) -
     assert choose(str(tmp_path / "run")) == found.best.spec
     answer = read_run(tmp_path / "run", from_json=ArchSpec.from_json).answer
     named = {"trial": found.best.number, "key": found.best.spec.key}
-    assert answer == {**named, "belief": found.basis}
+    front = [point._asdict() for point in found.expected_front]
+    assert front
+    assert answer == {**named, "belief": found.basis, "expected_front": front}
     (tmp_path / "run" / "baseline.json").unlink()
     report(tmp_path / "run")
     assert f"{found.best.spec.name}: " in (tmp_path / "run" / "report.html").read_text()
