@@ -1,15 +1,19 @@
 """``python -m reports runs/NAME``: the page again, from the study alone.
 
-``python -m reports networks``: published networks, measured.
+``python -m reports networks``: published networks, measured. ``python -m reports ranks``: how much
+of its width a layer uses.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 
 from common.command import parser, path, run, storage_url
+
+_OF_NO_RUN = {"networks": "reports.networks", "ranks": "reports.commands.ranks"}
 
 
 def options() -> argparse.ArgumentParser:
@@ -17,7 +21,8 @@ def options() -> argparse.ArgumentParser:
     made = parser(
         "reports",
         "Draw a run's tables, figures and page again, from its study alone.\n"
-        "`python -m reports networks --help`: published networks, measured.",
+        "`python -m reports networks --help`: published networks, measured.\n"
+        "`python -m reports ranks --help`: how much of its width a layer uses.",
     )
     made.add_argument("run", type=path, help="a run directory")
     made.add_argument(
@@ -27,12 +32,10 @@ def options() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Draw a run's report again, or the tables of published networks."""
+    """Draw a run's report again, or one that is of no run."""
     given = list(sys.argv[1:] if argv is None else argv)
-    if given[:1] == ["networks"]:
-        from reports import networks
-
-        networks.main(given[1:])
+    if given[:1] and given[0] in _OF_NO_RUN:
+        importlib.import_module(_OF_NO_RUN[given[0]]).main(given[1:])
         return
     from reports import nas, scaling
     from reports.scaling import study

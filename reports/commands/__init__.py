@@ -1,0 +1,1 @@
+"""One file for each report that is of no run and needs rooms above this one."""
