@@ -26,7 +26,7 @@ from training.given import add_pictures, settle_pictures
 from training.loop.bar import shown
 from training.loop.placed import placed
 from training.loop.train import final
-from training.options import run_directory
+from training.options.directory import run_directory
 from training.predict import expected_by
 from training.recipe import Recipe
 from training.transfer.child import born
