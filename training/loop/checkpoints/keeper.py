@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from models.pretrained import read_described
 from training.loop.checkpoints.state import State, restore, state_of
 from training.loop.trainer import Trainer
 from trials.store.disk import sync_directory
@@ -42,6 +42,8 @@ class Keeper:
 
     of       facts that tell the training from others, JSON; a checkpoint of another is refused
     seconds  that the trainings took which the one in hand goes on from
+
+    Raises ValueError for minutes below 0; 0 writes before every step.
     """
 
     def __init__(
@@ -51,6 +53,8 @@ class Keeper:
         of: dict[str, Any],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if not minutes >= 0:
+            raise ValueError(f"{minutes} minutes between checkpoints must be at least 0")
         self.path, self.of, self.seconds = directory / FILE_NAME, of, 0.0
         self._every, self._clock = 60 * minutes, clock
         self._started = self._written = clock()
@@ -64,20 +68,20 @@ class Keeper:
         if not self.path.exists():
             return None
         try:
-            with safe_open(self.path, framework="pt") as file:
-                facts = json.loads(file.metadata()["facts"])
-                state = State({name: file.get_tensor(name) for name in file.keys()}, facts)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            tensors, told = read_described(str(self.path))
+            facts = json.loads(told["facts"])
+            others = dict(facts["of"])
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self.path} cannot be read ({error}): remove it to begin the training again"
             ) from error
         for name, mine in self.of.items():
-            if (other := facts["of"].get(name)) != mine:
+            if (other := others.get(name)) != mine:
                 raise ValueError(
                     f"{self.path} is of another training, its {name} {other!r:.80} and not "
                     f"{mine!r:.80}: choose another --out"
                 )
-        return state
+        return State(tensors, facts)
 
     def begin(self, run: Trainer, **facts: Any) -> None:
         """Go on where the file says, if there is one; from now on ``run`` is kept, with these
