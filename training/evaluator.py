@@ -125,7 +125,7 @@ def proxy_recipe(
 
     Pictures and epochs are constants of the device, unless all is known that it takes to fill
     ``minutes`` with ``trials`` trainings one after the other: at ``images_per_second``, as
-    ``training.loop.sizing.speed`` measures it, of ``available`` training pictures.
+    ``training.options.sizing.speed`` measures it, of ``available`` training pictures.
     """
     on_cpu = kind_of(device) == "cpu"
     side = max(8, min(32 if on_cpu else 96, math.floor(native * min(0.75, 1.07 / growth) / 4) * 4))

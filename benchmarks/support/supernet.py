@@ -15,8 +15,9 @@ from models.spec import ArchSpec, StageSpec
 from nas.space import Value, space
 from training.data import Data
 from training.loop.augment import to_float
+from training.loop.optimizer import zero_starts
 from training.loop.train import evaluate, first
-from training.loop.trainer import Trainer, zero_starts
+from training.loop.trainer import Trainer
 from training.recipe import Recipe
 
 SPACE = space("mbconv")

@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 
 from models.families import family
 from models.spec import ArchSpec
-from training import options
 from training.evaluator import ByName, ByValue, Evaluator, proxy_recipe
 from training.given import pictures_name
-from training.loop import memory, sizing
-from training.loop.sizing import Machines, Speed, machines, measured, speed, workers_per_device
-from training.options import add_options, facts, prepare, resumed
+from training.loop import memory
+from training.options import add_options, facts, prepare, resumed, sizing, workers
+from training.options.sizing import Machines, Speed, machines, measured, speed, workers_per_device
 from training.recipe import Recipe
 from trials.store.study import open_run, stored_settings
 
@@ -114,7 +113,7 @@ def two_cards(monkeypatch: pytest.MonkeyPatch) -> None:
         return torch.device("cuda" if name == "auto" else name)
 
     monkeypatch.setattr(sizing, "choose_device", chosen)
-    monkeypatch.setattr(options, "choose_device", chosen)
+    monkeypatch.setattr(workers, "choose_device", chosen)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(memory, "total_bytes", lambda device: totals[device.index])
 

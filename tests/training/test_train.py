@@ -14,9 +14,9 @@ from models.spec import ArchSpec, StageSpec, Stem
 from training.data import Data, Split, load
 from training.device import choose_device
 from training.evaluator import ByName, Evaluator
+from training.loop.optimizer import schedule, zero_starts
 from training.loop.rungs import Ladder
 from training.loop.train import evaluate, final, first, train, train_above
-from training.loop.trainer import schedule, zero_starts
 from training.recipe import Recipe
 from trials.record import Evaluation, Stopped
 

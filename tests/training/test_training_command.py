@@ -15,7 +15,7 @@ from models.spec import ArchSpec
 from tests.support.command import assert_refused, in_process
 from training.__main__ import main
 from training.data import load
-from training.loop.train import OnEpoch, evaluate
+from training.loop.train import evaluate
 from training.recipe import Recipe
 
 QUICK = ("--spec", "mobilenet-v1-0.25-128", "--data", "digits", "--epochs", 1, "--batch", 64,
@@ -84,12 +84,10 @@ def test_every_training_has_a_directory_of_its_own(
     assert names == {f"{name}-7", f"{name}-8", f"{name}-9"}
 
 
-def test_a_training_that_is_stopped_says_what_is_lost(
+def test_a_training_that_is_stopped_before_its_first_step_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stopped(*_: object, on_epoch: OnEpoch, **__: object) -> None:
-        for epoch in range(3):
-            on_epoch(epoch, 1.0)
+    def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("training.commands.train.final", stopped)
@@ -97,9 +95,11 @@ def test_a_training_that_is_stopped_says_what_is_lost(
     for out in ("new", "mine"):
         done = in_process(main, (*QUICK, "--out", tmp_path / out), capsys)
         assert done.returncode == 130
-        assert done.stderr.splitlines()[-1] == "stopped after epoch 3: nothing is kept"
-        assert "--resume" not in done.stderr
+        assert done.stderr.splitlines()[-1] == (
+            "stopped: nothing had been trained, and nothing is kept"
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert not list((tmp_path / "mine").iterdir())
 
 
 def test_what_cannot_be_written_is_said_before_the_training(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from models.spec import ArchSpec, StageSpec, Stem
 from training.data import Data, Split, load
 from training.loop.augment import FIELDS, draw, mirror
+from training.loop.feeds.vary import balanced_order, recoloured, zoomed
 from training.loop.scores import Scores, measure
 from training.loop.train import evaluate, final, train, train_above
-from training.loop.vary import balanced_order, recoloured, zoomed
 from training.recipe import AUGMENT, FLIPS, Recipe
 from training.variation import add_variation, as_options, described, varied
 

@@ -170,8 +170,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     make(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder / "home"))  # which $HOME among the arguments stands for
-        patch.setattr("training.options.ProcessPool", refuse)
-        patch.setattr("training.options.RayPool", refuse)
+        patch.setattr("training.options.workers.ProcessPool", refuse)
+        patch.setattr("training.options.workers.RayPool", refuse)
         patch.setattr("training.loop.train._trained", refuse)
         patch.setattr("training.stopwatch._passes", refuse)
         patch.setattr("reports.networks.rows", lambda group: ([], []))

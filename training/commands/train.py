@@ -7,26 +7,29 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 from torch import nn
 
-from common.command import Stopped, count, parser, path, place, when_stopped
+from common.command import Stopped, count, parser, path, place
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
 from models.deploy.preprocessing import WEIGHTS
 from models.spec import ArchSpec
+from training.commands.begun import FILE_NAME, begin, command_to_resume, go_on, taken
 from training.data import Data, load
 from training.device import choose_device
 from training.given import add_pictures, settle_pictures
 from training.loop.bar import shown
+from training.loop.checkpoints.keeper import Halted, Keeper
 from training.loop.placed import placed
 from training.loop.train import final
-from training.options import run_directory
+from training.options.directory import run_directory
 from training.predict import expected_by
 from training.recipe import Recipe
 from training.transfer.child import born
@@ -39,9 +42,7 @@ from trials.record import Evaluation
 def options() -> argparse.ArgumentParser:
     """The command's options."""
     made = parser("training", "Train one network; accuracy is on the test split.")
-    made.add_argument(
-        "--spec", type=place, required=True, help="a run, a spec file, a family's member or name"
-    )
+    made.add_argument("--spec", type=place, help="a run, a spec file, a family's member or name")
     add_pictures(made)
     made.add_argument(
         "--init",
@@ -58,14 +59,29 @@ def options() -> argparse.ArgumentParser:
     add_variation(made)
     made.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     made.add_argument("--seed", type=int, default=0, help="of the split and the training")
-    made.add_argument("--out", type=path, help="default: a new one below runs/")
+    kept = made.add_argument_group("run")
+    kept.add_argument("--out", type=path, help="default: a new one below runs/")
+    kept.add_argument(
+        "--resume", action="store_true", help="go on with the training in --out, or with the last "
+        "below runs/ that is not done, to the weights that it would have had without a stop"
+    )  # fmt: skip
+    kept.add_argument(
+        "--checkpoint-minutes", type=float, default=10.0, metavar="MINUTES",
+        help="write everything down this often: what a kill can lose; Ctrl-C loses nothing"
+    )  # fmt: skip
     return made
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, then write the network, what it expects of a picture and what was measured."""
-    args = options().parse_args(argv)
-    settle_pictures(args, args.spec)
+    known = options()
+    args = known.parse_args(argv)
+    if args.resume:
+        go_on(args, known)
+    elif args.spec is None:
+        raise ValueError("--spec is missing: name a network to train, or --resume a training")
+    else:
+        settle_pictures(args, args.spec)
     spec = choose(args.spec)
     parent = _parent(args, spec)
     side = args.resolution or spec.resolution
@@ -73,24 +89,42 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(data.summary(), file=sys.stderr)
     spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
     recipe = varied(Recipe(epochs=args.epochs, batch=args.batch), args)
+    if not args.resume:
+        args.out = _free(run_directory(args, f"train-{spec.name}-{data.name}"))
+    keeper = Keeper(args.out, args.checkpoint_minutes, _identity(spec, recipe, data, args.seed))
     start = None
     if parent is not None:
-        start = _started(parent, spec, recipe, data, args)
+        if not keeper.path.exists():
+            start = _started(parent, spec, recipe, data, args)
         # A rate for random weights would first undo what these have learned.
         recipe = replace(recipe, lr=recipe.lr / 10)
-    out = _free(run_directory(args, f"train-{spec.name}-{data.name}"))
     print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
-    with _taken(out), when_stopped("stopped: nothing of this training is kept"):
-        network, found = _trained(spec, recipe, data, args, start)
-        _write(out, spec, network, data, found)
+    with taken(args.out):
+        if not args.resume:
+            begin(args, spec=json.loads(spec.to_json()), recipe=recipe.to_dict(),
+                  data={"name": data.name, "digest": data.digest})  # fmt: skip
+        with _saying(args.out, keeper):
+            network, found = _trained(spec, recipe, data, args, start, keeper)
+            _write(args.out, spec, network, data, found)
+            keeper.forget()
+    _tell(args, found)
+
+
+def _identity(spec: ArchSpec, recipe: Recipe, data: Data, seed: int) -> dict[str, Any]:
+    """What a checkpoint must be of to be gone on with."""
+    return {"spec": spec.key, "recipe": recipe.key, "pictures": data.digest, "seed": seed}
+
+
+def _tell(args: argparse.Namespace, found: Evaluation) -> None:
     plain, balanced = (found.details[f"{kind}_accuracy"] for kind in ("plain", "balanced"))
+    out = str(args.out)
     print(
         f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {args.epochs} epochs, "
         f"{found.seconds / 60:.1f} minutes: {out}"
     )
     print(
-        f"next: {shlex.join(['python', '-m', 'training', 'predict', str(out)])} PICTURE…\n"
-        f"      {shlex.join(['python', '-m', 'models', 'export', str(out), '--to', 'onnx'])} "
+        f"next: {shlex.join(['python', '-m', 'training', 'predict', out])} PICTURE…\n"
+        f"      {shlex.join(['python', '-m', 'models', 'export', out, '--to', 'onnx'])} "
         f"--with-preprocessing --out network.onnx"
     )
 
@@ -132,33 +166,35 @@ def _free(out: Path) -> Path:
 
 
 @contextmanager
-def _taken(out: Path) -> Iterator[None]:
-    """A block in which the directory is there, so that no other training takes its name; a new one
-    that nothing came into goes again."""
-    new = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
+def _saying(out: Path, keeper: Keeper) -> Iterator[None]:
+    """A block whose Ctrl-C says what is kept of the training."""
     try:
         yield
-    except BaseException:
-        if new:
-            with suppress(OSError):
-                out.rmdir()
-        raise
+    except KeyboardInterrupt as stop:
+        if not keeper.path.exists():
+            (out / FILE_NAME).unlink(missing_ok=True)
+            raise Stopped("stopped: nothing had been trained, and nothing is kept") from None
+        when = f" {stop}" if isinstance(stop, Halted) else ", at once"
+        since = "there" if isinstance(stop, Halted) else "the last checkpoint"
+        raise Stopped(f"stopped{when}: {command_to_resume(out)} goes on from {since}") from None
 
 
 def _trained(
-    spec: ArchSpec, recipe: Recipe, data: Data, args: argparse.Namespace, start: nn.Module | None
+    spec: ArchSpec,
+    recipe: Recipe,
+    data: Data,
+    args: argparse.Namespace,
+    start: nn.Module | None,
+    keeper: Keeper,
 ) -> tuple[nn.Module, Evaluation]:
-    with shown(args.epochs) as (bar, show):
-        try:
-            return final(spec, recipe, data, args.seed, args.device, network=start, on_epoch=show)
-        except KeyboardInterrupt:
-            raise Stopped(f"stopped after epoch {bar.n}: nothing is kept") from None
+    with shown(args.epochs) as (_, show), keeper.listening():
+        return final(
+            spec, recipe, data, args.seed, args.device, network=start, on_epoch=show, keeper=keeper
+        )
 
 
 def _write(out: Path, spec: ArchSpec, network: nn.Module, data: Data, found: Evaluation) -> None:
     expects = expected_by(data, spec.resolution)
-    save_file(weights_of(network), out / WEIGHTS)
     (out / "spec.json").write_text(spec.to_json() + "\n", "utf-8")
     shares = {
         name: right / of if of else None
@@ -169,3 +205,7 @@ def _write(out: Path, spec: ArchSpec, network: nn.Module, data: Data, found: Eva
     facts = replace(found, details={**found.details, "class_accuracy": shares}).to_dict()
     (out / "evaluation.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     expects.write(out)
+    # Last, at once or not at all: where they are, the training is done.
+    partial = out / f"{WEIGHTS}.part"
+    save_file(weights_of(network), partial)
+    partial.replace(out / WEIGHTS)

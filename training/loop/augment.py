@@ -15,7 +15,7 @@ FIELDS = ("picture", "down", "right", "mirrored", "row", "column", "upside_down"
 """What `draw` draws for each picture of a batch."""
 
 CHANCES = 2**24
-"""So many equally likely values, from 0, have the fields that `training.loop.vary` takes."""
+"""So many equally likely values, from 0, have the fields that `training.loop.feeds.vary` takes."""
 
 _ZOOM, _COLOURS = FIELDS[7:10], FIELDS[10:]
 
@@ -38,8 +38,9 @@ def draw(
     Fields, in the order of FIELDS: which picture; pixels for `translate`, from -reach to reach;
     with `flip` whether it is mirrored; with `hole_side`, the network's pixels a side, the centre
     for `cutout`; with `vertical` whether it is turned upside down; with `zoom` and `colours`
-    CHANCES for `training.loop.vary`. What is not asked for is not drawn, and 0. Pictures come in
-    the `order` given, int64 (pictures,), else in a random one; those left over are in no batch.
+    CHANCES for `training.loop.feeds.vary`. What is not asked for is not drawn, and 0. Pictures
+    come in the `order` given, int64 (pictures,), else in a random one; those left over are in no
+    batch.
 
     Drawn batch by batch, each field after the other: this order is what a seed stands for.
     """

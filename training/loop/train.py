@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import copy
-import math
 import platform
 import time
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
-from common.host_memory import is_out_of_memory
 from models.spec import ArchSpec
-from training.data import Data, Split
+from training.data import Data, Split, first
 from training.device import arithmetic, choose_device
 from training.loop import graph as graphs
 from training.loop import memory
+from training.loop.attempt import OnEpoch, Plan, amend, attempt
+from training.loop.checkpoints.keeper import Keeper
 from training.loop.placed import placed
-from training.loop.rungs import PICTURES, Ladder, is_below
-from training.loop.scores import Scores, measure
+from training.loop.rungs import is_below
+from training.loop.scores import measure
 from training.loop.trainer import Trainer
 from training.recipe import Recipe
 from trials.record import Evaluation, Rungs, Stopped
 
-OnEpoch = Callable[[int, float], None]
+__all__ = ["OnEpoch", "evaluate", "final", "first", "made_on", "train", "train_above", "trainer"]
 
 
 def train(
@@ -64,7 +61,7 @@ def train(
     Raises FloatingPointError where the loss is no longer finite, ValueError where the data are too
     few for one batch norm step, MemoryError where not even two images fit.
     """
-    plan = _Plan("validation", network, on_epoch, deterministic=deterministic, graph=graph)
+    plan = Plan("validation", network, on_epoch, deterministic=deterministic, graph=graph)
     return _trained(spec, recipe, data, seed, device, plan)[1]
 
 
@@ -85,7 +82,7 @@ def train_above(
     first ``training.loop.rungs.PICTURES`` of the validation pictures. Measuring changes nothing: up
     to where it ends, the training is that of ``train``.
     """
-    plan = _Plan("validation", bars=bars, deterministic=deterministic, graph=graph)
+    plan = Plan("validation", bars=bars, deterministic=deterministic, graph=graph)
     _, found = _trained(spec, recipe, data, seed, device, plan)
     return Stopped(found) if is_below(found.curve, bars) else found
 
@@ -101,35 +98,22 @@ def final(
     on_epoch: OnEpoch | None = None,
     deterministic: bool = False,
     graph: bool | None = None,
+    keeper: Keeper | None = None,
 ) -> tuple[nn.Module, Evaluation]:
     """``train``, measured on the test split, with the trained network.
 
-    For the one training that nothing is chosen by. Raises ValueError where there is no test split.
+    For the one training that nothing is chosen by. A ``keeper`` writes it down on its way and goes
+    on with what it finds written, to the same weights, bit for bit on a CPU. Raises ValueError
+    where there is no test split.
     """
     if not len(data.test):
         raise ValueError(f"{data.name} has no test split: load it with a share of test pictures")
-    plan = _Plan("test", network, on_epoch, deterministic=deterministic, graph=graph)
+    plan = Plan("test", network, on_epoch, deterministic=deterministic, graph=graph, keeper=keeper)
     return _trained(spec, recipe, data, seed, device, plan)
 
 
-@dataclass
-class _Plan:
-    """How a training goes about it; what it meets on its way changes the last five."""
-
-    held_out: str
-    network: nn.Module | None = None
-    on_epoch: OnEpoch | None = None
-    bars: Rungs = ()
-    deterministic: bool = False
-    graph: bool | None = None
-    no_graph: str | None = None
-    place: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    micro_batches: int = 1
-    divided: int = 0
-
-
 def _trained(
-    spec: ArchSpec, recipe: Recipe, data: Data, seed: int, device: torch.device | str, plan: _Plan
+    spec: ArchSpec, recipe: Recipe, data: Data, seed: int, device: torch.device | str, plan: Plan
 ) -> tuple[nn.Module, Evaluation]:
     start = time.perf_counter()
     if not recipe.epochs:
@@ -142,39 +126,37 @@ def _trained(
     plan.place = choose_device(device) if isinstance(device, str) else device
     plan.micro_batches = memory.micro_batches(batch, recipe.micro_batch)
     memory.check(twin, recipe, images, plan.place)
+    if plan.keeper is not None and (kept := plan.keeper.read()) is not None:
+        plan.micro_batches, plan.divided = kept.facts["micro_batches"], kept.facts["divided"]
     given = None if plan.network is None else copy.deepcopy(plan.network.state_dict())
     while True:
         memory.release(plan.place)
         try:
             with arithmetic(plan.place, plan.deterministic):
-                trained, facts = _attempt(_planned(twin, recipe, data, seed, plan), plan)
+                run = trainer(
+                    twin,
+                    recipe,
+                    data,
+                    seed,
+                    plan.place,
+                    network=plan.network,
+                    micro_batches=plan.micro_batches,
+                    graph=plan.graph,
+                )
+                trained, facts = attempt(run, plan)
             break
         except Exception as error:
-            _amend(plan, error, twin, batch)
+            amend(plan, error, twin, batch)
+            if plan.keeper is not None:
+                plan.keeper.forget()
         # Here the error's traceback no longer keeps what the attempt has allocated.
         if plan.network is not None and given is not None:
             plan.network.load_state_dict(given)
             plan.network.zero_grad()
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start + (plan.keeper.seconds if plan.keeper else 0.0)
     return trained, Evaluation(
         **facts, seed=seed, recipe=recipe.key, seconds=seconds, **made_on(plan.place)
     )
-
-
-def _amend(plan: _Plan, error: Exception, twin: ArchSpec, batch: int) -> None:
-    """How to begin again after an attempt that ended so; raises where nothing else is left."""
-    if isinstance(error, graphs.NotCaptured):
-        plan.graph, plan.no_graph = False, f"not captured: {error}"
-    elif isinstance(error, NotImplementedError) and plan.place.type == "mps":
-        lacking = str(error).strip().partition("\n")[0]
-        warnings.warn(f"{twin.name} is trained on the CPU, not on MPS: {lacking}", stacklevel=2)
-        plan.place = torch.device("cpu")
-    elif not is_out_of_memory(error):
-        raise error
-    elif not memory.divisible(batch, plan.micro_batches):
-        raise MemoryError(f"{twin.name} does not fit on {plan.place.type}: {error}") from error
-    else:
-        plan.micro_batches, plan.divided = 2 * plan.micro_batches, plan.divided + 1
 
 
 def trainer(
@@ -205,78 +187,12 @@ def trainer(
     )
 
 
-def _planned(twin: ArchSpec, recipe: Recipe, data: Data, seed: int, plan: _Plan) -> Trainer:
-    return trainer(
-        twin,
-        recipe,
-        data,
-        seed,
-        plan.place,
-        network=plan.network,
-        micro_batches=plan.micro_batches,
-        graph=plan.graph,
-    )
-
-
-def _attempt(run: Trainer, plan: _Plan) -> tuple[nn.Module, dict[str, Any]]:
-    """The trained network, and what of its Evaluation the training itself tells."""
-    recipe, data, held_out, bars = run.recipe, run.data, plan.held_out, plan.bars
-    split = data.test if held_out == "test" else first(data.validation, recipe.held_out)
-    ladder = Ladder(
-        bars, run.steps, lambda: _measure(run, first(split, PICTURES)).chosen(recipe.balance)
-    )
-    losses = []
-    for epoch in range(recipe.epochs):
-        losses.append(run.epoch(ladder.ends))
-        if not math.isfinite(losses[-1]):
-            raise FloatingPointError(f"the loss is {losses[-1]} after {epoch + 1} epochs: diverged")
-        if plan.on_epoch:
-            plan.on_epoch(epoch, losses[-1])
-        if is_below(tuple(ladder.curve), bars):
-            break
-    if run.step < run.steps:
-        accuracy, loss, by_class = ladder.curve[-1][1], None, {}
-    else:
-        scores = _measure(run, split)
-        accuracy, loss = scores.chosen(recipe.balance), scores.loss
-        by_class = scores.details(recipe.balance)
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"the {held_out} loss is {loss}: diverged")
-    details = {
-        "losses": [round(value, 4) for value in losses],
-        "images": len(run.split),
-        "steps": run.step,
-        "micro_batch": run.micro_batch,
-        "divided": plan.divided,
-        "graph": plan.no_graph or run.graph,
-        "side": run.side,
-        "held_out": held_out,
-        "held_out_images": len(split),
-        "data": data.digest,
-        **by_class,
-    }
-    facts = {"accuracy": accuracy, "loss": loss, "curve": ladder.curve, "details": details}
-    return run.averaged, facts
-
-
-def _measure(run: Trainer, split: Split) -> Scores:
-    # As many at once as in training, where their gradients fitted too.
-    found = measure(run.averaged, split, run.side, run.data, run.micro_batch)
-    run.network.train()
-    return found
-
-
 def evaluate(
     network: nn.Module, split: Split, side: int, data: Data, batch: int = 500
 ) -> tuple[float, float]:
     """Accuracy in [0, 1] and mean cross-entropy, as ``training.loop.scores.measure`` has them."""
     found = measure(network, split, side, data, batch)
     return found.accuracy, found.loss
-
-
-def first(split: Split, count: int | None) -> Split:
-    """The first ``count`` images, a stratified sample as ``load`` orders them; None: all."""
-    return Split(split.images[:count], split.labels[:count])
 
 
 def made_on(device: torch.device) -> dict[str, Any]:

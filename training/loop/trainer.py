@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from models.build import build
 from models.spec import ArchSpec
 from training.data import Data, Split
 from training.loop.augment import FIELDS, cutout, draw, mirror, to_float, translate
+from training.loop.feeds.vary import balanced_order, recoloured, zoomed
 from training.loop.graph import Graph, Steps
 from training.loop.memory import micro_batch
+from training.loop.optimizer import average, optimizer_of, schedule, zero_starts
 from training.loop.quick import quicken
-from training.loop.vary import balanced_order, recoloured, zoomed
 from training.recipe import Recipe
 
 
@@ -32,6 +31,11 @@ class Trainer:
 
     On a GPU nothing in an epoch makes the CPU wait: what is random and the learning rates go there
     before it, the loss comes back after it. With a ``graph`` the step is captured and replayed.
+
+    losses   the mean loss of each epoch that is done
+    done     steps of the epoch that has begun; ``total``, the sum of their losses
+    began    the generator's state when that epoch began: what is random in it follows from this
+    between  called before each step, when all of the above agrees with the weights
     """
 
     def __init__(
@@ -62,11 +66,15 @@ class Trainer:
         # Where a number in Python would be read too early, or once and for all.
         fixed = device.type == "cuda" or graph is not None
         self._rate = torch.zeros((), device=device) if fixed else None
-        self.optimizer = _optimizer(self.network, recipe, self._rate, graph is not None)
+        self.optimizer = optimizer_of(self.network, recipe, self._rate, graph is not None)
         self._mirrors = recipe.mirrors(data.flip)
         self._labels = split.labels.cpu() if recipe.balance else None
         self.batch = recipe.batch_of(len(split))
         self.step, self.steps = 0, recipe.steps(len(split))
+        self.losses: list[float] = []
+        self.done, self.total = 0, torch.zeros((), device=device)
+        self.began = self.generator.get_state()
+        self.between: Callable[[], None] = _nothing
         self._steps = Steps(self._update, graph)
 
     @property
@@ -81,18 +89,20 @@ class Trainer:
 
     def epoch(self, ends: Callable[[int], bool] | None = None) -> float:
         """One pass over the images in a fresh order, or until ``ends`` of the steps
-        done is true; the mean loss."""
+        done is true; the mean loss. Of an epoch that had begun, what is left of it."""
         self.network.train()
-        total = torch.zeros((), device=self.split.labels.device)
-        count = 0
-        for drawn, rate in zip(self._drawn(), self._rates(), strict=True):
+        self.began = self.generator.get_state()
+        for drawn, rate in islice(zip(self._drawn(), self._rates(), strict=True), self.done, None):
+            self.between()
             self._set(rate)
-            total += self._steps(drawn)
+            self.total += self._steps(drawn)
             self.step += 1
-            count += 1
+            self.done += 1
             if ends is not None and ends(self.step):
                 break
-        return total.item() / count
+        self.losses.append(self.total.item() / self.done)
+        self.done, self.total = 0, torch.zeros_like(self.total)
+        return self.losses[-1]
 
     def _drawn(self) -> Tensor:
         """What is random in an epoch, on the device: as ``augment.draw``."""
@@ -115,7 +125,8 @@ class Trainer:
 
     def _rates(self) -> Sequence[float] | Tensor:
         """The learning rates of an epoch's steps."""
-        steps = range(self.step, self.step + len(self.split) // self.batch)
+        first = self.step - self.done
+        steps = range(first, first + len(self.split) // self.batch)
         warmup, peak = self.recipe.warmup, self.recipe.rate()
         rates = [peak * schedule(step / self.steps, warmup) for step in steps]
         return rates if self._rate is None else _sent(torch.tensor(rates), self._rate.device)
@@ -145,7 +156,7 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.averaged is not self.network:
-            _average(self.averaged, self.network, self.recipe.ema if self.step else 0.0)
+            average(self.averaged, self.network, self.recipe.ema if self.step else 0.0)
         return total
 
     def _batch(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
@@ -175,75 +186,15 @@ class Trainer:
         return loss.detach()
 
 
+def _nothing() -> None:
+    pass
+
+
 def _sent(tensor: Tensor, device: torch.device) -> Tensor:
     """On the device; to a GPU by a copy that nobody waits for."""
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
-
-
-@torch.no_grad()
-def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the averages of weights and running statistics towards what they are; decay 0: there.
-
-    As torch's ``AveragedModel``, which would ask the device at every step how many there were.
-    """
-    means, values = _real(averaged), _real(network)
-    if decay:
-        get_ema_multi_avg_fn(decay)(means, values, None)  # type: ignore[no-untyped-call]
-        return
-    for mean, value in zip(means, values, strict=True):
-        mean.copy_(value)
-
-
-def _real(network: nn.Module) -> list[Tensor]:
-    tensors = chain(network.parameters(), network.buffers())
-    return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
-
-
-def schedule(progress: float, warmup: float) -> float:
-    """Share of the peak rate at ``progress`` in [0, 1]: a linear climb, then half a cosine to 0."""
-    if progress < warmup:
-        return progress / warmup
-    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
-
-
-def zero_starts(network: nn.Module) -> None:
-    """Start the classifier, and every residual branch that ends in a batch norm, at 0.
-
-    The first steps of a short training are then not spent on unlearning random logits and
-    branches (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
-    """
-    for module in network.modules():
-        body = getattr(module, "body", None)
-        if isinstance(body, nn.Sequential) and hasattr(module, "shortcut") and len(body):
-            last = body[-1]
-            if isinstance(last, nn.BatchNorm2d):
-                nn.init.zeros_(last.weight)
-    classifier = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
-    nn.init.zeros_(classifier.weight)
-
-
-def _optimizer(
-    network: nn.Module, recipe: Recipe, rate: Tensor | None, captured: bool
-) -> torch.optim.Optimizer:
-    """Weight decay on convolution and linear weights only, not on norms and biases.
-
-    ``rate`` is the tensor that the learning rate is read from; None: each group's own number.
-    """
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    lr = recipe.rate() if rate is None else rate
-    fused = decayed[0].device.type in ("cpu", "cuda")
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr, momentum=recipe.momentum, nesterov=True, fused=fused)
-    return torch.optim.AdamW(
-        groups, lr, betas=(recipe.momentum, 0.99), fused=fused, capturable=captured
-    )
 
 
 def autocast(device: torch.device) -> torch.autocast:

@@ -30,6 +30,11 @@ class Split:
         return Split(self.images.to(device), self.labels.to(device))
 
 
+def first(split: Split, count: int | None) -> Split:
+    """The first ``count`` images, a stratified sample as ``load`` orders them; None: all."""
+    return Split(split.images[:count], split.labels[:count])
+
+
 @dataclass(frozen=True, eq=False)
 class Data:
     """A data set divided for training.

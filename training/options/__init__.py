@@ -10,25 +10,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from common.command import count, file_name, path, storage_url
-from common.paths import check_place
+from common.command import count, path, storage_url
 from models.spec import ArchSpec
-from training.data import Data, Split, check_covers, native_size
-from training.device import choose_device
-from training.evaluator import ByName, ByValue, Evaluator, proxy_recipe
-from training.given import Pictured, add_pictures, as_stored
-from training.loop.sizing import filling, fitting, machines
-from training.loop.train import first
+from training.data import Data, check_covers, native_size
+from training.evaluator import ByName, Evaluator, proxy_recipe
+from training.given import add_pictures
+from training.options.directory import run_directory
+from training.options.sizing import filling, fitting, machines
+from training.options.told import facts
+from training.options.workers import add_machines, device_of, executor
 from training.recipe import Recipe
 from training.transfer.options import add_init, made_ready, parent_of, transfer_recipe
 from training.transfer.parent import Parent
-from training.variation import add_variation, described, varied
+from training.variation import add_variation, varied
 from trials.store.study import stored_settings
-from trials.workers.pool import Executor, ProcessPool
-from trials.workers.ray_cluster import check_ray
-from trials.workers.ray_pool import RayPool
+
+__all__ = [
+    "add_options",
+    "executor",
+    "facts",
+    "inherited_from",
+    "prepare",
+    "resumed",
+    "run_directory",
+]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     proxy.add_argument("--proxy-epochs", type=count, help="passes; default: by the device")
     add_variation(parser)
     add_init(parser.add_argument_group("weights to start from"))
-    _add_machines(parser.add_argument_group("machines"))
+    add_machines(parser.add_argument_group("machines"))
     run = parser.add_argument_group("run")
     run.add_argument("--minutes", type=float, help="start no further training after this long")
     run.add_argument("--seed", type=int, default=0, help="of the whole search")
@@ -56,38 +61,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     run.add_argument(
         "--join", action="store_true", help="with --storage: work on a study others work on too"
-    )
-
-
-def _add_machines(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    group.add_argument(
-        "--workers",
-        type=count,
-        help="trainings at once; default: one a GPU, or one a core on a "
-        "CPU; with Ray, what the cluster has room for",
-    )
-    group.add_argument(
-        "--trial-timeout", type=float, metavar="SECONDS", help="kill a training after this long"
-    )
-    group.add_argument(
-        "--executor",
-        default="processes",
-        choices=("processes", "ray"),
-        help="processes of this machine, or a Ray cluster (extra ray); pictures are decoded here "
-        "and sent to each of its nodes once",
-    )
-    group.add_argument(
-        "--ray-address",
-        metavar="HOST:PORT",
-        help="of the cluster, auto on one of its nodes; default: Ray is started on this machine",
-    )
-    group.add_argument(
-        "--gpus-per-trial",
-        type=float,
-        metavar="SHARE",
-        help="train on the cluster's GPUs: how "
-        "many, or which part of one, a training takes; default: 1 if --device is cuda",
     )
 
 
@@ -117,7 +90,7 @@ def prepare(
     Raises ValueError for machines that are not to be had, MemoryError where none of the largest
     can be trained.
     """
-    device = _device(args)
+    device = device_of(args)
     native = native_size(args.data)
     settings = {} if run_dir is None else resumed(args, run_dir)
     kept = _stored_recipe(settings)
@@ -210,97 +183,3 @@ def _with_options(recipe: Recipe, args: argparse.Namespace) -> Recipe:
     }
     recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
     return varied(recipe, args)
-
-
-def _device(args: argparse.Namespace) -> str:
-    """Where trainings run; on a Ray cluster "cpu" or "cuda", which this machine need not have."""
-    if args.executor != "ray":
-        for name in ("ray_address", "gpus_per_trial"):
-            if getattr(args, name) is not None:
-                raise ValueError(f"--{name.replace('_', '-')} is for --executor ray: add that")
-        choose_device(args.device)
-        return str(args.device)
-    gpus = args.gpus_per_trial
-    if gpus is not None and not gpus > 0:
-        raise ValueError(f"--gpus-per-trial must be above 0, got {gpus:g}")
-    if gpus is not None and args.device not in ("auto", "cuda"):
-        raise ValueError(f"--gpus-per-trial {gpus:g} is for --device cuda, not {args.device}")
-    # Asked for by name, it need not be on this machine.
-    device = "cuda" if gpus or args.device == "cuda" else str(choose_device(args.device))
-    if device not in ("cpu", "cuda"):
-        raise ValueError(f"on a Ray cluster --device is cpu or cuda, not {device}")
-    check_ray(args.ray_address, gpus or 0.0)
-    return device
-
-
-def executor(args: argparse.Namespace, evaluator: Evaluator) -> Executor:
-    """Worker processes: one a GPU, or one a core with a thread each; or a Ray cluster's nodes."""
-    if args.executor == "ray":
-        held = replace(evaluator, source=ByValue(evaluator.source.data()))
-        gpus = (args.gpus_per_trial or 1.0) if evaluator.device == "cuda" else 0.0
-        address, timeout = args.ray_address, args.trial_timeout
-        return RayPool(held, args.workers, address=address, gpus=gpus, timeout=timeout)
-    where = machines(args.device, args.workers, evaluator.recipe)
-    if where.devices is not None:
-        evaluator = replace(evaluator, device="cuda")  # a worker sees its own device only
-    return ProcessPool(evaluator, where.workers, devices=where.devices, timeout=args.trial_timeout)
-
-
-def facts(source: Pictured, data: Data, evaluator: Evaluator) -> dict[str, Any]:
-    """What a report must say of the pictures and the proxy, as JSON; ``source`` is --data."""
-    recipe, parent = evaluator.recipe, evaluator.parent
-    train, held = first(data.train, recipe.images), first(data.validation, recipe.held_out)
-    counts = [_counts(split, data) for split in (train, held)]
-    most = max(counts[1]) / len(held)
-    return {
-        "data": {
-            "name": data.name,
-            "digest": data.digest,
-            "size": data.size,
-            "classes": list(data.classes),
-            "channels": data.channels,
-            "train": len(train),
-            "validation": len(held),
-            "native_size": data.native_size,
-            "enlarged": data.enlarged,
-            "skipped": [list(pair) for pair in data.skipped],
-            "chance": 1 / sum(map(bool, counts[1])) if recipe.balance else most,
-        },
-        "recipe": {"key": recipe.key, **recipe.to_dict()},
-        "init": None if parent is None else parent.facts(),
-        "class_counts": counts,  # for training, for validation
-        "varied": described(recipe, data.flip),
-        "source": as_stored(source),
-    }
-
-
-def _counts(split: Split, data: Data) -> list[int]:
-    found: list[int] = torch.bincount(split.labels, minlength=len(data.classes)).tolist()
-    return found
-
-
-def run_directory(args: argparse.Namespace, name: str) -> Path:
-    """--out, or ``runs/NAME``, with a number where that is taken; the newest to resume.
-
-    Raises ValueError where nothing can be written there: before the first training, not after the
-    last.
-    """
-    found = _directory(args, file_name(name))
-    check_place(found)
-    return found
-
-
-def _directory(args: argparse.Namespace, name: str) -> Path:
-    if args.out is not None:
-        return Path(args.out)
-    root = Path("runs")
-    numbers = {1: root / name}  # of those that are there
-    for found in root.glob(f"{name}-*"):
-        if (number := found.name.removeprefix(f"{name}-")).isdecimal():
-            numbers[int(number)] = found
-    taken = [number for number, found in numbers.items() if found.exists()]
-    if getattr(args, "resume", False):
-        there = (numbers[number] for number in taken)
-        return max(there, key=lambda found: found.stat().st_mtime, default=root / name)
-    free = max(taken, default=0) + 1
-    return root / name if free == 1 else root / f"{name}-{free}"

@@ -1,0 +1,109 @@
+"""A training's directory from its first minute: what it was begun with, and how it is gone on with.
+
+``training.json`` holds the arguments that decide the training, as the user gave them or as they
+were by default, and what came of them: every setting of the recipe, the network, the pictures'
+name and digest. With ``checkpoint.safetensors`` beside it, ``--resume`` needs nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from models.deploy.preprocessing import WEIGHTS
+from training.data import Parts, chosen_source
+from training.given import as_stored
+from trials.store.disk import replace_text
+
+FILE_NAME = "training.json"
+# What may differ each time that a training is gone on with: none of it changes the result.
+_FREE = frozenset(("out", "resume", "device", "checkpoint_minutes"))
+_PLACES = ("spec", "init")
+_PICTURES = ("data", "train", "validation", "test")
+
+
+def go_on(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Put the arguments of the training that is resumed into ``args``.
+
+    Raises ValueError where there is none, where it is done, and where an argument is given that
+    differs from the training's own.
+    """
+    args.out = args.out or _newest(Path("runs"))
+    path = args.out / FILE_NAME
+    if not path.is_file():
+        raise ValueError(f"{args.out} holds no training to resume: name its directory by --out")
+    if (args.out / WEIGHTS).exists():
+        raise ValueError(f"the training in {args.out} is done: there is nothing to resume")
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text("utf-8"))["arguments"]
+        defaults, mine = _settled(parser.parse_args([])), _settled(args)
+        for name, value in mine.items():
+            if value not in (defaults[name], stored[name]):
+                raise ValueError(
+                    f"--{name.replace('_', '-')} is {stored[name]!r:.80} in {args.out} and not "
+                    f"{value!r:.80}: leave it out, or begin another training"
+                )
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is of another version, or damaged ({error!r:.200})") from error
+    for name in mine:
+        setattr(args, name, stored[name])
+    if isinstance(args.data, list):
+        args.data = Parts(*args.data)
+
+
+def begin(args: argparse.Namespace, **found: Any) -> None:
+    """Write the training that begins in ``args.out``, ``found`` being what came of the arguments.
+
+    ``args.data`` is the source by now, as ``settle_pictures`` leaves it.
+    """
+    facts = {"schema": 1, "arguments": _settled(args), **found}
+    replace_text(args.out / FILE_NAME, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+
+
+def command_to_resume(out: Path) -> str:
+    """For a shell."""
+    return shlex.join(["python", "-m", "training", "--resume", "--out", str(out)])
+
+
+@contextmanager
+def taken(out: Path) -> Iterator[None]:
+    """A block in which the directory is there, so that no other training takes its name; a new one
+    that nothing came into goes again."""
+    new = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if new:
+            with suppress(OSError):
+                out.rmdir()
+        raise
+
+
+def _settled(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments that decide a training, as JSON that means the same from every directory."""
+    facts = {name: value for name, value in vars(args).items() if name not in _FREE}
+    for name in _PLACES:
+        if facts[name] is not None and os.path.exists(facts[name]):
+            facts[name] = str(Path(facts[name]).absolute())
+    source = facts["data"]
+    if not isinstance(source, Parts):
+        given = [facts[name] for name in _PICTURES]
+        source = chosen_source(*given) if any(given) else None
+    facts["data"] = None if source is None else as_stored(source)
+    return {name: value for name, value in facts.items() if name not in _PICTURES[1:]}
+
+
+def _newest(root: Path) -> Path:
+    """The training below ``root`` that was begun last and is not done."""
+    found = [path for path in root.glob("train-*") if (path / FILE_NAME).is_file()]
+    found = [path for path in found if not (path / WEIGHTS).exists()]
+    if not found:
+        raise ValueError(f"no training to resume below {root}: name its directory by --out")
+    return max(found, key=lambda path: (path / FILE_NAME).stat().st_mtime)

@@ -1,0 +1,1 @@
+"""A training kept on disk while it lasts, so that a kill loses minutes and Ctrl-C nothing."""

@@ -1,0 +1,1 @@
+"""Batches for a training: pictures varied at random, from memory or from disk."""

@@ -1,0 +1,36 @@
+"""Where a run's files go."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from common.command import file_name
+from common.paths import check_place
+
+
+def run_directory(args: argparse.Namespace, name: str) -> Path:
+    """--out, or ``runs/NAME``, with a number where that is taken; the newest to resume.
+
+    Raises ValueError where nothing can be written there: before the first training, not after the
+    last.
+    """
+    found = _directory(args, file_name(name))
+    check_place(found)
+    return found
+
+
+def _directory(args: argparse.Namespace, name: str) -> Path:
+    if args.out is not None:
+        return Path(args.out)
+    root = Path("runs")
+    numbers = {1: root / name}  # of those that are there
+    for found in root.glob(f"{name}-*"):
+        if (number := found.name.removeprefix(f"{name}-")).isdecimal():
+            numbers[int(number)] = found
+    taken = [number for number, found in numbers.items() if found.exists()]
+    if getattr(args, "resume", False):
+        there = (numbers[number] for number in taken)
+        return max(there, key=lambda found: found.stat().st_mtime, default=root / name)
+    free = max(taken, default=0) + 1
+    return root / name if free == 1 else root / f"{name}-{free}"
