@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from models.spec import ArchSpec
 from nas.objective import Objective
 from nas.pareto import front
+from trials.record import Evaluation
 from trials.store.view import Record
 
 
@@ -71,6 +72,14 @@ class SearchResult:
         told = {"finals": [one.to_dict() for one in self.finals]} if self.finals else {}
         named = {"trial": self.best.number, "key": self.best.spec.key}
         return {**named, "belief": self.basis, **told}
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """What the answer is judged by: every training, or with finals theirs, by their means."""
+        own = {r.number: r.evaluation for r in self.trials if r.evaluation is not None}
+        if not self.finals:
+            return list(own.values())
+        return [replace(own[one.number], accuracy=one.accuracy) for one in self.finals]
 
     def write(self, run_dir: Path) -> Path:
         """Write ``baseline.json``, the named network's spec, and return its path."""

@@ -25,6 +25,7 @@ from nas.search.commands.further import calibrate, finals_of
 from nas.search.commands.options import options
 from nas.search.ending import summary
 from nas.space import Space, sides_about, space
+from trials.caution import cautions, closing
 from trials.progress import Progress
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     own = {} if evaluator.parent is None else alike(evaluator.parent.spec)
     searched = named.with_template(classes=len(data.classes), in_channels=data.channels, **own)
     print(f"run directory: {run_dir}", file=sys.stderr)
+    settings = facts(args.data, data, evaluator)
     prior = load_prior(args.prior, searched) if args.prior else None
     with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
         found = search(
@@ -96,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             storage=args.storage,
             join=args.join,
             minutes=args.minutes,
-            settings=facts(args.data, data, evaluator),
+            settings=settings,
             progress=Progress,
             prior=prior,
             trust=args.trust,
@@ -120,7 +122,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             "scaling_search", "--target-flops", "2x", "--baseline", run_dir,
             *as_options(evaluator.recipe), data=args.data,
         )  # fmt: skip
-        print(summary(found, run_dir, args.cost, further), flush=True)
+        told = cautions(settings, found.evaluations)
+        print(closing(told, summary(found, run_dir, args.cost), further), flush=True)
         if args.calibrate:
             calibrate(found, args, evaluator, run_dir)
             report(run_dir, args.storage)

@@ -13,8 +13,8 @@ from nas.costing import cost_text
 from nas.result import Finalist, SearchResult
 
 
-def summary(found: SearchResult, run_dir: Path, kind: str, further: str) -> str:
-    """What a person wants to read at the end, ``further`` the command to go on with."""
+def summary(found: SearchResult, run_dir: Path, kind: str) -> str:
+    """What was found, and where it is."""
     best = found.best
     states = Counter(record.state for record in found.trials)
     stopped = f", {states['stopped']} stopped early" if states["stopped"] else ""
@@ -28,7 +28,6 @@ def summary(found: SearchResult, run_dir: Path, kind: str, further: str) -> str:
         *([f"  {in_words(found.basis)}"] if found.basis else []),
         f"baseline: {run_dir / 'baseline.json'}{' and its weights' if found.finals else ''}",
         f"report:   {run_dir / 'report.html'}",
-        f"next:     {further}",
     ]
     return "\n".join(lines)
 

@@ -33,7 +33,13 @@ from training.transfer.child import born
 from training.transfer.parent import Parent, prepared, weights_of
 from training.transfer.sources import BASELINE, open_parent
 from training.variation import add_variation, varied
+from trials.caution import Caution, Pictures, closing, judged
 from trials.record import Evaluation
+
+LONGER = (
+    "train longer (--epochs), with weights to start from (--init) or larger pictures "
+    "(--resolution), and see that each folder shows what its name says"
+)
 
 
 def options() -> argparse.ArgumentParser:
@@ -84,15 +90,29 @@ def main(argv: Sequence[str] | None = None) -> None:
         network, found = _trained(spec, recipe, data, args, start)
         _write(out, spec, network, data, found)
     plain, balanced = (found.details[f"{kind}_accuracy"] for kind in ("plain", "balanced"))
-    print(
+    answer = (
         f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {args.epochs} epochs, "
         f"{found.seconds / 60:.1f} minutes: {out}"
     )
-    print(
-        f"next: {shlex.join(['python', '-m', 'training', 'predict', str(out)])} PICTURE…\n"
+    further = (
+        f"{shlex.join(['python', '-m', 'training', 'predict', str(out)])} PICTURE…\n"
         f"      {shlex.join(['python', '-m', 'models', 'export', str(out), '--to', 'onnx'])} "
         f"--with-preprocessing --out network.onnx"
     )
+    print(closing(_cautions(data, recipe, found), answer, further))
+
+
+def _cautions(data: Data, recipe: Recipe, found: Evaluation) -> list[Caution]:
+    """What must be said before the accuracy on the test split."""
+    images = [count for count in found.details["class_images"] if count]
+    pictures = Pictures(
+        chance=1 / len(images) if recipe.balance else max(images) / sum(images),
+        held_out=found.details["effective_images"],
+        fewest=min(counts["train"] for counts in data.counts().values()),
+        skipped=data.skipped,
+        part="test",
+    )
+    return judged(pictures, found.accuracy, longer=LONGER)
 
 
 def _parent(args: argparse.Namespace, spec: ArchSpec) -> Parent | None:
