@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from models.spec import ArchSpec
 from nas.belief.outlook import Expected
 from nas.objective import Objective
 from nas.pareto import front
+from trials.record import Evaluation
 from trials.store.view import Record
 
 
@@ -76,6 +77,14 @@ class SearchResult:
         named = {"trial": self.best.number, "key": self.best.spec.key}
         front = [point._asdict() for point in self.expected_front]
         return {**named, "belief": self.basis, "expected_front": front, **told}
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """What the answer is judged by: every training, or with finals theirs, by their means."""
+        own = {r.number: r.evaluation for r in self.trials if r.evaluation is not None}
+        if not self.finals:
+            return list(own.values())
+        return [replace(own[one.number], accuracy=one.accuracy) for one in self.finals]
 
     def write(self, run_dir: Path) -> Path:
         """Write ``baseline.json``, the named network's spec, and return its path."""

@@ -26,6 +26,7 @@ from reports.sections.failures import show_failures
 from reports.sections.inherited import about_inheritance, show_finals
 from reports.sections.network import readable, stage_table
 from reports.tables import stopped_table, trials_table
+from trials.caution import cautions
 from trials.record import Evaluation
 from trials.store.study import read_run
 from trials.store.view import Record, RunView
@@ -55,6 +56,8 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     _pareto_csv(found, run_dir)
     _figures(run, found, objective, run_dir)
     page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")
+    for one in cautions(settings, found.evaluations):
+        page.caution(one)
     _answer(page, found, objective, settings)
     page.figure(
         run_dir / "pareto.png",

@@ -7,6 +7,8 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
+from trials.caution import Caution
+
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --strong: #1f6feb; }
 body { font: 16px/1.55 system-ui, sans-serif; max-width: 62rem; }
@@ -15,6 +17,7 @@ h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { margin-top: 2.4rem; font-si
 .lead { font-size: 1.15rem; border-left: 4px solid var(--strong); padding: .2rem 0 .2rem 1rem; }
 figure { margin: 1.2rem 0; } img { max-width: 100%; background: #fff; border-radius: 6px; }
 figcaption, .note { color: #777; font-size: .9rem; }
+.caution { border-left: 4px solid #b54708; padding: .4rem 1rem; background: #b5470818; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; } thead th { background: var(--soft); }
@@ -36,6 +39,13 @@ class Page:
     def lead(self, text: str) -> None:
         """The answer, in a sentence or two."""
         self._pieces.append(f'<p class="lead">{html.escape(text)}</p>')
+
+    def caution(self, found: Caution) -> None:
+        """What must be read before the answer."""
+        first, then = html.escape(found.said), html.escape(found.change)
+        self._pieces.append(
+            f'<p class="caution"><strong>{first}</strong> What to change: {then}.</p>'
+        )
 
     def text(self, text: str) -> None:
         self._pieces.append(f"<p>{html.escape(text)}</p>")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from common.units import format_duration, format_size
@@ -11,33 +12,74 @@ from scaling_search.result import Comparison, ScalingResult
 from scaling_search.surface.allocation import ENOUGH_REPEATS
 from trials.latencies import Reading
 
+SYMBOLS = {"alpha": "α (depth)", "beta": "β (width)", "gamma": "γ (resolution)"}
+_VERBS = {"same": "is", "better": "beats", "tie": "ties with", "worse": "loses to"}
+
 
 def summary(found: ScalingResult, run_dir: Path) -> str:
     """The answer, its intervals and comparisons, what the points cost, where the files are."""
     grid = found.grid
-    lines = [
-        f"{len(found.trials)} trainings of {len(grid.points)} points, {shared(grid)}; "
-        f"{found.dropped} nominal points could not reach this and were left out"
-    ]
-    if said := grid.cost.described():
-        lines += [said, *_measured(found)]
-    for symbol, name in zip("αβγ", ("alpha", "beta", "gamma"), strict=True):
+    lines = [answer(found)]
+    for name, symbol in SYMBOLS.items():
         low, high = found.confidence[name]
         value = getattr(found.coefficients, name)
-        lines.append(f"  {symbol} = {value:.3f}   90 % interval {low:.3f} to {high:.3f}")
+        lines.append(f"  {symbol} {value:.2f}, 90 % interval {low:.2f} to {high:.2f}")
     if said := doubt(found):
         lines.append(f"  {said}")
     lines.append(
-        f"  trained for it: nominal d × w × r {product(found.point.nominal)}, "
-        f"realised {product(found.point.realised)}"
+        f"  {len(found.trials)} trainings of {len(grid.points)} points, {shared(grid)}; "
+        f"{found.dropped} nominal points could not reach this and were left out"
     )
-    lines += [f"  against {item.against}: {_compared(item)}" for item in found.comparisons]
+    if said := grid.cost.described():
+        lines += [f"  {said}", *_measured(found)]
     lines += [
         f"coefficients: {run_dir / 'coefficients.json'}",
         f"family: {run_dir / 'family'}",
         f"report: {run_dir / 'report.html'}",
     ]
     return "\n".join(lines)
+
+
+def answer(found: ScalingResult) -> str:
+    """In a few sentences: α, β and γ, what they beat and what not, how sure that is."""
+    values = ", ".join(
+        f"{symbol} {getattr(found.coefficients, name):.2f}" for name, symbol in SYMBOLS.items()
+    )
+    sentences = [
+        f"At {found.grid.ratio:.2f} times the baseline's {found.grid.cost.name}: {values}.",
+        *_verdicts(found.comparisons),
+        f"The 90 % region covers {_part(found.region.size)} of all ways to scale.",
+    ]
+    return " ".join(sentences)
+
+
+def _verdicts(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """A sentence of what is known, and one of what is not known yet."""
+    of: dict[str, list[str]] = {}
+    for item in comparisons:
+        of.setdefault(item.verdict, []).append(called(item.against))
+    if parts := [f"it {verb} {listed(of[kind])}" for kind, verb in _VERBS.items() if kind in of]:
+        sentence = ", ".join(parts)
+        yield f"{sentence[:1].upper()}{sentence[1:]}."
+    if "open" in of:
+        yield (
+            f"Whether it is better than {listed(of['open'])} is not told yet: the networks were "
+            "not trained again with other seeds."
+        )
+
+
+def called(against: str) -> str:
+    """Another way to spend the same cost, as a sentence names it."""
+    return "the paper's 1.2/1.1/1.15" if against == "paper" else f"{against} alone"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``"a, b and c"``."""
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _part(size: float) -> str:
+    return f"{100 * size:.0f} %" if size >= 0.01 else "less than 1 %"
 
 
 def doubt(found: ScalingResult) -> str:
@@ -55,15 +97,6 @@ def doubt(found: ScalingResult) -> str:
 def product(multipliers: Multipliers) -> str:
     """``"1.20 × 1.10 × 1.15"``."""
     return " × ".join(f"{factor:.2f}" for factor in multipliers)
-
-
-def _compared(item: Comparison) -> str:
-    if item.verdict == "same":
-        return "the answer itself"
-    return (
-        f"{item.verdict} ({100 * item.difference:+.2f} points, {100 * item.low:+.2f} to "
-        f"{100 * item.high:+.2f})"
-    )
 
 
 def shared(grid: Grid) -> str:

@@ -21,12 +21,13 @@ from scaling_search.points.kept import reader
 from scaling_search.points.target import points_told
 from scaling_search.result import ScalingResult
 from scaling_search.search import conclusion
-from scaling_search.summary import doubt, product
+from scaling_search.summary import SYMBOLS, answer, called, doubt, product
+from trials.caution import cautions
 from trials.store.header import read_header
 from trials.store.study import read_run
 from trials.store.view import RunView
 
-SYMBOLS = {"alpha": "α (depth)", "beta": "β (width)", "gamma": "γ (resolution)"}
+WORDS = {"same": "the answer itself", "open": "open: not told yet"}
 
 
 def report(run_dir: Path, storage: str | None = None) -> Path:
@@ -45,6 +46,8 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     figures.surface(run_dir / "surface.png", found, points)
     figures.points(run_dir / "points.png", points, tried.cost.text(tried.target))
     page = Page(f"How {tried.baseline.spec.name} should scale")
+    for one in cautions(settings, found.evaluations):
+        page.caution(one)
     _answer(page, found)
     page.figure(
         run_dir / "surface.png",
@@ -67,63 +70,26 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
 
 
 def _answer(page: Page, found: ScalingResult) -> None:
-    values = ", ".join(
-        f"{SYMBOLS[name]} = {getattr(found.coefficients, name):.2f}" for name in SYMBOLS
-    )
-    page.lead(
-        f"At {found.grid.ratio:.2f} times the baseline's {found.grid.cost.name}: {values}. "
-        f"{_verdict(found)} The 90 % region covers {_part(found.region.size)} of all ways to scale."
-    )
+    page.lead(answer(found))
     if said := doubt(found):
         page.text(said)
     page.table(
-        [
-            "coefficient",
-            "value",
-            "90 % interval",
-            "nominal, of the network that stands for it",
-            "realised by it",
-        ],
+        ["coefficient", "value", "90 % interval"],
         [
             [
-                SYMBOLS[name],
-                f"{getattr(found.coefficients, name):.3f}",
-                "{:.3f} to {:.3f}".format(*found.confidence[name]),
-                f"{nominal:.3f}",
-                f"{realised:.3f}",
+                symbol,
+                f"{getattr(found.coefficients, name):.2f}",
+                "{:.2f} to {:.2f}".format(*found.confidence[name]),
             ]
-            for name, nominal, realised in zip(
-                SYMBOLS, found.point.nominal, found.point.realised, strict=True
-            )
+            for name, symbol in SYMBOLS.items()
         ],
     )
     page.note(
         "FLOPs are multiply-adds of convolution and linear layers for one image at the network's "
         "own resolution. Coefficients are realised multipliers; α·β²·γ² is the ratio of FLOPs at "
-        f"the target, here {found.coefficients.product:.2f}. Nominal multipliers are those asked "
-        "for, before rounding and the adjusting of the cost. The proxy's accuracies rank scalings "
+        f"the target, here {found.coefficients.product:.2f}. The proxy's accuracies rank scalings "
         "at a small resolution and a short training."
     )
-
-
-def _part(size: float) -> str:
-    return f"{100 * size:.0f} %" if size >= 0.01 else "less than 1 %"
-
-
-def _verdict(found: ScalingResult) -> str:
-    verbs = {"same": "is", "better": "beats", "tie": "ties with", "worse": "loses to"}
-    parts = [
-        f"it {verb} {_listed(names)}"
-        for verdict, verb in verbs.items()
-        if (names := [c.against for c in found.comparisons if c.verdict == verdict])
-    ]
-    sentence = ", ".join(parts)
-    return sentence[:1].upper() + sentence[1:] + "." if sentence else ""
-
-
-def _listed(names: list[str]) -> str:
-    words = [f"{n} alone" if n != "paper" else "the paper's 1.2/1.1/1.15" for n in names]
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
 def _comparisons(page: Page, found: ScalingResult) -> None:
@@ -133,8 +99,8 @@ def _comparisons(page: Page, found: ScalingResult) -> None:
         same = item.verdict == "same"
         rows.append(
             [
-                _listed([item.against]),
-                "the answer itself" if same else item.verdict,
+                called(item.against),
+                WORDS.get(item.verdict, item.verdict),
                 "" if same else f"{100 * item.difference:+.2f}",
                 "" if same else f"{100 * item.low:+.2f} to {100 * item.high:+.2f}",
             ]
@@ -142,7 +108,9 @@ def _comparisons(page: Page, found: ScalingResult) -> None:
     page.table(["against", "verdict", "difference (points)", "90 % interval"], rows)
     page.note(
         "Differences are of fitted accuracies. Trainings of one repeat share their seed, so the "
-        "intervals are paired; a tie is an interval that holds 0."
+        "intervals are paired; a tie is an interval that holds 0. Open is what only single "
+        "trainings say: the networks were not both trained again, nor are there trainings enough "
+        "for the region to rule the other out."
     )
 
 

@@ -13,11 +13,13 @@ from common.units import format_size
 from models.spec import ArchSpec
 from reports.nas import about_pictures
 from reports.page import Page
+from reports.scaling.study_answer import study_answer
 from reports.scaling.study_figure import draw
 from reports.sections.classes import about_classes, kinds, mean_of
 from reports.sections.failures import show_failures
 from reports.tables import trials_table
 from scaling_search.studies import PUBLISHED
+from trials.caution import cautions
 from trials.record import Evaluation
 from trials.store.study import read_run
 from trials.store.view import RunView
@@ -70,8 +72,8 @@ def study_table(run: RunView) -> pd.DataFrame:
     Columns: baseline, series, factor, nominal and realised multipliers, macs, activations, params,
     error (of the realised cost, relative to the target), trainings, failed, mean and se (standard
     error) of the accuracy, plain and balanced (means of either accuracy), difference and
-    difference_se: mean over the seeds that both have of the accuracy minus that of compound scaling
-    at the same cost (compare), or minus the baseline's.
+    difference_se: mean over the seeds that both have (``pairs``) of the accuracy minus that of
+    compound scaling at the same cost (compare), or minus the baseline's.
     """
     accuracies: dict[str, dict[int, float]] = {}
     trained: dict[str, list[Evaluation]] = {}
@@ -108,6 +110,7 @@ def study_table(run: RunView) -> pd.DataFrame:
                 },
                 "difference": difference,
                 "difference_se": difference_error,
+                "pairs": len(paired),
             }
         )
     return pd.DataFrame(rows)
@@ -209,7 +212,7 @@ def _published_cells(published: pd.DataFrame) -> tuple[list[str], Cells]:
 
 def _markdown(run: RunView, table: pd.DataFrame, published: pd.DataFrame) -> str:
     study = run.settings["study"]
-    parts = [f"# {TITLES[study]}", _grid(*_cells(table, run.settings))]
+    parts = [f"# {TITLES[study]}", study_answer(table, study), _grid(*_cells(table, run.settings))]
     if left_out := run.settings["left_out"]:
         parts.append("Left out:\n\n" + "\n".join(f"- {line}" for line in left_out))
     if len(published):
@@ -229,6 +232,10 @@ def _grid(head: list[str], rows: Cells) -> str:
 def _page(run: RunView, table: pd.DataFrame, published: pd.DataFrame, run_dir: Path) -> None:
     study, records = run.settings["study"], run.finished()
     page = Page(TITLES[study])
+    trained = [record.evaluation for record in records if record.evaluation is not None]
+    for one in cautions(run.settings, trained):
+        page.caution(one)
+    page.lead(study_answer(table, study))
     page.figure(
         run_dir / "study.png",
         "Mean accuracy against FLOPs, with its standard error; "

@@ -24,6 +24,7 @@ from scaling_search.points.target import latency_ratio
 from scaling_search.search import search
 from scaling_search.summary import summary
 from scaling_search.surface.samplers import METHODS
+from trials.caution import cautions, closing
 from trials.progress import Progress
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     say_if_other(data, args.baseline)
     baseline = replace(baseline, classes=len(data.classes), in_channels=data.channels)
     print(f"run directory: {run_dir}", file=sys.stderr)
+    settings = {**facts(args.data, data, evaluator), "growth": growth}
     with when_stopped(f"stopped; what has finished is kept in {run_dir}: go on with --resume"):
         found = search(
             baseline,
@@ -127,15 +129,16 @@ def main(argv: Sequence[str] | None = None) -> None:
             region=args.region,
             measure=None if clock is None else _Shown(clock),
             measured_on=None if clock is None else clock.measured_on,
-            settings={**facts(args.data, data, evaluator), "growth": growth},
+            settings=settings,
             storage=args.storage,
             join=args.join,
             progress=Progress,
         )
         report(run_dir, args.storage)
-        print(summary(found, run_dir))
     varied = as_options(evaluator.recipe)
-    print(f"next: {next_command('training', '--spec', run_dir, *varied, data=args.data)}")
+    further = next_command("training", "--spec", run_dir, *varied, data=args.data)
+    told = cautions(settings, found.evaluations)
+    print(closing(told, summary(found, run_dir), further))
 
 
 def _largest(args: argparse.Namespace, baseline: ArchSpec) -> list[ArchSpec] | None:

@@ -19,10 +19,11 @@ from scaling_search.coefficients import PAPER, read_coefficients
 from scaling_search.commands.options import add_depth_rounding
 from scaling_search.studies import parse_shares
 from scaling_search.study_plan import STUDIES, StudyPlan, growth, parse_factors, planned
+from trials.caution import cautions, closing
 from trials.conduct import Means, accuracy, conduct
 from trials.loop import Propose
 from trials.progress import Progress
-from trials.record import trial_seed
+from trials.record import Evaluation, trial_seed
 from trials.store.run import Run
 from trials.store.study import open_run
 from trials.store.view import Proposal
@@ -83,9 +84,10 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, write the run directory's files, print the table and where they are."""
     from reports.scaling.study import report
-    from training.given import pictures_name, settle_pictures
+    from training.given import next_command, pictures_name, settle_pictures
     from training.options import executor, facts, inherited_from, prepare, run_directory
     from training.transfer.options import FINE_TUNING, SCRATCH
+    from training.variation import as_options
 
     args = options().parse_args(argv)
     settle_pictures(args, args.baselines.partition(",")[0].strip())
@@ -129,9 +131,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         "left_out": plan.left_out,
     }
     with when_stopped(f"stopped; what has finished is kept in {run_dir}: go on with --resume"):
-        _train(plan, args, settings, run_dir, lambda: executor(args, evaluator))
+        trained = _train(plan, args, settings, run_dir, lambda: executor(args, evaluator))
         page = report(run_dir, args.storage)
-    print(f"{(run_dir / 'study.md').read_text('utf-8')}\nreport: {page}")
+    further = next_command(
+        "scaling_search", "--target-flops", "2x", "--baseline", next(iter(specs)),
+        *as_options(evaluator.recipe), data=args.data,
+    )  # fmt: skip
+    text = f"{(run_dir / 'study.md').read_text('utf-8')}\nreport: {page}"
+    print(closing(cautions(settings, trained), text, further))
 
 
 def _chosen(text: str) -> dict[str, ArchSpec]:
@@ -161,7 +168,8 @@ def _train(
     settings: dict[str, Any],
     run_dir: Path,
     executor: Callable[[], Executor],
-) -> None:
+) -> list[Evaluation]:
+    """What the trainings that ended well came to."""
     means = Means(executor, args.minutes, Progress)
     with open_run(
         run_dir,
@@ -173,6 +181,7 @@ def _train(
         join=args.join,
     ) as run:
         conduct(run, _proposer(plan), accuracy, args.repeats * len(plan.networks), means)
+        return [record.evaluation for record in run.finished() if record.evaluation is not None]
 
 
 def _proposer(plan: StudyPlan) -> Propose:

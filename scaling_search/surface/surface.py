@@ -99,8 +99,15 @@ class Surface:
         makes from half to all of the quantile critical, ¾ say, and 5/8 with the direction along
         it. ``on_edge`` weighs the two.
         """
-        critical = _JOINT * (1 / 2 + self.on_edge / 8)
-        return Region(self.deficit(mesh()) <= critical, *self.interval(mesh()))
+        return Region(self.deficit(mesh()) <= self._critical, *self.interval(mesh()))
+
+    def rules_out(self, at: Array) -> bool:
+        """Whether shares (3,) lie outside the region."""
+        return bool(self.deficit(at[None])[0] > self._critical)
+
+    @property
+    def _critical(self) -> float:
+        return _JOINT * (1 / 2 + self.on_edge / 8)
 
     @cached_property
     def on_edge(self) -> float:

@@ -21,6 +21,7 @@ from scaling_search.points.grid import Grid, grid
 from scaling_search.points.target import target_macs
 from scaling_search.result import Comparison, ScalingResult
 from scaling_search.search import search
+from scaling_search.summary import answer
 from scaling_search.surface import allocation, samplers
 from scaling_search.surface.allocation import ENOUGH_REPEATS
 from tests.support.surface import NAME, baseline, evaluate, off
@@ -235,6 +236,27 @@ def test_verdicts() -> None:
     assert Comparison("depth", 0.1, -0.5, 0.7).verdict == "tie"
     assert Comparison("depth", -1.0, -1.5, -0.5).verdict == "worse"
     assert Comparison("depth", 0.0, 0.0, 0.0).verdict == "same"
+    assert Comparison("depth", 1.0, 0.5, 1.5, told=False).verdict == "open"
+    assert Comparison("depth", -1.0, -1.5, -0.5, told=False).verdict == "open"
+    assert Comparison("depth", 0.1, -0.5, 0.7, told=False).verdict == "tie"
+
+
+def test_single_trainings_beat_nothing() -> None:
+    """However sure the fit through them is: what beats was repeated, or the region rules it out."""
+
+    def steep(spec: ArchSpec, seed: int) -> float:
+        return 0.7 if spec.key == baseline().spec.key else 0.9 - 0.3 * off(spec)
+
+    few = run(7, evaluate=steep)
+    assert few.repeats == 0
+    assert not {"better", "worse"} & {item.verdict for item in few.comparisons}
+    apart = [item.against for item in few.comparisons if item.low > 0]
+    assert apart  # else nothing was held back
+    assert "beats" not in answer(few)
+    assert f"{apart[0]} alone" in answer(few).split("not told yet")[0]
+    many = run(40, evaluate=steep)
+    assert {item.verdict for item in many.comparisons if item.low > 0} == {"better"}
+    assert "beats" in answer(many)
 
 
 @pytest.mark.parametrize("method", ["adaptive", "grid"])

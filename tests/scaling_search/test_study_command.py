@@ -6,12 +6,14 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from models.families import family
 from reports.__main__ import main as draw_again
 from reports.scaling.study import published_table
+from reports.scaling.study_answer import study_answer
 from scaling_search.__main__ import main
 from scaling_search.study_plan import growth, parse_factors, planned
 from tests.support.command import assert_refused, in_process
@@ -33,6 +35,11 @@ def test_command_line_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
     done = in_process(main, (*given, "--repeats", 1, "--out", out), capsys)
     assert done.returncode == 0, done.stderr
     assert "| width | 1.5 |" in done.stdout
+    # One training of 120 digits in one epoch: nothing is told, and hardly anything is learned.
+    assert f"{TINY}: nothing is told" in done.stdout
+    assert done.stdout.startswith("! Nothing was learned")
+    assert "change: train longer" in done.stdout
+    assert "next:" not in done.stdout
     assert {row["trainings"] for row in rows_of(out / "study.csv")} == {"1"}
 
     more = in_process(main, (*given, "--repeats", 2, "--out", out, "--resume"), capsys)
@@ -49,7 +56,9 @@ def test_command_line_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert len({frozenset(found) for found in seeds.values()}) == 1
     difference = float(rows[1]["mean"]) - float(rows[0]["mean"])
     assert float(rows[1]["difference"]) == pytest.approx(difference)
-    assert (out / "report.html").read_text().count("data:image/png;base64,") == 1
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 1
+    assert page.index("Nothing was learned") < page.index('class="lead"') < page.index("<table>")
 
     (out / "study.png").unlink()
     again = in_process(draw_again, (out,), capsys)
@@ -89,6 +98,56 @@ def test_a_directory_without_trainings_is_refused(
 ) -> None:
     given = ("study", "width", "--baselines", TINY, "--factors", "1", "--minutes", "1e-9", *QUICK)
     assert_refused(in_process(main, (*given, "--out", tmp_path / "run"), capsys), "--resume")
+
+
+def table(*rows: tuple[str, str, float, list[float]]) -> pd.DataFrame:
+    """Rows of baseline, series, factor, and the paired differences."""
+    found = []
+    for name, series, factor, paired in rows:
+        n = len(paired)
+        error = float(np.std(paired, ddof=1) / n**0.5) if n > 1 else None
+        mean = float(np.mean(paired)) if n else None
+        found.append({"baseline": name, "series": series, "factor": factor, "pairs": n,
+                      "difference": mean, "difference_se": error})  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def test_the_answer_of_a_ladder() -> None:
+    flat = [0.01, -0.01, 0.0]
+    clear = table(("a", "width", 1, []), ("a", "width", 2, [0.09, 0.10, 0.11]),
+                  ("a", "depth", 2, flat))  # fmt: skip
+    assert study_answer(clear, "single").startswith("a: width × 2 gains most, +10.00 points")
+    none = table(("a", "width", 2, [0.01, -0.02, 0.04]), ("a", "depth", 2, flat))
+    assert "no network is told to be better than the baseline" in study_answer(none, "single")
+    assert "width × 2, +1.00 points" in study_answer(none, "single")
+    once = table(("a", "width", 2, [0.3]), ("b", "depth", 2, [0.1]))
+    assert study_answer(once, "width").count("--repeats") == 2
+
+
+def test_the_best_of_many_equals_is_no_answer() -> None:
+    """Of 20 networks that are all the baseline's equals one is ahead; in 200 tables few say so."""
+    rng, said = np.random.default_rng(0), 0
+    for _ in range(200):
+        rows = [("a", "depth", i, rng.normal(0, 0.01, 3).tolist()) for i in range(20)]
+        said += "gains most" in study_answer(table(*rows), "single")
+    assert said <= 0.1 * 200
+
+
+def test_the_answer_of_a_comparison() -> None:
+    found = study_answer(
+        table(
+            ("a", "baseline", 1, []), ("a", "compound", 4, []),
+            ("a", "depth", 4, [-0.05, -0.06, -0.05]), ("a", "width", 4, [0.001, -0.002, 0.0]),
+            ("a", "fast", 4, [0.03, 0.04, 0.035]), ("a", "compound", 2, []),
+            ("a", "depth", 2, [0.1]),
+        ),
+        "compare",
+    )  # fmt: skip
+    assert found == (
+        "a: at 4 times the cost, compound scaling beats depth, loses to fast, is not told from "
+        "width. a: at 2 times the cost, nothing is told, as no two networks were both trained "
+        "twice: go on with more --repeats."
+    )
 
 
 def test_factors() -> None:

@@ -61,7 +61,7 @@ def test_the_next_commands_can_be_pasted(
     monkeypatch.setenv("HOME", str(tmp_path))
     out = "~/l'été à deux/$NAME"
     monkeypatch.setenv("NAME", "a b")
-    done = in_process(main, (*QUICK, "--out", out), capsys)
+    done = in_process(main, (*QUICK, "--epochs", 3, "--batch", 32, "--out", out), capsys)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "l'été à deux" / "a b"
     assert (run / "weights.safetensors").is_file()
@@ -79,7 +79,12 @@ def test_every_training_has_a_directory_of_its_own(
     name = "train-mobilenet-v1-0.25-128-digits"
     (tmp_path / "runs" / f"{name}-7").mkdir(parents=True)
     for _ in range(2):
-        assert in_process(main, QUICK, capsys).returncode == 0
+        done = in_process(main, QUICK, capsys)
+        assert done.returncode == 0
+        # Ten steps teach nothing: there is something to change, and nothing to go on with.
+        assert done.stdout.startswith("! Nothing was learned")
+        assert "change: train longer (--epochs)" in done.stdout
+        assert "next:" not in done.stdout
     names = {path.name for path in (tmp_path / "runs").iterdir()}
     assert names == {f"{name}-7", f"{name}-8", f"{name}-9"}
 

@@ -36,7 +36,13 @@ from training.transfer.child import born
 from training.transfer.parent import Parent, prepared, weights_of
 from training.transfer.sources import BASELINE, open_parent
 from training.variation import add_variation, varied
+from trials.caution import Caution, Pictures, closing, judged
 from trials.record import Evaluation
+
+LONGER = (
+    "train longer (--epochs), with weights to start from (--init) or larger pictures "
+    "(--resolution), and see that each folder shows what its name says"
+)
 
 
 def options() -> argparse.ArgumentParser:
@@ -107,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             network, found = _trained(spec, recipe, data, args, start, keeper)
             _write(args.out, spec, network, data, found)
             keeper.forget()
-    _tell(args, found)
+    _tell(args, data, recipe, found)
 
 
 def _identity(spec: ArchSpec, recipe: Recipe, data: Data, seed: int) -> dict[str, Any]:
@@ -115,18 +121,33 @@ def _identity(spec: ArchSpec, recipe: Recipe, data: Data, seed: int) -> dict[str
     return {"spec": spec.key, "recipe": recipe.key, "pictures": data.digest, "seed": seed}
 
 
-def _tell(args: argparse.Namespace, found: Evaluation) -> None:
+def _tell(args: argparse.Namespace, data: Data, recipe: Recipe, found: Evaluation) -> None:
+    """What came out, where it is and what to do next."""
     plain, balanced = (found.details[f"{kind}_accuracy"] for kind in ("plain", "balanced"))
     out = str(args.out)
-    print(
+    answer = (
         f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {args.epochs} epochs, "
         f"{found.seconds / 60:.1f} minutes: {out}"
     )
-    print(
-        f"next: {shlex.join(['python', '-m', 'training', 'predict', out])} PICTURE…\n"
+    further = (
+        f"{shlex.join(['python', '-m', 'training', 'predict', out])} PICTURE…\n"
         f"      {shlex.join(['python', '-m', 'models', 'export', out, '--to', 'onnx'])} "
         f"--with-preprocessing --out network.onnx"
     )
+    print(closing(_cautions(data, recipe, found), answer, further))
+
+
+def _cautions(data: Data, recipe: Recipe, found: Evaluation) -> list[Caution]:
+    """What must be said before the accuracy on the test split."""
+    images = [count for count in found.details["class_images"] if count]
+    pictures = Pictures(
+        chance=1 / len(images) if recipe.balance else max(images) / sum(images),
+        held_out=found.details["effective_images"],
+        fewest=min(counts["train"] for counts in data.counts().values()),
+        skipped=data.skipped,
+        part="test",
+    )
+    return judged(pictures, found.accuracy, longer=LONGER)
 
 
 def _parent(args: argparse.Namespace, spec: ArchSpec) -> Parent | None:

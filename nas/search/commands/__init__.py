@@ -1,0 +1,1 @@
+"""What the command line of the network search is made of."""

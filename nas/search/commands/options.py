@@ -1,0 +1,105 @@
+"""The options of ``python -m nas.search``."""
+
+from __future__ import annotations
+
+import argparse
+
+from common.command import count, parser, path
+from nas.costing import COSTS, LATENCY
+from nas.costing.latency import SAMPLE
+from nas.objective import AIMS
+from nas.samplers import NAMES
+from nas.space import SPACES
+
+DESCRIPTION = """\
+Step 1: find a baseline network for your pictures.
+
+Networks of a MnasNet-like space are trained shortly and ranked by ACC*(FLOPS/T)^w. FLOPs are
+multiply-adds of convolution and linear layers for one image at --resolution. T (--budget) is only
+a constant factor in that reward and changes no ranking; it acts through the window of costs,
+--low*T to --high*T, outside of which nothing is trained.
+
+With --cost latency the budget is a time, such as 12ms, for one batch on --latency-device. Some
+dozen networks are measured before the first training, and from then on each network before it is
+trained: none is, whose measured latency lies outside the window."""
+
+
+def options() -> argparse.ArgumentParser:
+    """The command's options."""
+    from training.options import add_options
+
+    made = parser("nas.search", DESCRIPTION)
+    goal = made.add_argument_group("what is searched")
+    goal.add_argument(
+        "--budget",
+        default="400M",
+        help="T, such as 400M or 1.5G; with --cost latency a time, such as 12ms",
+    )
+    goal.add_argument("--space", default="mnasnet", choices=SPACES)
+    goal.add_argument(
+        "--aim",
+        default="reward",
+        choices=AIMS,
+        help="reward: ACC*(COST/T)^w; hard: ACC*min(1, T/COST); front: the Pareto front itself",
+    )
+    goal.add_argument("--cost", default="macs", choices=(*COSTS, LATENCY))
+    goal.add_argument("--w", type=float, default=-0.07, help="the reward's exponent")
+    goal.add_argument("--over", type=float, help="another exponent above T (default: the same)")
+    goal.add_argument("--low", type=float, default=0.5, help="least cost trained, as a share of T")
+    goal.add_argument("--high", type=float, default=1.0, help="greatest cost, as a share of T")
+    goal.add_argument("--sampler", default="auto", choices=NAMES)
+    goal.add_argument(
+        "--trust",
+        type=float,
+        help="in (0, 1]: so many parts of what auto names by are its evidence, the rest what the "
+        "prior, or parameters alone, foretell; default: only what the evidence says of either",
+    )
+    goal.add_argument(
+        "--stop-early",
+        action="store_true",
+        help="stop trainings on whose way it shows that they will lose",
+    )
+    goal.add_argument("--trials", type=count, default=30, help="networks to train")
+    goal.add_argument(
+        "--resolution",
+        type=sides,
+        metavar="PIXELS[,PIXELS…]",
+        help="pixels FLOPs are counted at; several: each network's own is searched among them; "
+        "default: those at which the parent of inherited weights costs about the budget (sides of "
+        "16n+1, such as 97, suit published weights), else the space's own, 224 or (macro) 32",
+    )
+    goal.add_argument(
+        "--prior",
+        type=path,
+        metavar="RUN|CSV",
+        help="an earlier run, or a table of known accuracies",
+    )
+    goal.add_argument(
+        "--calibrate",
+        type=count,
+        metavar="K",
+        help="afterwards train K of the "
+        "networks again, and longer, and report how the rankings agree",
+    )
+    goal.add_argument("--longer", type=count, default=4, help="times the epochs, with --calibrate")
+    clock = made.add_argument_group("latency", "with --cost latency")
+    clock.add_argument(
+        "--latency-device",
+        default="cpu",
+        help="cpu, cuda, cuda:1, mps; best one on which nothing is trained",
+    )
+    clock.add_argument("--latency-batch", type=count, default=1, help="images at once")
+    clock.add_argument("--latency-threads", type=count, default=1, help="on a CPU")
+    clock.add_argument(
+        "--latency-sample",
+        type=count,
+        default=SAMPLE,
+        help="networks that are measured before the first training",
+    )
+    add_options(made)
+    return made
+
+
+def sides(text: str) -> tuple[int, ...]:
+    """``97,113`` as numbers of pixels."""
+    return tuple(count(part) for part in text.split(","))

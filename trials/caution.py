@@ -1,0 +1,163 @@
+"""What makes an answer worth little, said before the answer itself.
+
+Nothing was learned where the best accuracy is within luck's reach of chance: the accuracy of
+whoever always names the commonest class. By luck alone the best of many trainings lies above that,
+so its binomial interval (Clopper and Pearson 1934, Biometrika 26) is asked at a level that holds
+for all of them together (Bonferroni). Few pictures, and pictures that could not be read, are said
+as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from trials.record import Evaluation
+
+CHANCE, FEW, SKIPPED = "chance", "few", "skipped"
+LEVEL = 0.95
+FEWEST_HELD_OUT = 100  # pictures that tell an accuracy to 10 points (95 %, at its worst)
+FEWEST_OF_A_CLASS = 10  # for training
+
+LONGER = (
+    "train longer (--proxy-epochs), on more pictures (--proxy-images) or larger ones "
+    "(--proxy-resolution), and see that each folder shows what its name says; then search again"
+)
+
+
+class Caution(NamedTuple):
+    """What is amiss, one of ``CHANCE``, ``FEW``, ``SKIPPED``; the sentence that says it; and what
+    to change."""
+
+    kind: str
+    said: str
+    change: str
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What accuracies were measured on.
+
+    chance      the accuracy, in [0, 1], of whoever always names the commonest class
+    held_out    pictures of the ``part``; of unequal classes those that a balanced accuracy is worth
+    fewest      training pictures of the smallest class; None where that is not known
+    skipped     (path, reason) of each picture that could not be read
+    part        of the split: "validation" or "test"
+    """
+
+    chance: float
+    held_out: int
+    fewest: int | None = None
+    skipped: Sequence[Sequence[str]] = ()
+    part: str = "validation"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], told: Evaluation) -> Pictures | None:
+        """Those of a run, by its settings and one of its trainings; None where it tells none."""
+        data = settings.get("data")
+        if not isinstance(data, Mapping) or data.get("chance") is None:
+            return None
+        counts = settings.get("class_counts")
+        return cls(
+            chance=data["chance"],
+            held_out=told.details.get("effective_images") or data["validation"],
+            fewest=min(counts[0]) if counts else None,
+            skipped=data.get("skipped", ()),
+        )
+
+
+def cautions(settings: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> list[Caution]:
+    """Of a run: ``judged`` by the best of its trainings; empty where nothing tells its chance."""
+    if not evaluations:
+        return []
+    best = max(evaluations, key=lambda one: one.accuracy)
+    pictures = Pictures.of(settings, best)
+    return [] if pictures is None else judged(pictures, best.accuracy, len(evaluations))
+
+
+def judged(
+    pictures: Pictures, accuracy: float, trainings: int = 1, longer: str = LONGER
+) -> list[Caution]:
+    """What must be said first, the gravest first; empty where the answer stands.
+
+    ``accuracy`` in [0, 1] is the best of so many trainings; ``longer`` is the remedy where nothing
+    was learned.
+    """
+    found = [_of_chance(pictures, accuracy, trainings, longer), _of_few(pictures)]
+    return [one for one in (*found, _of_skipped(pictures.skipped)) if one is not None]
+
+
+def nothing_learned(found: Sequence[Caution]) -> bool:
+    """Whether one of them says so: there is then nothing to go on with."""
+    return any(one.kind == CHANCE for one in found)
+
+
+def closing(found: Sequence[Caution], answer: str, further: str) -> str:
+    """What a command prints at its end: what must be said first, the answer, what to change, and
+    how to go on, unless nothing was learned."""
+    lines = [*(f"! {one.said}" for one in found), answer]
+    lines += [f"change: {one.change}" for one in found]
+    if not nothing_learned(found):
+        lines.append(f"next: {further}")
+    return "\n".join(lines)
+
+
+def least(accuracy: float, pictures: int, trainings: int = 1) -> float:
+    """The lower bound of the best of ``trainings`` accuracies, each on so many pictures."""
+    from scipy.stats import beta  # a second to load
+
+    right = accuracy * pictures
+    if right <= 0:
+        return 0.0
+    return float(beta.ppf((1 - LEVEL) / trainings, right, pictures - right + 1))
+
+
+def _of_chance(pictures: Pictures, accuracy: float, trainings: int, longer: str) -> Caution | None:
+    bound = least(accuracy, pictures.held_out, trainings)
+    if bound > pictures.chance:
+        return None
+    best = f"the best of {trainings} trainings" if trainings > 1 else "the training"
+    return Caution(
+        CHANCE,
+        f"Nothing was learned that can be told from chance: {best} named {_percent(accuracy)} of "
+        f"{pictures.held_out} {pictures.part} pictures, and may be worth {_percent(bound)} "
+        f"({LEVEL:.0%} bound); always naming the commonest class is worth "
+        f"{_percent(pictures.chance)}.",
+        longer,
+    )
+
+
+def _of_few(pictures: Pictures) -> Caution | None:
+    few = []
+    if pictures.held_out < FEWEST_HELD_OUT:
+        error = 196 * (0.25 / pictures.held_out) ** 0.5
+        few.append(
+            f"{pictures.held_out} {pictures.part} pictures tell an accuracy to ±{error:.0f} points"
+        )
+    if pictures.fewest is not None and pictures.fewest < FEWEST_OF_A_CLASS:
+        few.append(f"the smallest class has {pictures.fewest} for training")
+    if not few:
+        return None
+    return Caution(
+        FEW,
+        f"Very few pictures: {', and '.join(few)}.",
+        f"add pictures: {FEWEST_HELD_OUT} for {pictures.part} and {FEWEST_OF_A_CLASS} of each "
+        "class for training are little already",
+    )
+
+
+def _of_skipped(skipped: Sequence[Sequence[str]]) -> Caution | None:
+    if not skipped:
+        return None
+    path, reason = skipped[0]
+    count = f"{len(skipped)} pictures" if len(skipped) > 1 else "1 picture"
+    return Caution(
+        SKIPPED,
+        f"{count} could not be read and had no part in this; the first: {path} ({reason}).",
+        "repair or remove the pictures that cannot be read",
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
