@@ -112,8 +112,8 @@ def _ways(text: str) -> tuple[str, ...]:
 
 
 def largest(spec: ArchSpec, budget: float) -> ArchSpec:
-    """``spec`` at the highest resolution within the budget."""
-    sides = range(33, 1000)
+    """``spec`` at the highest resolution within the budget, of 16·n + 1 pixels, which suit it."""
+    sides = range(33, 1000, 16)
     fitting = [side for side in sides if cost(replace(spec, resolution=side)).macs <= budget]
     if not fitting:
         raise ValueError(f"{spec.name} at {sides[0]} pixels costs over {format_size(budget)}")

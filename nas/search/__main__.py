@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from common.command import run, when_stopped
-from models.cost import cost
 from models.spec import ArchSpec
 from nas.candidates import Candidates
 from nas.costing import LATENCY, cost_text, read_cost
@@ -23,13 +22,14 @@ from nas.prior import load_prior
 from nas.search import search
 from nas.search.commands.further import calibrate, finals_of
 from nas.search.commands.options import options
+from nas.search.commands.resolutions import members, resolutions, within
 from nas.search.ending import summary
-from nas.space import Space, sides_about, space
+from nas.space import Space, space
 from trials.caution import cautions, closing
 from trials.progress import Progress
 
 if TYPE_CHECKING:
-    from training.transfer.parent import Parent
+    pass
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -62,9 +62,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     if parent is not None and args.stop_early:
         raise ValueError("--stop-early is for trainings from scratch: add --init scratch")
-    named = named.at(_resolutions(args, named, parent, resumed(args, run_dir), budget))
+    named = named.at(resolutions(args, named, parent, resumed(args, run_dir), budget))
     if parent is not None:
-        parent = replace(parent, spec=_within(parent.spec, named, budget))
+        parent = replace(parent, spec=within(parent.spec, named, budget))
     evaluator, data = prepare(
         args,
         parent=parent,
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             prior=prior,
             trust=args.trust,
             stop_early=args.stop_early,
-            near=_members(searched, evaluator.parent),
+            near=members(searched, evaluator.parent),
             finals=finals_of(args, evaluator, run_dir),
         )
         if evaluator.parent is not None:
@@ -129,42 +129,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             report(run_dir, args.storage)
 
 
-def _resolutions(
-    args: argparse.Namespace,
-    named: Space,
-    parent: Parent | None,
-    settings: Mapping[str, Any],
-    budget: float,
-) -> Sequence[int]:
-    """The pixels that networks may have, by --resolution or by default; ``settings`` are those of
-    a run that is gone on with."""
-    from training.transfer.options import at_home
-
-    usual = (named.template.resolution,)
-    if args.resolution:
-        return tuple(args.resolution)
-    if settings:
-        return settings.get("resolutions") or usual
-    if parent is None or args.cost != "macs":
-        return usual
-    found = sides_about(parent.spec, budget)
-    if not found or not at_home(found, args.device):
-        return usual
-    said = ", ".join(str(side) for side in found)
-    print(f"resolution is searched: {said} pixels; --resolution for others", file=sys.stderr)
-    return found
-
-
-def _within(spec: ArchSpec, named: Space, budget: float) -> ArchSpec:
-    """``spec`` at the highest resolution of the space that the budget allows, or at its lowest."""
-    at = [replace(spec, resolution=side) for side in _pixels(named)]
-    return next((one for one in reversed(at) if cost(one).macs <= budget), at[0])
-
-
-def _pixels(named: Space) -> tuple[int, ...]:
-    return named.resolutions or (named.template.resolution,)
-
-
 def _largest(args: argparse.Namespace, searched: Space, budget: float) -> Iterator[ArchSpec] | None:
     """The networks of the window that ask most of memory; None where they must be measured.
 
@@ -175,17 +139,6 @@ def _largest(args: argparse.Namespace, searched: Space, budget: float) -> Iterat
     aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high)
     inside = Candidates(searched, aim, args.cost)
     return (inside.greatest(field) for field in ("params", "activations"))
-
-
-def _members(searched: Space, parent: Parent | None) -> list[ArchSpec]:
-    """The space's networks that have the parent's stages; that with its resolution first."""
-    if parent is None:
-        return []
-    made = [
-        replace(searched.template, stages=parent.spec.stages, resolution=side)
-        for side in sorted(_pixels(searched), key=lambda side: side != parent.spec.resolution)
-    ]
-    return [one for one in made if searched.contains(one)]
 
 
 def _cost(args: argparse.Namespace) -> str | Latency:

@@ -32,7 +32,7 @@ from training.loop.train import final
 from training.options.directory import run_directory
 from training.predict import expected_by
 from training.recipe import Recipe
-from training.transfer.child import born
+from training.transfer.child import born, settled
 from training.transfer.parent import Parent, prepared, weights_of
 from training.transfer.sources import BASELINE, open_parent
 from training.variation import add_variation, varied
@@ -111,6 +111,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                   data={"name": data.name, "digest": data.digest})  # fmt: skip
         with _saying(args.out, keeper):
             network, found = _trained(spec, recipe, data, args, start, keeper)
+            if parent is not None:
+                there = placed(data, next(network.parameters()).device)
+                found = settled(network, side, recipe, there, found, "test")
             _write(args.out, spec, network, data, found)
             keeper.forget()
     _tell(args, data, recipe, found)
