@@ -8,6 +8,7 @@ against a hash that was published, the Hub's only against what the Hub itself sa
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -120,14 +121,14 @@ class Hub(NamedTuple):
     def state(self) -> dict[str, Tensor]:
         """Raises ValueError where huggingface_hub is not installed or there is no network."""
         try:
-            from huggingface_hub import hf_hub_download, logging
+            from huggingface_hub import hf_hub_download
         except ImportError:
             raise ValueError(
                 f"the weights of {self.model} come from the Hugging Face Hub: pip install timm"
             ) from None
         from safetensors.torch import load_file
 
-        logging.set_verbosity_error()  # what went wrong is said below
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # the error below says it
         try:
             file = hf_hub_download(f"timm/{self.model}", _HUB_FILE)
         except (OSError, ValueError) as error:
