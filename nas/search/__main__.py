@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from common.command import count, parser, path, run, when_stopped
+from common.command import count, parser, place, run, when_stopped
 from common.units import format_size
 from models.cost import cost
 from models.spec import ArchSpec
@@ -25,7 +25,8 @@ from nas.costing import COSTS, LATENCY, cost_text, read_cost
 from nas.costing.latency import SAMPLE, Latency
 from nas.finals import SEEDS, Finals
 from nas.objective import AIMS, Objective
-from nas.prior import load_prior
+from nas.prior import AnyPrior
+from nas.prior.choose import default_prior, given_prior, recorded_prior
 from nas.result import Finalist, SearchResult
 from nas.samplers import NAMES
 from nas.search import search
@@ -35,9 +36,11 @@ from trials.record import Evaluation
 from trials.store.view import Record
 
 if TYPE_CHECKING:
+    from training.data import Data
     from training.evaluator import Evaluator
     from training.transfer.parent import Parent
 
+WINDOW = 500  # networks that a prior is asked about beforehand
 DESCRIPTION = """\
 Step 1: find a baseline network for your pictures.
 
@@ -97,9 +100,11 @@ def options() -> argparse.ArgumentParser:
     )
     goal.add_argument(
         "--prior",
-        type=path,
-        metavar="RUN|CSV",
-        help="an earlier run, or a table of known accuracies",
+        type=place,
+        metavar="none|imagenet|RUN|CSV",
+        help="what is known beforehand: what ImageNet taught, an earlier run or a table of "
+        "accuracies; it counts as far as trainings bear it out; default: imagenet for pictures in "
+        "colour, else none",
     )
     goal.add_argument(
         "--calibrate",
@@ -171,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     own = {} if evaluator.parent is None else alike(evaluator.parent.spec)
     searched = named.with_template(classes=len(data.classes), in_channels=data.channels, **own)
     print(f"run directory: {run_dir}", file=sys.stderr)
-    prior = load_prior(args.prior, searched) if args.prior else None
+    prior = _prior(args, searched, data, resumed(args, run_dir), budget)
     with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
         found = search(
             searched,
@@ -273,6 +278,33 @@ def _largest(args: argparse.Namespace, searched: Space, budget: float) -> Iterat
     aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high)
     inside = Candidates(searched, aim, args.cost)
     return (inside.greatest(field) for field in ("params", "activations"))
+
+
+def _prior(
+    args: argparse.Namespace,
+    searched: Space,
+    data: Data,
+    before: Mapping[str, Any],
+    budget: float,
+) -> AnyPrior | None:
+    """What is given; for a run that goes on, what it began with; else the default, which is said.
+
+    Sampler auto alone can use one. A run of before there was a default had none, and has none.
+    """
+    given = args.prior or (recorded_prior(before) if before else None)
+    if given is not None:
+        return given_prior(given, searched)
+    if before or args.sampler != "auto":
+        return None
+    window = searched.random(WINDOW, np.random.default_rng(0))
+    if args.cost != LATENCY:
+        aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high)
+        inside = Candidates(searched, aim, args.cost).draw(WINDOW, np.random.default_rng(0))
+        window = inside if len(inside) else window
+    prior, said = default_prior(searched, window, data.in_colour)
+    if said:
+        print(said, file=sys.stderr)
+    return prior
 
 
 def _calibrate(
