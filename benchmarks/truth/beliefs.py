@@ -11,7 +11,9 @@ of their three measured accuracies; for every sampler, any other is outside of t
 What was chosen about the model was chosen on half 0 of either table: judge on half 1. A prior is
 the other half's rows. Samplers are those of ``nas.samplers`` (named: the best seen) and variants of
 auto (named: the best posterior mean): auto-free believes in no source beforehand; auto-prior,
-auto-shuffled and auto-misled (fewest parameters first) have a good prior and two bad ones. Finished
+auto-shuffled and auto-misled (fewest parameters first) have a good prior and two bad ones;
+auto-imagenet has what the package knows of ImageNet: as shipped on the tasks of ``macro``, and on
+those of ``imagenet`` the same fit to the other half's rows alone. Finished
 runs are kept under --out; after a change to a sampler, choose another.
 """
 
@@ -39,7 +41,9 @@ from nas.candidates import CostOf, Floats
 from nas.costing import ClosedForm
 from nas.objective import Objective
 from nas.pareto import hypervolume
-from nas.prior import Prior, nas_bench_macro_choices
+from nas.prior import AnyPrior, Prior, nas_bench_macro_choices
+from nas.prior import imagenet as imagenet_prior
+from nas.prior.fit import fit, rows_of
 from nas.samplers import NAMES, sampler, tell
 from nas.samplers.auto import Auto
 from nas.samplers.base import NetworkSampler
@@ -48,7 +52,7 @@ from nas.space import Batch, Space, space
 
 IMAGENET = {"reward": 0.0, "hard": 0.0, "front": 0.0, "noisy": 0.004}
 MACRO = {f"{t}M-{noise:g}": noise / 100 for t in (55, 70) for noise in (0, 0.4, 1)}
-VARIANTS = ("auto-free", "auto-prior", "auto-shuffled", "auto-misled")
+VARIANTS = ("auto-free", "auto-prior", "auto-shuffled", "auto-misled", "auto-imagenet")
 REFERENCES = {"reward": "tpe", "hard": "tpe", "front": "nsga2"}  # whose last value is to be reached
 PICKED = (10, 20, 30, 40, 60)
 WORST = (0.45, 400e6)  # of the hypervolume: least accuracy, greatest cost
@@ -200,8 +204,12 @@ def pick(study: optuna.Study, method: NetworkSampler) -> int:
     return study.best_trial.number
 
 
-def prior_for(made: World, name: str, rng: np.random.Generator) -> Prior | None:
+def prior_for(made: World, name: str, rng: np.random.Generator) -> AnyPrior | None:
     rows, accuracy = made.other.rows, made.other.accuracy
+    if name == "auto-imagenet" and made.space.name == "macro":
+        return imagenet_prior()
+    if name == "auto-imagenet":
+        return fit(rows_of(made.space, rows, accuracy), "half", "", "", "")
     if name == "auto-prior":
         return Prior(rows, accuracy)
     if name == "auto-shuffled":

@@ -36,7 +36,7 @@ class Belief:
     ) -> None:
         views = see(rows)
         error = np.broadcast_to(error, accuracy.shape)
-        models = {name: Model(data, accuracy, error) for name, data in views.items()}
+        models = {n: Model(data, accuracy, error, see.doubt(n)) for n, data in views.items()}
         evidence = np.array([model.evidence for model in models.values()])
         odds = np.exp(evidence - evidence.max())
         self.weights = {n: float(w) for n, w in zip(models, odds / odds.sum(), strict=True)}

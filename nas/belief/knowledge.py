@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from nas.belief.features import Features
 from nas.belief.model import Data, Model
 from nas.candidates import Candidates, Floats
-from nas.prior import Prior
+from nas.prior import AnyPrior, Distilled, Prior
+from nas.prior.distilled import Foretold
 from nas.space import Batch
 
 ROWS = 600  # of a prior table that are used, at most
 NONE, CAPACITY, PRIOR = "none", "capacity", "prior"
 
+LEAST_DOUBT = 0.1  # other pictures are other pictures
+ALIKE = 1e-9  # standard deviation of accuracies that tell no networks apart
+
 Views = dict[str, Data]
+Expects = Callable[[Batch, Data], Floats]  # rows (N, D), and as the model sees them → (N,)
 
 
 class Knowledge:
@@ -24,24 +31,30 @@ class Knowledge:
     features, the sources among them, of either sign: a view says what is expected beforehand, not
     what may be found out. The strongest guess comes first.
 
-    ``trust`` is how far the prior's model can be trusted, its leave-one-out R² on its own table: a
-    table whose accuracies have nothing to do with its architectures says so before it has cost a
-    training, and is no source. ``believed`` are the sources that have a view.
+    ``trust`` is how far the prior can be trusted, by how well it foretells rows of its own table
+    that it has not seen (leave-one-out R² of a model of the table, or as a distilled prior says of
+    itself): a table whose accuracies have nothing to do with its architectures says so before it
+    has cost a training, and is no source; nor is a prior to which all of the window's networks are
+    alike. ``believed`` are the sources that have a view.
     """
 
-    def __init__(self, candidates: Candidates, prior: Prior | None = None) -> None:
+    def __init__(self, candidates: Candidates, prior: AnyPrior | None = None) -> None:
         self._features = Features(candidates)
         self.trust = 0.0
         self.believed: tuple[str, ...] = (PRIOR, CAPACITY)
-        if prior is not None:
-            self._learn(prior)
+        if isinstance(prior, Distilled):
+            foretold = Foretold(prior, candidates.space)
+            self._ask(lambda rows, _: foretold(rows), prior.trust)
+        elif prior is not None:
+            model = self._modelled(prior)
+            self._ask(lambda _, plain: model.mean(plain), max(0.0, model.leave_one_out()))
 
     def __call__(self, rows: Batch) -> Views:
-        groups = self._features(rows)
-        nothing = np.zeros(len(rows))
+        plain = self._plain(rows)
+        groups, nothing = plain
         guesses = {CAPACITY: groups[CAPACITY][:, 0]}
         if self.trust:
-            expected = (self._model.mean(Data(groups, nothing)) - self._mean) / self._sd
+            expected = (self._expects(rows, plain) - self._mean) / self._sd
             guesses = {PRIOR: self.trust * expected} | guesses
             groups = groups | {PRIOR: expected[:, None]}
         views = {
@@ -51,18 +64,30 @@ class Knowledge:
         }
         return views | {NONE: Data(groups, nothing)}
 
+    def doubt(self, view: str) -> float:
+        """How much of a network's accuracy that view holds open, of what the others do: what the
+        prior missed of rows that it had not seen, and never nothing."""
+        return max(1 - self.trust, LEAST_DOUBT) if view == PRIOR else 1.0
+
     @property
     def reference(self) -> Batch:
         """Random networks of the window."""
         return self._features.reference
 
-    def _learn(self, prior: Prior) -> None:
+    def _plain(self, rows: Batch) -> Data:
+        """What is known without a prior, and no guess."""
+        return Data(self._features(rows), np.zeros(len(rows)))
+
+    def _ask(self, expects: Expects, trust: float) -> None:
+        """Have what ``expects`` says of networks as a source, standardised over the window."""
+        seen = expects(self.reference, self._plain(self.reference))
+        self._mean, self._sd = float(seen.mean()), float(seen.std())
+        self._expects, self.trust = expects, trust if self._sd > ALIKE else 0.0
+
+    def _modelled(self, prior: Prior) -> Model:
         rng = np.random.default_rng(0)
         chosen = rng.permutation(len(prior.rows))[:ROWS]
         # In any unit: brought to where the model expects accuracies to lie.
         accuracy: Floats = prior.accuracy[chosen] - prior.accuracy[chosen].mean()
         scaled = 0.6 + 0.03 * accuracy / accuracy.std()
-        self._model = Model(self(prior.rows[chosen])[NONE], scaled)
-        seen = self._model.mean(self(self.reference)[NONE])
-        self._mean, self._sd = float(seen.mean()), float(seen.std()) + 1e-12
-        self.trust = max(0.0, self._model.leave_one_out())
+        return Model(self._plain(prior.rows[chosen]), scaled)

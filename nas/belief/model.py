@@ -71,16 +71,20 @@ class Data(NamedTuple):
 class Model:
     """Fitted to ``data`` and its accuracies (N,), N ≥ 1, with their standard errors, at birth.
 
+    ``doubt`` in (0, 1] is how much of the variances is expected where the guess is a strong one.
     ``evidence`` is the logarithm of the greatest posterior density (its prior not normalised, so
     that a further term costs nothing by itself), to compare views of the same networks by;
     ``noise`` is in units of ``scale``².
     """
 
-    def __init__(self, data: Data, accuracy: Floats, error: Floats | float = 0.0) -> None:
+    def __init__(
+        self, data: Data, accuracy: Floats, error: Floats | float = 0.0, doubt: float = 1.0
+    ) -> None:
         kept = _thin(accuracy, USED)
         self._error = np.broadcast_to(error, accuracy.shape)[kept]
         self._data, accuracy = data.take(kept), accuracy[kept]
         self._terms = [term for term in TERMS if term.group in data.groups]
+        self._log_variances = [term.log_variance + np.log(doubt) for term in self._terms]
         self._centre = float(accuracy.mean())
         few = _thin(accuracy, TUNED)
         self._tune(self._data.take(few), accuracy[few] - self._centre, self._error[few])
@@ -136,7 +140,7 @@ class Model:
         grams = [_kernel(term, data.groups, data.groups) for term in self._terms]
         eye = np.eye(len(centred))
         scale = np.log(SPREAD * min(max(1 - self._centre, 1e-4), 1.0))
-        mu = np.array([term.log_variance for term in self._terms] + [NOISE, scale])
+        mu = np.array([*self._log_variances, NOISE, scale])
         sd = np.array([WIDTH] * len(self._terms) + [NOISE_WIDTH, SPREAD_WIDTH])
 
         def negative_log_posterior(p: Floats) -> tuple[float, Floats]:

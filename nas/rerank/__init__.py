@@ -13,7 +13,7 @@ from nas.costing import COSTS, LATENCY, cost_text
 from nas.costing.latency import Latency
 from nas.objective import Objective
 from nas.pareto import front
-from nas.prior import Prior
+from nas.prior import AnyPrior
 from nas.samplers.auto import Auto
 from nas.samplers.history import History
 from nas.space import SPACES, Space, space
@@ -53,7 +53,7 @@ def _range(kind: str, low: float, high: float) -> str:
     return f"{cost_text(kind, low)} to {cost_text(kind, high)}"
 
 
-def expected(run: RunView, prior: Prior | None = None) -> dict[int, float]:
+def expected(run: RunView, prior: AnyPrior | None = None) -> dict[int, float]:
     """What the model of the sampler ``auto`` expects of each trained network, by trial number.
 
     The model is fitted as the search fitted it, to a space and a cost made again from the run's

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from common.command import parser, path, run, storage_url
+from common.command import parser, path, place, run, storage_url
 from common.units import format_size
 from models.cost import cost
 from models.spec import ArchSpec
 from nas.costing import cost_text, read_cost
 from nas.objective import AIMS, Objective
-from nas.prior import load_prior
+from nas.prior.choose import given_prior, recorded_prior
 from nas.rerank import expected, rerank, space_of
 from nas.result import Candidate, candidates
 from nas.samplers.auto import OPENING
@@ -46,7 +46,12 @@ def options() -> argparse.ArgumentParser:
         help="accuracies that rank; default: "
         "the model's for the sampler auto, else the measured ones",
     )
-    made.add_argument("--prior", type=path, metavar="RUN|CSV", help="the search's, for its model")
+    made.add_argument(
+        "--prior",
+        type=place,
+        metavar="none|imagenet|RUN|CSV",
+        help="the search's, for its model; needed where that was a run or a table",
+    )
     made.add_argument(
         "--storage", type=storage_url, help="the URL of a run that has no journal file"
     )
@@ -95,7 +100,8 @@ def _means(run: RunView, args: argparse.Namespace, trained: int) -> Mapping[int,
     by = args.by or ("model" if run.settings["sampler"] == "auto" else "measured")
     if by == "measured" or trained < OPENING:  # as few as these are no model's business
         return None
-    return expected(run, load_prior(args.prior, space_of(run)) if args.prior else None)
+    given = args.prior or recorded_prior(run.settings)
+    return expected(run, None if given is None else given_prior(given, space_of(run)))
 
 
 def _expected(trust: float | None) -> str:

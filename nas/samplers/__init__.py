@@ -25,7 +25,7 @@ from nas.space import Batch, Space
 
 if TYPE_CHECKING:
     from models.spec import ArchSpec
-    from nas.prior import Prior
+    from nas.prior import AnyPrior
 
 NAMES = ("auto", *MAKERS, "evolution", "controller")
 
@@ -39,7 +39,7 @@ def sampler(
     *,
     seed: int,
     cost: CostOf = "macs",
-    prior: Prior | None = None,
+    prior: AnyPrior | None = None,
     trust: float | None = None,
     near: Sequence[ArchSpec] = (),
 ) -> NetworkSampler:
@@ -76,7 +76,7 @@ def _row(space: Space, spec: ArchSpec) -> Batch:
 
 
 def _method(
-    name: str, candidates: Candidates, seed: int, prior: Prior | None, trust: float | None
+    name: str, candidates: Candidates, seed: int, prior: AnyPrior | None, trust: float | None
 ) -> Method:
     if name in MAKERS:
         return Borrowed(candidates, name)

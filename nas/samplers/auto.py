@@ -36,7 +36,7 @@ from nas.samplers.history import History
 from nas.space import Batch, Space
 
 if TYPE_CHECKING:
-    from nas.prior import Prior
+    from nas.prior import AnyPrior
 
 OPENING = 3  # trainings that are begun before the model decides
 BOLDNESS = 0.25  # of the prior's standard deviations that the opening's drawn functions have
@@ -64,7 +64,7 @@ class Auto:
     """``prior`` is what was learned before (``nas.prior``), ``trust`` as in ``belief.Belief``."""
 
     def __init__(
-        self, candidates: Candidates, prior: Prior | None = None, trust: float | None = None
+        self, candidates: Candidates, prior: AnyPrior | None = None, trust: float | None = None
     ) -> None:
         self._candidates, self._trust = candidates, trust
         self.see = Knowledge(candidates, prior)
@@ -113,11 +113,13 @@ class Auto:
 
     def _opening(self, number: int, rng: np.random.Generator) -> Score:
         """A function drawn from the prior; its mean for trial 0."""
-        views = list(self.see(self._candidates.space.random(1, rng)).items())
-        view, data = views[number % len(views)]
+        views = self.see(self._candidates.space.random(1, rng))
+        view = (next(iter(views)), NONE)[number % 2]
+        data = views[view]
         drawn = _linear_draw(data.groups, rng)
         free = view == NONE  # nothing guessed: the draw is all there is
         boldness = SPREAD if free or number >= OPENING else BOLDNESS
+        boldness *= self.see.doubt(view) ** 0.5
         straight = not free and (number == 0 or self._candidates.objective.aim == "front")
         aim, limit = self._candidates.objective, np.inf
         if aim.aim == "front":
@@ -188,6 +190,8 @@ class Auto:
                 break
             climbed.update(row.tobytes() for row in fresh)
             batch = np.vstack([space.neighbours(row) for row in fresh])
+            if not slow:  # one more against one less: at the window's edge no single change gains
+                batch = np.vstack([batch, space.mutated(batch, rng)])
         yield from rows[np.argsort(-scores, kind="stable")]
 
 
@@ -213,7 +217,7 @@ def recommend(
     space: Space,
     objective: Objective,
     cost: CostOf = "macs",
-    prior: Prior | None = None,
+    prior: AnyPrior | None = None,
     trust: float | None = None,
 ) -> int:
     """The number that ``Auto.recommend`` names of a study."""
@@ -226,7 +230,7 @@ def conclude(
     space: Space,
     objective: Objective,
     cost: CostOf = "macs",
-    prior: Prior | None = None,
+    prior: AnyPrior | None = None,
     trust: float | None = None,
 ) -> Conclusion:
     """``Auto.conclude`` of a study."""
@@ -239,7 +243,7 @@ def _of(
     space: Space,
     objective: Objective,
     cost: CostOf,
-    prior: Prior | None,
+    prior: AnyPrior | None,
     trust: float | None,
 ) -> tuple[Auto, History]:
     candidates = Candidates(space, objective, cost)

@@ -41,7 +41,7 @@ from trials.store.view import Proposal, Record
 from trials.workers.pool import Executor
 
 if TYPE_CHECKING:
-    from nas.prior import Prior
+    from nas.prior import AnyPrior
 
 # (spec, seed), and with stop_early the bars
 Evaluate = Callable[..., Evaluation | Stopped | float]
@@ -66,7 +66,7 @@ def search(
     over: float | None = None,
     low: float = 0.5,
     high: float = 1.0,
-    prior: Prior | None = None,
+    prior: AnyPrior | None = None,
     trust: float | None = None,
     stop_early: bool = False,
     near: Sequence[ArchSpec] = (),

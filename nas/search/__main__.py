@@ -7,7 +7,6 @@ import functools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -18,18 +17,15 @@ from nas.candidates import Candidates
 from nas.costing import LATENCY, cost_text, read_cost
 from nas.costing.latency import Latency
 from nas.objective import Objective
-from nas.prior import load_prior
 from nas.search import search
 from nas.search.commands.further import calibrate, finals_of
+from nas.search.commands.known import known_before
 from nas.search.commands.options import options
 from nas.search.commands.resolutions import members, resolutions, within
 from nas.search.ending import summary
 from nas.space import Space, space
 from trials.caution import cautions, closing
 from trials.progress import Progress
-
-if TYPE_CHECKING:
-    pass
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -77,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     searched = named.with_template(classes=len(data.classes), in_channels=data.channels, **own)
     print(f"run directory: {run_dir}", file=sys.stderr)
     settings = facts(args.data, data, evaluator)
-    prior = load_prior(args.prior, searched) if args.prior else None
+    prior = known_before(args, searched, data, resumed(args, run_dir), budget)
     with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
         found = search(
             searched,

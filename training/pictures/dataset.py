@@ -10,6 +10,8 @@ import torch
 
 from training.pictures.findings import Findings
 
+COLOURED = 64  # pictures that are looked at for colour
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -67,6 +69,12 @@ class Data:
     digest: str
     flip: bool
     findings: Findings = field(default_factory=Findings)
+
+    @property
+    def in_colour(self) -> bool:
+        """Whether the first pictures have any colour."""
+        some = self.train.images[:COLOURED]
+        return bool((some != some[:, :1]).any())
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many pictures of each class there are in each split, by their names."""

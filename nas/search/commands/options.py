@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from common.command import count, parser, path
+from common.command import count, parser, place
 from nas.costing import COSTS, LATENCY
 from nas.costing.latency import SAMPLE
 from nas.objective import AIMS
@@ -70,9 +70,11 @@ def options() -> argparse.ArgumentParser:
     )
     goal.add_argument(
         "--prior",
-        type=path,
-        metavar="RUN|CSV",
-        help="an earlier run, or a table of known accuracies",
+        type=place,
+        metavar="none|imagenet|RUN|CSV",
+        help="what is known beforehand: what ImageNet taught, an earlier run or a table of "
+        "accuracies; it counts as far as trainings bear it out; default: imagenet for pictures in "
+        "colour, else none",
     )
     goal.add_argument(
         "--calibrate",
