@@ -74,6 +74,7 @@ def options() -> argparse.ArgumentParser:
     goal.add_argument("--over", type=float, help="another exponent above T (default: the same)")
     goal.add_argument("--low", type=float, default=0.5, help="least cost trained, as a share of T")
     goal.add_argument("--high", type=float, default=1.0, help="greatest cost, as a share of T")
+    add_limits(goal)
     goal.add_argument("--sampler", default="auto", choices=NAMES)
     goal.add_argument(
         "--trust",
@@ -106,7 +107,23 @@ def options() -> argparse.ArgumentParser:
         "networks again, and longer, and report how the rankings agree",
     )
     goal.add_argument("--longer", type=count, default=4, help="times the epochs, with --calibrate")
-    clock = made.add_argument_group("latency", "with --cost latency")
+    add_clock(made.add_argument_group("latency", "with --cost latency or --max-latency"))
+    add_options(made)
+    return made
+
+
+def add_limits(goal: argparse._ArgumentGroup) -> None:
+    """The greatest cost of other kinds than the budget's."""
+    for kind, example in (("params", "5M"), ("activations", "8M"), (LATENCY, "12ms")):
+        goal.add_argument(
+            f"--max-{kind}",
+            metavar="LIMIT",
+            help=f"{kind}, such as {example}: no network of more is trained, whatever the budget",
+        )
+
+
+def add_clock(clock: argparse._ArgumentGroup) -> None:
+    """How latencies are measured."""
     clock.add_argument(
         "--latency-device",
         default="cpu",
@@ -120,8 +137,6 @@ def options() -> argparse.ArgumentParser:
         default=SAMPLE,
         help="networks that are measured before the first training",
     )
-    add_options(made)
-    return made
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -137,7 +152,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     args = options().parse_args(argv)
     settle_pictures(args)
-    budget, counted = read_cost(args.cost, args.budget), _cost(args)
+    budget, counted = read_cost(args.cost, args.budget), clocked(args, args.cost)
+    limits = [(clocked(args, kind), most) for kind, most in limits_of(args).items()]
     asked = cost_text(args.cost, budget).replace(" ", "")
     run_dir = run_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
     evaluator, data = prepare(
@@ -172,6 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             over=args.over,
             low=args.low,
             high=args.high,
+            limits=limits,
             executor=lambda: executor(args, evaluator),
             storage=args.storage,
             join=args.join,
@@ -222,10 +239,11 @@ def _largest(args: argparse.Namespace, budget: float) -> Iterator[ArchSpec] | No
 
     Each is sought only when it is asked for: a run that goes on has its recipe already.
     """
-    if args.cost == LATENCY:
+    limits = limits_of(args)
+    if LATENCY in (args.cost, *limits):
         return None
     searched = _space(args)
-    aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high)
+    aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high, limits)
     inside = Candidates(searched, aim, args.cost)
     return (inside.greatest(field) for field in ("params", "activations"))
 
@@ -280,9 +298,16 @@ def _finals(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> Fi
     return train
 
 
-def _cost(args: argparse.Namespace) -> str | Latency:
-    if args.cost != LATENCY:
-        return str(args.cost)
+def limits_of(args: argparse.Namespace) -> dict[str, float]:
+    """What --max-… say, by kind of cost. Raises ValueError for what is no cost."""
+    given = {kind: getattr(args, f"max_{kind}") for kind in ("params", "activations", LATENCY)}
+    return {kind: read_cost(kind, text) for kind, text in given.items() if text is not None}
+
+
+def clocked(args: argparse.Namespace, kind: str) -> str | Latency:
+    """A kind of cost as a search takes it: latency with its clock."""
+    if kind != LATENCY:
+        return kind
     from training.stopwatch import Stopwatch
 
     clock = Stopwatch(args.latency_device, args.latency_batch, args.latency_threads)
