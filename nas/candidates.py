@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.plan import Plan, plan
 from models.spec import ArchSpec
-from nas.costing import ClosedForm, Costing, OfSpec
+from nas.costing import Costing, Settled, costing, limits_text
 from nas.costing import Floats as Floats  # for all of nas.samplers
 from nas.objective import Objective
 from nas.space import Batch, Space
@@ -32,21 +32,21 @@ class SpaceExhausted(ValueError):
 
 
 class Candidates:
-    """A space seen through an objective's window.
+    """A space seen through an objective's window and limits.
 
     cost    a field of ``models.cost.Cost``, a function of the spec (slow: it is asked thousands of
-            times), or a ``nas.costing.Costing``
+            times), or a ``nas.costing.Costing``, which then knows the objective's limits too
 
     ``refused`` holds the candidates that were settled since the last ``learn`` and turned out to
-    lie outside the window: "row", "cost" and the costing's details of each.
+    lie outside: "row", "cost" and the costing's details of each.
 
     Raises ValueError for an unknown cost, or where the space has no network in the window, or no
     choice at all.
     """
 
     def __init__(self, space: Space, objective: Objective, cost: CostOf = "macs") -> None:
-        self.space, self.objective, self.cost = space, objective, cost
-        self.costing = _costing(space, cost)
+        self.space, self.objective = space, objective
+        self.costing = costing(space, cost, objective.limits or ())
         self.refused: list[dict[str, Any]] = []
         self._plans: dict[bytes, Plan] = {}
         self._totals: dict[bytes, tuple[int, ...]] = {}
@@ -56,12 +56,17 @@ class Candidates:
         """What the objective counts, (N,); of a cost that is measured, what is expected."""
         return self.costing.costs(rows)
 
-    def admits(self, rows: Batch) -> NDArray[np.bool_]:
-        """Whether each may be trained, (N,), as far as is known."""
-        return np.asarray(self.objective.admits(self.costs(rows)))
+    def admits(self, rows: Batch, costs: Floats | None = None) -> NDArray[np.bool_]:
+        """Whether each may be trained, (N,), as far as is known; ``costs`` as ``costs(rows)``."""
+        costs = self.costs(rows) if costs is None else costs
+        return np.asarray(self.objective.admits(costs, self.costing.limited(rows)))
 
-    def learn(self, settled: Callable[[], tuple[Batch, Floats]]) -> None:
-        """Begin a proposal with the candidates (N, D) whose costs (N,) are settled."""
+    def outside(self, rows: Batch) -> Floats:
+        """How far from what may be trained, (N,), as ``Objective.outside``."""
+        return self.objective.outside(self.costs(rows), self.costing.limited(rows))
+
+    def learn(self, settled: Settled) -> None:
+        """Begin a proposal with the candidates whose costs are settled."""
         self.costing.learn(settled)
         self.refused = []
 
@@ -74,7 +79,7 @@ class Candidates:
         if not self.admits(row[None])[0]:
             return False
         cost = self.costing.settle(row)
-        if self.objective.admits(cost):
+        if self.objective.admits(cost, self.costing.limited(row[None])[0]):
             return True
         details = self.costing.details(row)
         self.refused.append({"row": row.tolist(), "cost": cost, **details})
@@ -146,7 +151,7 @@ class Candidates:
         batch = row[None]
         for _ in range(_EXPANSIONS):
             yield batch
-            away = self.objective.outside(self.costs(batch))
+            away = self.outside(batch)
             for distance, candidate in zip(away, batch, strict=True):
                 heapq.heappush(heap, (float(distance), len(seen) + len(heap), candidate))
             batch = self._unseen(heap, seen)
@@ -170,45 +175,48 @@ class Candidates:
 
     def _window(self) -> str:
         low, high = self._bounds()
-        return f"{self.costing.text(low)} to {self.costing.text(high)}"
+        limits = limits_text(self.objective.limits)
+        beside = f" with at most {limits}" if limits else ""
+        return f"{self.costing.text(low)} to {self.costing.text(high)}{beside}"
 
     def _check_window(self) -> None:
         if self.space.size == 1:
             raise ValueError(f"space {self.space.name} has a single network: enlarge its menus")
         rows = self.space.random(256, np.random.default_rng(0))
-        costs = self.costs(rows)
-        if np.asarray(self.objective.admits(costs)).any():
+        if self.admits(rows).any():
             return
-        start = rows[np.argmin(self.objective.outside(costs))]
-        least, most = (self._extreme(start, sign) for sign in (1, -1))
+        start = rows[np.argmin(self.outside(rows))]
+        least, most = (self._extreme(start, sign, self.costs) for sign in (1, -1))
         low, high = self._bounds()
+        limits = self.objective.limits or {}
+        leasts = [
+            self._extreme(start, 1, lambda rows, i=i: self.costing.limited(rows)[:, i])  # type: ignore[misc]
+            for i in range(len(limits))
+        ]
         # A budget in another unit is told at once; near the extremes a walk has the last word.
-        if _NEAR * least <= high and low <= most / _NEAR:
+        reached = all(_NEAR * one <= at for one, at in zip(leasts, limits.values(), strict=True))
+        if reached and _NEAR * least <= high and low <= most / _NEAR:
             with suppress(SpaceExhausted):
                 self.nearest(start, Taken(self, rows[:0]))
                 return
+        own = limits_text(dict(zip(limits, leasts, strict=True)))
+        own = own and f" and at least {own}"
         raise ValueError(
             f"space {self.space.name} has no network of {self._window()}: its networks cost from "
-            f"{self.costing.text(least)} to {self.costing.text(most)}; change the budget or the "
-            "window"
+            f"{self.costing.text(least)} to {self.costing.text(most)}{own}; change the budget or "
+            f"the {'window, or the limits' if own else 'window'}"
         )
 
-    def _extreme(self, row: Batch, sign: int) -> float:
+    def _extreme(self, row: Batch, sign: int, of: Callable[[Batch], Floats]) -> float:
         """The least cost (1) or the greatest (-1) that descent over single choices reaches."""
-        cost = float(self.costs(row[None])[0])
+        cost = float(of(row[None])[0])
         while True:
             near = self.space.neighbours(row)
-            costs = self.costs(near)
+            costs = of(near)
             best = int(np.argmin(sign * costs))
             if sign * costs[best] >= sign * cost:
                 return cost
             row, cost = near[best], float(costs[best])
-
-
-def _costing(space: Space, cost: CostOf) -> Costing:
-    if isinstance(cost, Costing):
-        return cost
-    return OfSpec(space, cost) if callable(cost) else ClosedForm(space, cost)
 
 
 class Taken:

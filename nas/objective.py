@@ -3,13 +3,14 @@
 The reward is MnasNet's ACC·(COST/T)^w (arXiv:1807.11626, equation 2) with EfficientNet's w = -0.07
 and FLOPs for latency (arXiv:1905.11946, section 4). T is a constant factor there: no T changes
 which network has the greatest reward. A budget therefore acts through the window: the costs, from
-half of T to T unless told otherwise, that may be trained at all.
+half of T to T unless told otherwise, that may be trained at all. Other kinds of cost may be limited
+beside it: ReXNet's problem (arXiv:2007.00992, section 4) bounds parameters and FLOPs at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -31,8 +32,10 @@ class Objective:
              (MnasNet's α and β); hard: ACC·min(1, T/COST) (its alternative α = 0, β = -1);
              front: accuracy and cost apart, the reward naming one network of the front
     low, high   the window, as shares of T
+    limits   the greatest cost of other kinds, by their names, that may be trained; no part of the
+             reward. None: there are none
 
-    Raises ValueError for an unknown aim, a budget that is not positive, an empty window.
+    Raises ValueError for an unknown aim, a budget or a limit that is not positive, an empty window.
     """
 
     budget: float
@@ -41,6 +44,7 @@ class Objective:
     over: float | None = None
     low: float = 0.5
     high: float = 1.0
+    limits: Mapping[str, float] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -50,9 +54,16 @@ class Objective:
             raise ValueError(f"budget {self.budget} is not a positive number: try 400e6")
         if not 0 <= self.low < self.high:
             raise ValueError(f"window {self.low} to {self.high} is empty: low must be below high")
+        object.__setattr__(self, "limits", self._checked_limits())
         for name, exponent in (("w", self.w), ("over", self.over)):
             if exponent is not None and not -10 <= exponent <= 10:
                 raise ValueError(f"exponent {name}={exponent} is not a number from -10 to 10")
+
+    def _checked_limits(self) -> dict[str, float] | None:
+        for name, most in (self.limits or {}).items():
+            if not 0 < most < float("inf"):
+                raise ValueError(f"the limit of {name}, {most}, is not a positive number")
+        return {name: float(most) for name, most in (self.limits or {}).items()} or None
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Objective:
@@ -90,12 +101,32 @@ class Objective:
             found = ratio ** np.where(ratio > 1, above, self.w)
         return found if isinstance(cost, np.ndarray) else float(found)
 
-    def admits(self, cost: Number) -> bool | NDArray[np.bool_]:
-        """Whether a network of that cost may be trained, elementwise."""
-        return (self.low * self.budget <= cost) & (cost <= self.high * self.budget)
+    @property
+    def most(self) -> NDArray[np.float64]:
+        """(L,) the limits, in their order."""
+        return np.array(list((self.limits or {}).values()), dtype=float)
 
-    def outside(self, cost: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How far outside the window, as a ratio's logarithm, elementwise; 0 inside."""
+    def admits(
+        self, cost: Number, limited: NDArray[np.float64] | None = None
+    ) -> bool | NDArray[np.bool_]:
+        """Whether a network of that cost may be trained, elementwise. ``limited`` (…, L) is what
+        it costs of each kind that is limited; None: only the window counts."""
+        inside = (self.low * self.budget <= cost) & (cost <= self.high * self.budget)
+        if limited is None:
+            return inside
+        within: NDArray[np.bool_] = inside & (limited <= self.most).all(-1)
+        return within
+
+    def outside(
+        self, cost: NDArray[np.float64], limited: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """How far outside the window, or beyond a limit where that is farther, as a ratio's
+        logarithm, elementwise; 0 inside."""
         cost = np.maximum(cost, 1e-300)
         low, high = max(self.low * self.budget, 1e-300), self.high * self.budget
-        return np.maximum(0, np.maximum(np.log(cost / high), np.log(low / cost)))
+        away: NDArray[np.float64] = np.maximum(np.log(cost / high), np.log(low / cost))
+        away = np.maximum(0, away)
+        if limited is None or not limited.shape[-1]:
+            return away
+        found: NDArray[np.float64] = np.log(np.maximum(limited, 1e-300) / self.most).max(-1)
+        return np.maximum(away, found)

@@ -13,7 +13,7 @@ from models.cost import cost
 from models.families import family
 from models.spec import ArchSpec
 from nas.belief.outlook import Expected
-from nas.costing import COSTS, LATENCY, cost_text
+from nas.costing import COSTS, LATENCY, cost_text, limits_text
 from nas.objective import Objective
 from nas.result import Finalist, SearchResult, candidates, result
 from reports import figures
@@ -146,7 +146,8 @@ def _answer(
     page.lead(
         f"{best.spec.name}: {score} at {paid}"
         f"{format_size(prices.macs)} FLOPs and {format_size(prices.params)} parameters "
-        f"(budget {cost_text(kind, objective.budget)}, reward {best.reward:.4f})."
+        f"(budget {cost_text(kind, objective.budget)}{_limits(objective)}, "
+        f"reward {best.reward:.4f})."
     )
     if chance is not None:
         worth = evaluation.details.get("effective_images") or data["validation"]
@@ -164,6 +165,11 @@ def _answer(
         f"{best.spec.resolution} pixels; fvcore's total for this network, which adds batch norm "
         f"and pooling, is {format_size(prices.fvcore)} ({prices.fvcore:,})."
     )
+
+
+def _limits(objective: Objective) -> str:
+    limits = limits_text(objective.limits)
+    return f" and at most {limits}" if limits else ""
 
 
 def _front(page: Page, found: SearchResult, settings: dict[str, Any]) -> None:

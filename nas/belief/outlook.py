@@ -35,12 +35,12 @@ def expected_front(belief: Belief, candidates: Candidates, trained: Batch) -> li
     only the trained networks count.
     """
     rows = trained[candidates.admits(trained)]
-    if not callable(candidates.cost):
+    if not candidates.costing.slow:
         rows = _started(candidates, rows)
     if not len(rows):
         return []
     limits = _limits(candidates.costs(rows))
-    if not callable(candidates.cost):
+    if not candidates.costing.slow:
         rows = _climbed(belief, candidates, rows, limits)
     costs = candidates.costs(rows)
     mean, sd = belief.predict(rows)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import optuna
 
-from nas.costing import LATENCY, Costing, Floats
+from nas.costing import LATENCY, Costing, Floats, Settled
 from nas.costing.latency_model import LatencyModel
 from nas.objective import Objective
 from nas.space import Batch, Space
@@ -97,7 +97,7 @@ class MeasuredLatency(Costing):
         super().__init__(space, LATENCY)
         self.readings, self.sample = readings, sample
         self._expected: dict[bytes, float] = {}
-        self.learn(lambda: (sample[0][:0], sample[1][:0]))
+        self.learn(lambda *_: (sample[0][:0], sample[1][:0]))
 
     def costs(self, rows: Batch) -> Floats:
         found = self.model(rows)
@@ -105,7 +105,7 @@ class MeasuredLatency(Costing):
             found[i] = self._known.get(row.tobytes(), found[i])
         return found
 
-    def learn(self, settled: Callable[[], tuple[Batch, Floats]]) -> None:
+    def learn(self, settled: Settled) -> None:
         rows, costs = settled()
         self._rows = np.vstack([self.sample[0], rows])
         self._seconds = np.append(self.sample[1], costs)

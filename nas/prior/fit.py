@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ def fit(rows: Rows, name: str, source: str, licence: str, command: str) -> Disti
         low, high = rows.macs[part].min() / 1e6, rows.macs[part].max() / 1e6
         held_out[f"band {band}, {low:.0f}M to {high:.0f}M"] = _judged(rows, [part])
     facts = (name, source, licence, command, len(rows.macs))
-    return Distilled(*facts, held_out, *_quadratic(rows))
+    return Distilled(*facts, held_out, **_quadratic(rows))
 
 
 def _halves(count: int) -> list[NDArray[np.int64]]:
@@ -58,7 +58,7 @@ def _judged(rows: Rows, left_out: list[NDArray[np.int64]]) -> dict[str, float]:
     found = []
     for part in left_out:
         rest = np.setdiff1d(np.arange(len(rows.macs)), part)
-        made = Distilled("", "", "", "", len(rest), {}, *_quadratic(rows.take(rest)))
+        made = Distilled("", "", "", "", len(rest), {}, **_quadratic(rows.take(rest)))
         truth, told = rows.accuracy[part], made.accuracy(rows.traits[part])
         r2 = 1 - ((truth - told) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()
         found.append((r2, kendalltau(truth, told).statistic))
@@ -66,8 +66,8 @@ def _judged(rows: Rows, left_out: list[NDArray[np.int64]]) -> dict[str, float]:
     return {"r2": round(float(r2), 3), "tau": round(float(tau), 3)}
 
 
-def _quadratic(rows: Rows) -> tuple[object, ...]:
-    """mean, sd, low, high, constant, linear, square, as ``Distilled`` has them."""
+def _quadratic(rows: Rows) -> dict[str, Any]:
+    """mean, sd, low, high, constant, linear and square of ``Distilled``."""
     mean, sd = rows.traits.mean(0), rows.traits.std(0)
     if not (sd > 1e-9).all():
         raise ValueError("the table's networks are alike in a trait: it teaches nothing of that")
@@ -81,8 +81,11 @@ def _quadratic(rows: Rows) -> tuple[object, ...]:
     weights = np.linalg.solve(gram, known.T @ (target - target.mean())) / spread
     constant = float(target.mean() - middle @ weights)
     linear, square = np.split(weights, [z.shape[1]])
-    arrays = [_short(one) for one in (mean, sd, z.min(0), z.max(0))]
-    return *arrays, _short(np.array([constant]))[0], _short(linear), _short(square)
+    found = {"mean": mean, "sd": sd, "low": z.min(0), "high": z.max(0)}
+    found |= {"linear": linear, "square": square}
+    return {name: _short(one) for name, one in found.items()} | {
+        "constant": _short(np.array([constant]))[0]
+    }
 
 
 def _short(numbers: Floats) -> tuple[float, ...]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nas.candidates import Candidates, CostOf
-from nas.costing import COSTS, LATENCY, cost_text
+from nas.candidates import Candidates
+from nas.costing import COSTS, LATENCY, Costing, Limited, cost_text, costing
 from nas.costing.latency import Latency
 from nas.objective import Objective
 from nas.pareto import front
@@ -95,11 +95,19 @@ def space_of(run: RunView) -> Space:
     raise ValueError(_OWN.format("space", name))
 
 
-def _cost(run: RunView, searched: Space, objective: Objective) -> CostOf:
-    kind: str = run.settings["cost"]
+def _cost(run: RunView, searched: Space, objective: Objective) -> Costing:
+    own = _costing(run, searched, run.settings["cost"], objective)
+    others = [
+        _costing(run, searched, kind, Objective(most, low=0.0))
+        for kind, most in (objective.limits or {}).items()
+    ]
+    return Limited(own, others) if others else own
+
+
+def _costing(run: RunView, searched: Space, kind: str, objective: Objective) -> Costing:
     if kind == LATENCY:
         how = Latency(None, sample=run.settings["latency"]["sample"])
         return how.costing(searched, objective, run.study, run.seed)
     if kind not in COSTS:
         raise ValueError(_OWN.format("cost", kind))
-    return kind
+    return costing(searched, kind)

@@ -169,7 +169,7 @@ class Auto:
     def _search(self, score: Score, starts: Batch, rng: np.random.Generator) -> Iterator[Batch]:
         """Admissible candidates by falling score: random ones, then the neighbours of the best
         until those no longer change."""
-        space, slow = self._candidates.space, callable(self._candidates.cost)
+        space, slow = self._candidates.space, self._candidates.costing.slow
         near = [space.neighbours(row) for row in starts[: 2 if slow else CLIMBERS]]
         batch = np.vstack([space.random(DRAWN // (10 if slow else 1), rng), *near])
         rows, scores = batch[:0], np.empty(0)
@@ -177,7 +177,7 @@ class Auto:
         for _ in range(ROUNDS):
             batch = np.unique(batch, axis=0)
             costs = self._candidates.costs(batch)
-            inside = np.asarray(self._candidates.objective.admits(costs))
+            inside = self._candidates.admits(batch, costs)
             if inside.any():
                 rows = np.vstack([rows, batch[inside]])
                 scores = np.append(scores, score(batch[inside], costs[inside]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -18,17 +19,23 @@ from nas.stopping import Curves
 
 
 class Entry(NamedTuple):
-    """One trial: its candidate (D,), None without all its choices; its cost and accuracy, NaN where
-    it has none; whether it runs, was stopped, has ended; what was refused before it."""
+    """One trial: its candidate (D,), None without all its choices; what it costs of each kind,
+    "cost" being the objective's; its accuracy, NaN where it has none; whether it runs, was stopped,
+    has ended; what was refused before it."""
 
     number: int
     row: Batch | None
-    cost: float
+    costs: Mapping[str, Any]
     accuracy: float
     running: bool
     stopped: bool
     ended: bool
     refused: list[dict[str, Any]]
+
+    @property
+    def cost(self) -> float:
+        """As the objective counts it; NaN where it has none."""
+        return float(self.costs.get("cost", np.nan))
 
 
 def outcome(accuracy: float, cost: float) -> dict[str, Any]:
@@ -105,7 +112,7 @@ class Ledger:
         entry = Entry(
             trial.number,
             row,
-            cost=attrs.get("cost", {}).get("cost", np.nan),
+            costs=attrs.get("cost", {}),
             accuracy=np.nan if row is None else _accuracy(trial),
             running=trial.state == TrialState.RUNNING,
             stopped=trial.state == TrialState.PRUNED,
@@ -151,14 +158,15 @@ class History:
             if entry.row is not None and entry.number != but
         ]
 
-    def settled(self) -> tuple[Batch, Floats]:
-        """Candidates and their costs, of what was trained and of what was refused: what
-        ``Candidates.learn`` is to know before it is asked what others cost."""
-        known = [entry for entry in self._entries if np.isfinite(entry.cost)]
-        refused = [one for entry in self._entries for one in entry.refused]
+    def settled(self, kind: str = "cost") -> tuple[Batch, Floats]:
+        """Candidates and their costs of that kind, of what was trained and of what was refused:
+        what ``Candidates.learn`` is to know before it is asked what others cost."""
+        known = [(entry.row, entry.costs.get(kind)) for entry in self._entries]
+        known += [(one["row"], one.get(kind)) for entry in self._entries for one in entry.refused]
+        told = [(row, cost) for row, cost in known if cost is not None and np.isfinite(cost)]
         return (
-            _batch(self._candidates, [one.row for one in known] + [one["row"] for one in refused]),
-            np.array([one.cost for one in known] + [one["cost"] for one in refused], dtype=float),
+            _batch(self._candidates, [row for row, _ in told]),
+            np.array([cost for _, cost in told], dtype=float),
         )
 
     @cached_property

@@ -24,7 +24,7 @@ from models.cost import cost as price
 from models.spec import ArchSpec
 from nas import samplers
 from nas.candidates import Candidates
-from nas.costing import LATENCY, Costing, OfSpec
+from nas.costing import LATENCY, Costing, Limited, OfSpec, costing
 from nas.costing.latency import Latency
 from nas.finals import Finals, decided, finalists
 from nas.objective import Objective
@@ -66,6 +66,7 @@ def search(
     over: float | None = None,
     low: float = 0.5,
     high: float = 1.0,
+    limits: Sequence[tuple[CostOf, float]] = (),
     prior: AnyPrior | None = None,
     trust: float | None = None,
     stop_early: bool = False,
@@ -88,6 +89,8 @@ def search(
     sampler     a name of ``nas.samplers.NAMES``
     cost        "macs", "params", "activations", a function of the spec, or a
                 ``nas.costing.latency.Latency``, of which the budget is then seconds
+    limits      other kinds of cost and the greatest that may be trained of each, in its own unit:
+                ``[("params", 5e6), ("activations", 8e6)]``; they act as the window does
     trust       what sampler auto goes by follows from the run's own evidence (``docs/belief.md``).
                 A number in (0, 1] overrides that: so many parts of what the evidence says, the
                 rest the prior's guess, or what parameters alone say
@@ -109,7 +112,7 @@ def search(
     Raises ValueError for bad arguments, and where nothing could be trained; ``SearchFailed`` where
     the first candidates all fail.
     """
-    objective = Objective(budget, aim, w, over, low, high)
+    objective = Objective(budget, aim, w, over, low, high, _named(cost, limits))
     runner = executor or processes(evaluate, workers)
     means = Means(runner, minutes, _scored(progress, objective))
     if stop_early:
@@ -122,7 +125,7 @@ def search(
         "resolutions": list(space.resolutions) or None,
         "objective": asdict(objective),
         "sampler": sampler,
-        **_cost_facts(cost),
+        **_cost_facts(cost, limits),
         "prior": prior.label if prior else None,
         "trust": trust,
         "stop_early": stop_early or None,  # as in runs of before it could be asked for
@@ -139,9 +142,7 @@ def search(
         storage=storage,
         join=join,
     ) as run:
-        if callable(cost) and not isinstance(cost, Latency):
-            _check_cost(OfSpec(space, cost), run)
-        counted = _latencies(cost, space, objective, run) if isinstance(cost, Latency) else cost
+        counted = _counted(cost, limits, space, objective, run)
         made = samplers.sampler(
             sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust, near=near
         )
@@ -180,11 +181,52 @@ def _values(objective: Objective) -> Callable[[Record, Evaluation], list[float]]
     return lambda record, found: objective.values(found.accuracy, record.cost["cost"])
 
 
-def _cost_facts(cost: CostOf) -> dict[str, Any]:
+def _cost_facts(cost: CostOf, limits: Sequence[tuple[CostOf, float]]) -> dict[str, Any]:
+    kinds = (cost, *(kind for kind, _ in limits))
+    timed = [kind.facts for kind in kinds if isinstance(kind, Latency)]
+    return {"cost": _name(cost), "latency": timed[0] if timed else None}
+
+
+def _name(cost: CostOf) -> str:
+    if isinstance(cost, str):
+        return cost
+    return LATENCY if isinstance(cost, Latency) else getattr(cost, "__name__", "function")
+
+
+def _named(cost: CostOf, limits: Sequence[tuple[CostOf, float]]) -> dict[str, float]:
+    """The limits as the objective has them. Raises ValueError where a kind is bounded twice."""
+    names = [_name(cost), *(_name(kind) for kind, _ in limits)]
+    if twice := [name for name in names[1:] if names.count(name) > 1]:
+        raise ValueError(
+            f"{twice[0]} is bounded twice: the budget's window bounds {names[0]}, and each other "
+            "kind of cost has one limit"
+        )
+    return {name: most for name, (_, most) in zip(names[1:], limits, strict=True)}
+
+
+def _counted(
+    cost: CostOf,
+    limits: Sequence[tuple[CostOf, float]],
+    space: Space,
+    objective: Objective,
+    run: Run,
+) -> Costing:
+    """The cost and what is limited beside it, measured as far as they must be before a search."""
+    own = _costing(cost, space, objective, run, "cost")
+    others = [
+        _costing(kind, space, Objective(most, low=0.0), run, _name(kind)) for kind, most in limits
+    ]
+    return Limited(own, others) if others else own
+
+
+def _costing(cost: CostOf, space: Space, objective: Objective, run: Run, known: str) -> Costing:
+    """``known`` is what a trial's record calls it."""
     if isinstance(cost, Latency):
-        return {"cost": LATENCY, "latency": cost.facts}
-    name = cost if isinstance(cost, str) else getattr(cost, "__name__", "function")
-    return {"cost": name, "latency": None}
+        return _latencies(cost, space, objective, run)
+    made = costing(space, cost)
+    if isinstance(made, OfSpec):
+        _check_cost(made, run, known)
+    return made
 
 
 def _latencies(how: Latency, space: Space, objective: Objective, run: Run) -> Costing:
@@ -193,10 +235,10 @@ def _latencies(how: Latency, space: Space, objective: Objective, run: Run) -> Co
     return how.costing(space, objective, run.study, run.seed)
 
 
-def _check_cost(cost: OfSpec, run: Run) -> None:
+def _check_cost(cost: OfSpec, run: Run, known: str) -> None:
     """A function is known by its name alone, and two may share one: compare what it says."""
     for record in run.finished()[:1]:
-        now, before = cost.of(record.spec), float(record.cost["cost"])
+        now, before = cost.of(record.spec), float(record.cost[known])
         if not math.isclose(now, before, rel_tol=1e-6, abs_tol=1e-12):
             raise ValueError(
                 f"cost {cost.name} says {now:g} of {record.spec.name}, of which the run has "

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
-import functools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from tqdm import tqdm
 
 from common.command import run, when_stopped
-from models.spec import ArchSpec
-from nas.candidates import Candidates
-from nas.costing import LATENCY, cost_text, read_cost
-from nas.costing.latency import Latency
-from nas.objective import Objective
+from nas.costing import cost_text, read_cost
 from nas.search import search
+from nas.search.commands.costs import clocked, largest_of, limits_of
 from nas.search.commands.further import calibrate, finals_of
 from nas.search.commands.known import known_before
 from nas.search.commands.options import options
 from nas.search.commands.resolutions import members, resolutions, within
 from nas.search.ending import summary
-from nas.space import Space, space
+from nas.space import space
 from trials.caution import cautions, closing
 from trials.progress import Progress
 
@@ -48,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     args = options().parse_args(argv)
     settle_pictures(args)
-    budget, counted = read_cost(args.cost, args.budget), _cost(args)
+    budget, counted = read_cost(args.cost, args.budget), clocked(args, args.cost)
+    limits = [(clocked(args, kind), most) for kind, most in limits_of(args).items()]
     asked = cost_text(args.cost, budget).replace(" ", "")
     run_dir = run_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
     named = space(args.space)
@@ -66,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parent=parent,
         reference=named.template.resolution,
         own=at_home((named.template.resolution,), args.device),
-        largest=_largest(args, named, budget),
+        largest=largest_of(args, named, budget),
         run_dir=run_dir,
     )
     own = {} if evaluator.parent is None else alike(evaluator.parent.spec)
@@ -90,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             over=args.over,
             low=args.low,
             high=args.high,
+            limits=limits,
             executor=lambda: executor(args, evaluator),
             storage=args.storage,
             join=args.join,
@@ -123,29 +119,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.calibrate:
             calibrate(found, args, evaluator, run_dir)
             report(run_dir, args.storage)
-
-
-def _largest(args: argparse.Namespace, searched: Space, budget: float) -> Iterator[ArchSpec] | None:
-    """The networks of the window that ask most of memory; None where they must be measured.
-
-    Each is sought only when it is asked for: a run that goes on has its recipe already.
-    """
-    if args.cost == LATENCY:
-        return None
-    aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high)
-    inside = Candidates(searched, aim, args.cost)
-    return (inside.greatest(field) for field in ("params", "activations"))
-
-
-def _cost(args: argparse.Namespace) -> str | Latency:
-    if args.cost != LATENCY:
-        return str(args.cost)
-    from training.stopwatch import Stopwatch
-
-    clock = Stopwatch(args.latency_device, args.latency_batch, args.latency_threads)
-    print(f"{args.latency_sample} networks are measured before the first training", file=sys.stderr)
-    watch = functools.partial(tqdm, desc="latencies", unit="network", disable=None, leave=False)
-    return Latency(clock, clock.measured_on, args.latency_sample, watch=watch)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from nas.costing import LATENCY
 from nas.objective import Objective
 from nas.prior import AnyPrior
 from nas.prior.choose import default_prior, given_prior, recorded_prior
+from nas.search.commands.costs import limits_of
 from nas.space import Space
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ def known_before(
     if before or args.sampler != "auto":
         return None
     window = searched.random(WINDOW, np.random.default_rng(0))
-    if args.cost != LATENCY:
-        aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high)
+    limits = limits_of(args)
+    if LATENCY not in (args.cost, *limits):
+        aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high, limits)
         inside = Candidates(searched, aim, args.cost).draw(WINDOW, np.random.default_rng(0))
         window = inside if len(inside) else window
     prior, said = default_prior(searched, window, data.in_colour)

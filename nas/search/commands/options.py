@@ -47,6 +47,7 @@ def options() -> argparse.ArgumentParser:
     goal.add_argument("--over", type=float, help="another exponent above T (default: the same)")
     goal.add_argument("--low", type=float, default=0.5, help="least cost trained, as a share of T")
     goal.add_argument("--high", type=float, default=1.0, help="greatest cost, as a share of T")
+    add_limits(goal)
     goal.add_argument("--sampler", default="auto", choices=NAMES)
     goal.add_argument(
         "--trust",
@@ -84,7 +85,23 @@ def options() -> argparse.ArgumentParser:
         "networks again, and longer, and report how the rankings agree",
     )
     goal.add_argument("--longer", type=count, default=4, help="times the epochs, with --calibrate")
-    clock = made.add_argument_group("latency", "with --cost latency")
+    add_clock(made.add_argument_group("latency", "with --cost latency or --max-latency"))
+    add_options(made)
+    return made
+
+
+def add_limits(goal: argparse._ArgumentGroup) -> None:
+    """The greatest cost of other kinds than the budget's."""
+    for kind, example in (("params", "5M"), ("activations", "8M"), (LATENCY, "12ms")):
+        goal.add_argument(
+            f"--max-{kind}",
+            metavar="LIMIT",
+            help=f"{kind}, such as {example}: no network of more is trained, whatever the budget",
+        )
+
+
+def add_clock(clock: argparse._ArgumentGroup) -> None:
+    """How latencies are measured."""
     clock.add_argument(
         "--latency-device",
         default="cpu",
@@ -98,8 +115,6 @@ def options() -> argparse.ArgumentParser:
         default=SAMPLE,
         help="networks that are measured before the first training",
     )
-    add_options(made)
-    return made
 
 
 def sides(text: str) -> tuple[int, ...]:
