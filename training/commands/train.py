@@ -32,6 +32,7 @@ from training.loop.train import final
 from training.options.directory import run_directory
 from training.predict import expected_by
 from training.recipe import Recipe
+from training.recipe.options import add_recipe, chosen_recipe, settled_recipe
 from training.transfer.child import born
 from training.transfer.parent import Parent, prepared, weights_of
 from training.transfer.sources import BASELINE, open_parent
@@ -53,10 +54,13 @@ def options() -> argparse.ArgumentParser:
         "torchvision's. They are fitted to the pictures first, and the learning rate is a tenth; "
         "default: the weights of --spec, where it is a search that ended with weights, else random",
     )
-    made.add_argument("--epochs", type=count, default=30, help="passes over the pictures")
-    made.add_argument("--batch", type=count, default=128, help="pictures of one step")
     made.add_argument("--resolution", type=count, help="pixels; default: the spec's own")
+    add_recipe(made)
     add_variation(made)
+    made.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="processes that vary pictures, where "
+        "the recipe does that one by one; 0: this one"
+    )  # fmt: skip
     made.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     made.add_argument("--seed", type=int, default=0, help="of the split and the training")
     kept = made.add_argument_group("run")
@@ -84,20 +88,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         settle_pictures(args, args.spec)
     spec = choose(args.spec)
     parent = _parent(args, spec)
+    if parent is None and args.recipe == "finetune":
+        raise ValueError("--recipe finetune is for weights to start from: add --init")
     side = args.resolution or spec.resolution
     data = load(args.data, size=side, seed=args.seed)
     print(data.summary(), file=sys.stderr)
     spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
-    recipe = varied(Recipe(epochs=args.epochs, batch=args.batch), args)
+    recipe = varied(chosen_recipe(args), args)
+    if parent is not None and args.recipe != "finetune":
+        # A rate for random weights would first undo what these have learned.
+        recipe = replace(recipe, lr=recipe.lr / 10)
+    recipe = settled_recipe(recipe, args)
     if not args.resume:
         args.out = _free(run_directory(args, f"train-{spec.name}-{data.name}"))
     keeper = Keeper(args.out, args.checkpoint_minutes, _identity(spec, recipe, data, args.seed))
     start = None
-    if parent is not None:
-        if not keeper.path.exists():
-            start = _started(parent, spec, recipe, data, args)
-        # A rate for random weights would first undo what these have learned.
-        recipe = replace(recipe, lr=recipe.lr / 10)
+    if parent is not None and not keeper.path.exists():
+        start = _started(parent, spec, recipe, data, args)
     print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
     with taken(args.out):
         if not args.resume:
@@ -107,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             network, found = _trained(spec, recipe, data, args, start, keeper)
             _write(args.out, spec, network, data, found)
             keeper.forget()
-    _tell(args, found)
+    _tell(args.out, recipe, found)
 
 
 def _identity(spec: ArchSpec, recipe: Recipe, data: Data, seed: int) -> dict[str, Any]:
@@ -115,16 +122,15 @@ def _identity(spec: ArchSpec, recipe: Recipe, data: Data, seed: int) -> dict[str
     return {"spec": spec.key, "recipe": recipe.key, "pictures": data.digest, "seed": seed}
 
 
-def _tell(args: argparse.Namespace, found: Evaluation) -> None:
+def _tell(out: Path, recipe: Recipe, found: Evaluation) -> None:
     plain, balanced = (found.details[f"{kind}_accuracy"] for kind in ("plain", "balanced"))
-    out = str(args.out)
     print(
-        f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {args.epochs} epochs, "
+        f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {recipe.epochs} epochs, "
         f"{found.seconds / 60:.1f} minutes: {out}"
     )
     print(
-        f"next: {shlex.join(['python', '-m', 'training', 'predict', out])} PICTURE…\n"
-        f"      {shlex.join(['python', '-m', 'models', 'export', out, '--to', 'onnx'])} "
+        f"next: {shlex.join(['python', '-m', 'training', 'predict', str(out)])} PICTURE…\n"
+        f"      {shlex.join(['python', '-m', 'models', 'export', str(out), '--to', 'onnx'])} "
         f"--with-preprocessing --out network.onnx"
     )
 
@@ -187,10 +193,11 @@ def _trained(
     start: nn.Module | None,
     keeper: Keeper,
 ) -> tuple[nn.Module, Evaluation]:
-    with shown(args.epochs) as (_, show), keeper.listening():
+    with shown(recipe.epochs) as (_, show), keeper.listening():
         return final(
-            spec, recipe, data, args.seed, args.device, network=start, on_epoch=show, keeper=keeper
-        )
+            spec, recipe, data, args.seed, args.device, network=start, on_epoch=show,
+            keeper=keeper, workers=args.workers,
+        )  # fmt: skip
 
 
 def _write(out: Path, spec: ArchSpec, network: nn.Module, data: Data, found: Evaluation) -> None:

@@ -36,6 +36,7 @@ class Plan:
     deterministic: bool = False
     graph: bool | None = None
     keeper: Keeper | None = None
+    workers: int = 0
     no_graph: str | None = None
     place: torch.device = field(default_factory=lambda: torch.device("cpu"))
     micro_batches: int = 1
