@@ -244,7 +244,7 @@ def test_what_is_erased_has_the_mean_colour(digits: Data) -> None:
 def test_a_feed_follows_what_is_drawn(digits: Data) -> None:
     recipe = named("modern")
     drawn = draw(torch.Generator().manual_seed(0), 70, 32, reach=0, seeds=True)
-    feed = Feed(first(digits.train, 70), recipe, 8, digits.mean)
+    feed = Feed(first(digits.train, 70), transform_of(recipe, 8, digits.mean))
     varied = Varied(digits.train, transform_of(recipe, 8, digits.mean))
     for step, images in zip(drawn, feed.batches(drawn), strict=True):
         of = dict(zip(FIELDS, step, strict=True))

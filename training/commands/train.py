@@ -16,17 +16,19 @@ from safetensors.torch import save_file
 from torch import nn
 
 from common.command import Stopped, count, parser, path, place
+from common.host_memory import gigabytes, total_host_bytes
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
 from models.deploy.preprocessing import WEIGHTS
 from models.spec import ArchSpec
 from training.commands.begun import FILE_NAME, begin, command_to_resume, go_on, taken
-from training.data import Data, load
+from training.data import SHARE, Data, load
 from training.device import choose_device
 from training.given import add_pictures, settle_pictures
 from training.loop.bar import shown
 from training.loop.checkpoints.keeper import Halted, Keeper
+from training.loop.feeds.feed import held
 from training.loop.placed import placed
 from training.loop.train import final
 from training.options.directory import run_directory
@@ -38,6 +40,9 @@ from training.transfer.parent import Parent, prepared, weights_of
 from training.transfer.sources import BASELINE, open_parent
 from training.variation import add_variation, varied
 from trials.record import Evaluation
+from trials.workers.environment import cores
+
+_FITTED = 5_000  # pictures that inherited weights are fitted to, where they stream from disk
 
 
 def options() -> argparse.ArgumentParser:
@@ -58,8 +63,13 @@ def options() -> argparse.ArgumentParser:
     add_recipe(made)
     add_variation(made)
     made.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="processes that vary pictures, where "
-        "the recipe does that one by one; 0: this one"
+        "--stream", action=argparse.BooleanOptionalAction, help="leave the pictures of a folder on "
+        "the disk and decode them each time; default: where they take over a quarter of the memory"
+    )  # fmt: skip
+    made.add_argument(
+        "--workers", type=int, metavar="N", help="processes that decode and vary pictures, where "
+        "they come one by one; 0: this one. Default: one a core for pictures that stream and on a "
+        "GPU, else 0"
     )  # fmt: skip
     made.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     made.add_argument("--seed", type=int, default=0, help="of the split and the training")
@@ -91,8 +101,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if parent is None and args.recipe == "finetune":
         raise ValueError("--recipe finetune is for weights to start from: add --init")
     side = args.resolution or spec.resolution
-    data = load(args.data, size=side, seed=args.seed)
-    print(data.summary(), file=sys.stderr)
+    data = load(args.data, size=side, seed=args.seed, stream=args.stream)
+    print(data.summary(), _whereabouts(data, args), sep="\n", file=sys.stderr)
     spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
     recipe = varied(chosen_recipe(args), args)
     if parent is not None and args.recipe != "finetune":
@@ -108,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
     with taken(args.out):
         if not args.resume:
+            args.stream = data.streams  # another machine has another memory
             begin(args, spec=json.loads(spec.to_json()), recipe=recipe.to_dict(),
                   data={"name": data.name, "digest": data.digest})  # fmt: skip
         with _saying(args.out, keeper):
@@ -115,6 +126,25 @@ def main(argv: Sequence[str] | None = None) -> None:
             _write(args.out, spec, network, data, found)
             keeper.forget()
     _tell(args.out, recipe, found)
+
+
+def _whereabouts(data: Data, args: argparse.Namespace) -> str:
+    """Where the pictures are while they are trained on, and why."""
+    where = "stream from disk" if data.streams else "are in memory"
+    there = total_host_bytes()
+    why = "as asked"
+    if args.stream is None:
+        of = "" if there is None else f" of {gigabytes(there)}"
+        why = f"{'over' if data.streams else 'under'} {SHARE:.0%} of the memory{of}"
+    return f"pictures: {gigabytes(data.bytes)} of pixels {where} ({why})"
+
+
+def _workers(args: argparse.Namespace, recipe: Recipe, data: Data) -> int:
+    """How many processes decode and vary pictures."""
+    if args.workers is not None:
+        return int(args.workers)
+    on_gpu = recipe.one_by_one and choose_device(args.device).type == "cuda"
+    return cores() if data.streams or on_gpu else 0
 
 
 def _identity(spec: ArchSpec, recipe: Recipe, data: Data, seed: int) -> dict[str, Any]:
@@ -155,6 +185,7 @@ def _started(
 ) -> nn.Module:
     """``spec`` with the parent's weights, which first become weights for these pictures."""
     place = choose_device(args.device)
+    data = held(data, _FITTED)
     near = replace(parent, spec=replace(parent.spec, resolution=spec.resolution))
     ready = prepared(near, recipe, data, args.seed, place, 0)
     network, own = born(ready, spec, recipe, placed(data, place), args.seed, place)
@@ -196,7 +227,7 @@ def _trained(
     with shown(recipe.epochs) as (_, show), keeper.listening():
         return final(
             spec, recipe, data, args.seed, args.device, network=start, on_epoch=show,
-            keeper=keeper, workers=args.workers,
+            keeper=keeper, workers=_workers(args, recipe, data),
         )  # fmt: skip
 
 

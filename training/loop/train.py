@@ -17,7 +17,7 @@ from training.loop import graph as graphs
 from training.loop import memory
 from training.loop.attempt import OnEpoch, Plan, amend, attempt
 from training.loop.checkpoints.keeper import Keeper
-from training.loop.feeds.feed import Feed
+from training.loop.feeds.feed import feed_of
 from training.loop.placed import placed
 from training.loop.rungs import is_below
 from training.loop.scores import measure
@@ -179,10 +179,8 @@ def trainer(
 
     ``workers`` are the processes that vary pictures one by one, where the recipe has that.
     """
-    feed = None
-    if recipe.one_by_one:
-        split = first(data.train, recipe.images)
-        feed = Feed(split, recipe, twin.resolution, data.mean, workers)
+    split = first(data.train, recipe.images)
+    feed = feed_of(recipe, split, twin.resolution, data.mean, workers)
     data = placed(data, place)
     split = first(data.train, recipe.images)
     wanted = graphs.is_wanted(place, recipe.steps(len(split)), graph)

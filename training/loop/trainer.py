@@ -41,7 +41,7 @@ class Trainer:
     began    the generator's state when that epoch began: what is random in it follows from this
     between  called before each step, when all of the above agrees with the weights
 
-    Raises ValueError where the recipe varies pictures one by one and there is no feed for that.
+    Raises ValueError where pictures are varied one by one or stream, and there is no feed for it.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class Trainer:
         feed: Feed | None = None,
     ) -> None:
         self.recipe, self.data, self.split = recipe, data, split
-        if recipe.one_by_one and feed is None:
-            raise ValueError("pictures are varied one by one: give a feed (training.loop.train)")
+        if feed is None and (recipe.one_by_one or split.files is not None):
+            raise ValueError("pictures come one by one: give a feed (training.loop.train.trainer)")
         self._feed = feed
         self._mixer = Mixer(recipe, len(data.classes)) if recipe.mixes else None
         self.micro_batches, self.side = micro_batches, twin.resolution
@@ -132,7 +132,7 @@ class Trainer:
             vertical=self._mirrors[1],
             zoom=recipe.zoom > 0,
             colours=recipe.jitter > 0,
-            seeds=self._feed is not None or self._mixer is not None,
+            seeds=recipe.one_by_one or recipe.mixes,
             order=order,
         )
         return drawn if is_eager(recipe, self._feed) else _sent(drawn, self.split.labels.device)

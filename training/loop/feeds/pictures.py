@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from training.data import Split
+from training.pictures.scan import Files
 from training.recipe import Recipe
 
 _RATIO = 3 / 4, 4 / 3
@@ -43,14 +44,16 @@ class Varied(Dataset[Tensor]):
     """The pictures of a split: uint8 (C, side, side) of a place in it and a seed."""
 
     def __init__(self, split: Split, transform: v2.Transform | None) -> None:
-        self._split, self._transform = split, transform
+        # Not the whole split: images on the meta device cannot be sent to a process.
+        self._pictures: Files | Tensor = split.images if split.files is None else split.files
+        self._count, self._transform = len(split), transform
 
     def __len__(self) -> int:
-        return len(self._split)
+        return self._count
 
     def __getitem__(self, item: tuple[int, int]) -> Tensor:
         place, seed = item
-        picture = self._split.images[place]
+        picture = self._pictures[place]
         if self._transform is None:
             return picture
         with seeded(seed):
