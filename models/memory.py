@@ -4,8 +4,8 @@ The formula, in bytes of float32, for a training step on ``batch`` images at onc
 
     4 · (copies · params + 4 · batch · activations)
 
-copies       of the parameters: weights, gradients and momentum, 3; AdamW keeps one more, an average
-             of the weights another
+copies       of the parameters: weights, gradients and momentum, 3; AdamW and RMSProp keep one more,
+             an average of the weights another
 activations  as ``models.cost`` counts them: what convolutions and linear layers put out. Each is
              kept for the gradient as it is, after its norm and, where the activation cannot be
              undone, after that; the fourth copy stands for the gradients of the largest maps

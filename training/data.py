@@ -1,4 +1,4 @@
-"""Pictures for training, whole data sets as tensors in memory.
+"""Pictures for training, data sets as tensors in memory, or streaming from disk.
 
     data = load("mnist")                    # the digits that come with the toolkit
     data = load("~/pictures", size=64)      # one folder per class
@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from common.host_memory import total_host_bytes
 from common.paths import expanded
 from training.pictures import copies
 from training.pictures.cache import cache_folder, fingerprint
@@ -27,6 +29,7 @@ from training.pictures.folders import folder
 from training.pictures.images import DOUBTS
 from training.pictures.layout import Parts
 from training.pictures.reading import Pictures
+from training.pictures.scan import Files, Scan, Seen, seen
 from training.pictures.sources import Source, cifar, digits, mnist
 from training.pictures.splits import Division, Indices, Subset, divide
 
@@ -35,6 +38,8 @@ __all__ = ["Data", "Parts", "Split", "check_covers", "chosen_source", "first", "
 
 _MAX_SIZE = 1024
 _MAX_SKIPPED = 0.05
+SHARE = 0.25
+"""Of the host's memory, which pictures may take before they are left on the disk."""
 
 
 def load(
@@ -47,6 +52,8 @@ def load(
     validation: float | None = None,
     test: float | None = None,
     progress: bool = True,
+    stream: bool | None = False,
+    holders: int = 1,
 ) -> Data:
     """Load and divide pictures; the same arguments give the same tensors.
 
@@ -66,6 +73,10 @@ def load(
         source has no such part of its own; where it has, that part is used whole. None is 20 % and
         10 %, each at most 10,000 pictures. test=0 puts none aside.
     progress: show a bar on stderr while pictures are decoded.
+    stream: whether the pictures of a folder are left on the disk and decoded each time they are
+        used (`Split.files`); None: where they would take more than `SHARE` of the host's memory.
+        They are all looked at once, and divided, refused and described as those in memory are.
+    holders: processes of this machine that will hold the pictures, for that choice.
 
     Copies of a picture fall into one split, but where the source itself has put them into two.
 
@@ -87,10 +98,16 @@ def load(
         twins=None if all(own) else _twins(opened),
     )
     chosen = np.unique(np.concatenate(division))  # sorted: one cache serves every seed
-    pictures = opened.read(chosen, opened.size)
+    pictures: Pictures | Scan
+    files = None
+    if _streams(opened, len(chosen), stream, holders) and opened.stream is not None:
+        pictures, files = opened.stream(chosen, opened.size)
+    else:
+        pictures = opened.read(chosen, opened.size)
     _check_skipped(pictures, len(chosen), opened.name)
     kept, equal = _without_copies(opened, pictures, chosen, division, own)
-    train, held, final = (_take(opened, pictures, chosen, rows) for rows in kept)
+    kept = Division(*(rows[pictures.sides.numpy()[rows] > 0] for rows in kept))
+    train, held, final = (_take(opened, pictures, files, chosen, rows) for rows in kept)
     _check_splits(train, held, opened.classes)
     sides = pictures.sides[pictures.sides > 0]
     return Data(
@@ -104,7 +121,7 @@ def load(
         native_size=int(sides.median()),
         skipped=pictures.skipped,
         enlarged=float((sides < opened.size).double().mean()),
-        digest=_digest(opened.classes, train, held, final),
+        digest=_digest(opened, pictures, kept, train, held, final),
         flip=opened.flip,
         findings=Findings(
             passed_over=tuple(opened.passed_over.items()),
@@ -113,7 +130,21 @@ def load(
             scales=pictures.scales,
             doubtful=tuple(_doubtful(opened, pictures, chosen)),
         ),
+        seen=_seen(pictures, kept.train, opened.size),
     )
+
+
+def _streams(source: Source, count: int, asked: bool | None, holders: int) -> bool:
+    """Whether so many pictures are left where they are."""
+    if source.stream is None:
+        if asked:
+            raise ValueError(f"{source.name!r} is in memory as it is: --stream is for folders")
+        return False
+    if asked is not None:
+        return asked
+    there = total_host_bytes()
+    need = holders * count * source.channels * source.size**2
+    return there is not None and need > SHARE * there
 
 
 def native_size(source: str | os.PathLike[str] | Parts) -> int:
@@ -170,10 +201,18 @@ def _twins(source: Source) -> Indices | None:
 
 
 def _without_copies(
-    source: Source, pictures: Pictures, chosen: Indices, division: Division, own: tuple[bool, bool]
+    source: Source,
+    pictures: Pictures | Scan,
+    chosen: Indices,
+    division: Division,
+    own: tuple[bool, bool],
 ) -> tuple[Division, Copies]:
     """The division without copies on both sides, as rows of `pictures`; and what was found."""
-    equal = copies.equal(pictures.images.numpy(), pictures.sides.numpy() > 0)
+    readable = pictures.sides.numpy() > 0
+    if isinstance(pictures, Scan):
+        equal = copies.same(pictures.hashes.numpy(), readable)
+    else:
+        equal = copies.equal(pictures.images.numpy(), readable)
     count, example = copies.conflicts(equal, source.labels[chosen])
     rows = Division(*(np.searchsorted(chosen, part) for part in division))
     kept, left_out, leaked = copies.settled(rows, equal, own)
@@ -187,22 +226,41 @@ def _without_copies(
     return kept, found
 
 
-def _doubtful(source: Source, pictures: Pictures, chosen: Indices) -> Iterator[tuple[str, str]]:
+def _doubtful(
+    source: Source, pictures: Pictures | Scan, chosen: Indices
+) -> Iterator[tuple[str, str]]:
     doubts = pictures.doubts.numpy()
     for doubt, reason in DOUBTS.items():
         for row in np.flatnonzero(doubts & doubt):
             yield source.name_of(int(chosen[row])), reason
 
 
-def _take(source: Source, pictures: Pictures, chosen: Indices, rows: Indices) -> Split:
-    rows = rows[pictures.sides.numpy()[rows] > 0]
+def _take(
+    source: Source, pictures: Pictures | Scan, files: Files | None, chosen: Indices, rows: Indices
+) -> Split:
     labels = torch.from_numpy(source.labels[chosen[rows]])
-    return Split(pictures.images[torch.from_numpy(rows)], labels)
+    if isinstance(pictures, Pictures):
+        return Split(pictures.images[torch.from_numpy(rows)], labels)
+    shape = (len(rows), source.channels, source.size, source.size)
+    own = files and replace(files, paths=[files.paths[row] for row in rows.tolist()])
+    return Split(torch.empty(shape, dtype=torch.uint8, device="meta"), labels, own)
 
 
-def _digest(classes: tuple[str, ...], *splits: Split) -> str:
-    tensors = [tensor for split in splits for tensor in (split.images, split.labels)]
-    return fingerprint(*classes, *tensors)[:16]
+def _seen(pictures: Pictures | Scan, train: Indices, size: int) -> Seen | None:
+    if isinstance(pictures, Pictures):
+        return None
+    return seen(pictures, torch.from_numpy(train), size)
+
+
+def _digest(source: Source, pictures: Pictures | Scan, kept: Division, *splits: Split) -> str:
+    """Of pictures that stream by the hashes of their pixels, hence another one."""
+    tensors: list[torch.Tensor] = []
+    for rows, split in zip(kept, splits, strict=True):
+        if isinstance(pictures, Scan):
+            tensors += [pictures.hashes[torch.from_numpy(rows)], split.labels]
+        else:
+            tensors += [split.images, split.labels]
+    return fingerprint(*source.classes, *tensors)[:16]
 
 
 def _check(size: int | None, seed: int, validation: float | None, test: float | None) -> None:
@@ -216,7 +274,7 @@ def _check(size: int | None, seed: int, validation: float | None, test: float | 
         raise ValueError(f"test={test} must be a share from 0 up to 1")
 
 
-def _check_skipped(pictures: Pictures, count: int, name: str) -> None:
+def _check_skipped(pictures: Pictures | Scan, count: int, name: str) -> None:
     if len(pictures.skipped) > _MAX_SKIPPED * count:
         first = "; ".join(f"{path}: {reason}" for path, reason in pictures.skipped[:3])
         raise ValueError(

@@ -72,7 +72,7 @@ def _held(arrays: dict[str, tuple[Any, Any]], facts: dict[str, Any]) -> ByValue:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         for name, pair in arrays.items():
-            facts[name] = Split(*map(torch.from_numpy, pair))
+            facts[name] = Split(torch.from_numpy(pair[0]), torch.from_numpy(pair[1]))
     return ByValue(Data(**facts))
 
 

@@ -74,7 +74,7 @@ def plain(
     )
     total = recipe.epochs * len(batches)
     planned = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: schedule(step / total, recipe.warmup)
+        optimizer, lambda step: schedule(step / total, recipe)
     )
     for _ in range(recipe.epochs):
         for images, labels in batches:
@@ -84,7 +84,8 @@ def plain(
             loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+            if recipe.clip is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
             optimizer.step()
             planned.step()
     return _validated(network, recipe, data, twin.resolution, device)

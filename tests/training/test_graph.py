@@ -208,7 +208,7 @@ def test_the_rate_is_one_tensor_that_follows_the_schedule(digits: Data) -> None:
         run.epoch(lambda _: bool(seen.append(float(rates[0]))))  # type: ignore[func-returns-value]
     assert all(group["lr"] is rates[0] for group in run.optimizer.param_groups)
     steps = QUICK.steps(200)
-    expected = [QUICK.rate() * schedule(i / steps, QUICK.warmup) for i in range(steps)]
+    expected = [QUICK.rate() * schedule(i / steps, QUICK) for i in range(steps)]
     assert seen == pytest.approx(expected, rel=1e-6)
 
 

@@ -23,7 +23,7 @@ from trials.store.disk import replace_text
 
 FILE_NAME = "training.json"
 # What may differ each time that a training is gone on with: none of it changes the result.
-_FREE = frozenset(("out", "resume", "device", "checkpoint_minutes"))
+_FREE = frozenset(("out", "resume", "device", "checkpoint_minutes", "workers"))
 _PLACES = ("spec", "init")
 _PICTURES = ("data", "train", "validation", "test")
 

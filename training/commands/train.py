@@ -16,28 +16,34 @@ from safetensors.torch import save_file
 from torch import nn
 
 from common.command import Stopped, count, parser, path, place
+from common.host_memory import gigabytes, total_host_bytes
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
 from models.deploy.preprocessing import WEIGHTS
 from models.spec import ArchSpec
 from training.commands.begun import FILE_NAME, begin, command_to_resume, go_on, taken
-from training.data import Data, load
+from training.data import SHARE, Data, load
 from training.device import choose_device
 from training.given import add_pictures, settle_pictures
 from training.loop.bar import shown
 from training.loop.checkpoints.keeper import Halted, Keeper
+from training.loop.feeds.feed import held
 from training.loop.placed import placed
 from training.loop.train import final
 from training.options.directory import run_directory
 from training.predict import expected_by
 from training.recipe import Recipe
+from training.recipe.options import add_recipe, chosen_recipe, settled_recipe
 from training.transfer.child import born, settled
 from training.transfer.parent import Parent, prepared, weights_of
 from training.transfer.sources import BASELINE, open_parent
 from training.variation import add_variation, varied
 from trials.caution import Caution, Pictures, closing, judged
 from trials.record import Evaluation
+from trials.workers.environment import cores
+
+_FITTED = 5_000  # pictures that inherited weights are fitted to, where they stream from disk
 
 LONGER = (
     "train longer (--epochs), with weights to start from (--init) or larger pictures "
@@ -59,10 +65,18 @@ def options() -> argparse.ArgumentParser:
         "torchvision's. They are fitted to the pictures first, and the learning rate is a tenth; "
         "default: the weights of --spec, where it is a search that ended with weights, else random",
     )
-    made.add_argument("--epochs", type=count, default=30, help="passes over the pictures")
-    made.add_argument("--batch", type=count, default=128, help="pictures of one step")
     made.add_argument("--resolution", type=count, help="pixels; default: the spec's own")
+    add_recipe(made)
     add_variation(made)
+    made.add_argument(
+        "--stream", action=argparse.BooleanOptionalAction, help="leave the pictures of a folder on "
+        "the disk and decode them each time; default: where they take over a quarter of the memory"
+    )  # fmt: skip
+    made.add_argument(
+        "--workers", type=int, metavar="N", help="processes that decode and vary pictures, where "
+        "they come one by one; 0: this one. Default: one a core for pictures that stream and on a "
+        "GPU, else 0"
+    )  # fmt: skip
     made.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     made.add_argument("--seed", type=int, default=0, help="of the split and the training")
     kept = made.add_argument_group("run")
@@ -90,33 +104,56 @@ def main(argv: Sequence[str] | None = None) -> None:
         settle_pictures(args, args.spec)
     spec = choose(args.spec)
     parent = _parent(args, spec)
+    if parent is None and args.recipe == "finetune":
+        raise ValueError("--recipe finetune is for weights to start from: add --init")
     side = args.resolution or spec.resolution
-    data = load(args.data, size=side, seed=args.seed)
-    print(data.summary(), file=sys.stderr)
+    data = load(args.data, size=side, seed=args.seed, stream=args.stream)
+    print(data.summary(), _whereabouts(data, args), sep="\n", file=sys.stderr)
     spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
-    recipe = varied(Recipe(epochs=args.epochs, batch=args.batch), args)
+    recipe = varied(chosen_recipe(args), args)
+    if parent is not None and args.recipe != "finetune":
+        # A rate for random weights would first undo what these have learned.
+        recipe = replace(recipe, lr=recipe.lr / 10)
+    recipe = settled_recipe(recipe, args)
     if not args.resume:
         args.out = _free(run_directory(args, f"train-{spec.name}-{data.name}"))
     keeper = Keeper(args.out, args.checkpoint_minutes, _identity(spec, recipe, data, args.seed))
     start = None
-    if parent is not None:
-        if not keeper.path.exists():
-            start = _started(parent, spec, recipe, data, args)
-        # A rate for random weights would first undo what these have learned.
-        recipe = replace(recipe, lr=recipe.lr / 10)
+    if parent is not None and not keeper.path.exists():
+        start = _started(parent, spec, recipe, data, args)
     print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
     with taken(args.out):
         if not args.resume:
+            args.stream = data.streams  # another machine has another memory
             begin(args, spec=json.loads(spec.to_json()), recipe=recipe.to_dict(),
                   data={"name": data.name, "digest": data.digest})  # fmt: skip
         with _saying(args.out, keeper):
             network, found = _trained(spec, recipe, data, args, start, keeper)
-            if parent is not None:
+            if parent is not None and not data.streams:  # of so many the classifier has learned
                 there = placed(data, next(network.parameters()).device)
                 found = settled(network, side, recipe, there, found, "test")
             _write(args.out, spec, network, data, found)
             keeper.forget()
-    _tell(args, data, recipe, found)
+    _tell(args.out, data, recipe, found)
+
+
+def _whereabouts(data: Data, args: argparse.Namespace) -> str:
+    """Where the pictures are while they are trained on, and why."""
+    where = "stream from disk" if data.streams else "are in memory"
+    there = total_host_bytes()
+    why = "as asked"
+    if args.stream is None:
+        of = "" if there is None else f" of {gigabytes(there)}"
+        why = f"{'over' if data.streams else 'under'} {SHARE:.0%} of the memory{of}"
+    return f"pictures: {gigabytes(data.bytes)} of pixels {where} ({why})"
+
+
+def _workers(args: argparse.Namespace, recipe: Recipe, data: Data) -> int:
+    """How many processes decode and vary pictures."""
+    if args.workers is not None:
+        return int(args.workers)
+    on_gpu = recipe.one_by_one and choose_device(args.device).type == "cuda"
+    return cores() if data.streams or on_gpu else 0
 
 
 def _identity(spec: ArchSpec, recipe: Recipe, data: Data, seed: int) -> dict[str, Any]:
@@ -124,17 +161,16 @@ def _identity(spec: ArchSpec, recipe: Recipe, data: Data, seed: int) -> dict[str
     return {"spec": spec.key, "recipe": recipe.key, "pictures": data.digest, "seed": seed}
 
 
-def _tell(args: argparse.Namespace, data: Data, recipe: Recipe, found: Evaluation) -> None:
+def _tell(out: Path, data: Data, recipe: Recipe, found: Evaluation) -> None:
     """What came out, where it is and what to do next."""
     plain, balanced = (found.details[f"{kind}_accuracy"] for kind in ("plain", "balanced"))
-    out = str(args.out)
     answer = (
-        f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {args.epochs} epochs, "
+        f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {recipe.epochs} epochs, "
         f"{found.seconds / 60:.1f} minutes: {out}"
     )
     further = (
-        f"{shlex.join(['python', '-m', 'training', 'predict', out])} PICTURE…\n"
-        f"      {shlex.join(['python', '-m', 'models', 'export', out, '--to', 'onnx'])} "
+        f"{shlex.join(['python', '-m', 'training', 'predict', str(out)])} PICTURE…\n"
+        f"      {shlex.join(['python', '-m', 'models', 'export', str(out), '--to', 'onnx'])} "
         f"--with-preprocessing --out network.onnx"
     )
     print(closing(_cautions(data, recipe, found), answer, further))
@@ -173,6 +209,7 @@ def _started(
 ) -> nn.Module:
     """``spec`` with the parent's weights, which first become weights for these pictures."""
     place = choose_device(args.device)
+    data = held(data, _FITTED)
     near = replace(parent, spec=replace(parent.spec, resolution=spec.resolution))
     ready = prepared(near, recipe, data, args.seed, place, 0)
     network, own = born(ready, spec, recipe, placed(data, place), args.seed, place)
@@ -211,10 +248,11 @@ def _trained(
     start: nn.Module | None,
     keeper: Keeper,
 ) -> tuple[nn.Module, Evaluation]:
-    with shown(args.epochs) as (_, show), keeper.listening():
+    with shown(recipe.epochs) as (_, show), keeper.listening():
         return final(
-            spec, recipe, data, args.seed, args.device, network=start, on_epoch=show, keeper=keeper
-        )
+            spec, recipe, data, args.seed, args.device, network=start, on_epoch=show,
+            keeper=keeper, workers=_workers(args, recipe, data),
+        )  # fmt: skip
 
 
 def _write(out: Path, spec: ArchSpec, network: nn.Module, data: Data, found: Evaluation) -> None:

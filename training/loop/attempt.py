@@ -36,6 +36,7 @@ class Plan:
     deterministic: bool = False
     graph: bool | None = None
     keeper: Keeper | None = None
+    workers: int = 0
     no_graph: str | None = None
     place: torch.device = field(default_factory=lambda: torch.device("cpu"))
     micro_batches: int = 1
@@ -47,7 +48,7 @@ def attempt(run: Trainer, plan: Plan) -> tuple[nn.Module, dict[str, Any]]:
     recipe, data, held_out, bars = run.recipe, run.data, plan.held_out, plan.bars
     split = data.test if held_out == "test" else first(data.validation, recipe.held_out)
     ladder = Ladder(
-        bars, run.steps, lambda: _measure(run, first(split, PICTURES)).chosen(recipe.balance)
+        bars, run.steps, lambda: _measure(run, first(split, PICTURES), 0).chosen(recipe.balance)
     )
     kept = {"micro_batches": plan.micro_batches, "divided": plan.divided}
     if plan.keeper is not None:
@@ -66,7 +67,7 @@ def attempt(run: Trainer, plan: Plan) -> tuple[nn.Module, dict[str, Any]]:
         facts: dict[str, Any] = {"accuracy": ladder.curve[-1][1], "loss": None}
         by_class = {}
     else:
-        scores = _measure(run, split)
+        scores = _measure(run, split, plan.workers)
         facts = {"accuracy": scores.chosen(recipe.balance), "loss": scores.loss}
         by_class = scores.details(recipe.balance)
         if not math.isfinite(scores.loss):
@@ -87,9 +88,9 @@ def attempt(run: Trainer, plan: Plan) -> tuple[nn.Module, dict[str, Any]]:
     return run.averaged, facts | {"curve": ladder.curve, "details": details}
 
 
-def _measure(run: Trainer, split: Split) -> Scores:
+def _measure(run: Trainer, split: Split, workers: int) -> Scores:
     # As many at once as in training, where their gradients fitted too.
-    found = measure(run.averaged, split, run.side, run.data, run.micro_batch)
+    found = measure(run.averaged, split, run.side, run.data, run.micro_batch, workers)
     run.network.train()
     return found
 

@@ -11,13 +11,15 @@ import torch
 from torch.nn.functional import interpolate
 
 FIELDS = ("picture", "down", "right", "mirrored", "row", "column", "upside_down", "zoom",
-          "zoom_down", "zoom_right", "contrast", "brightness", "red", "green", "blue")  # fmt: skip
+          "zoom_down", "zoom_right", "contrast", "brightness", "red", "green", "blue",
+          "seed")  # fmt: skip
 """What `draw` draws for each picture of a batch."""
 
 CHANCES = 2**24
 """So many equally likely values, from 0, have the fields that `training.loop.feeds.vary` takes."""
 
-_ZOOM, _COLOURS = FIELDS[7:10], FIELDS[10:]
+_ZOOM, _COLOURS = FIELDS[7:10], FIELDS[10:15]
+_SEEDS = 2**31
 
 
 def draw(
@@ -31,6 +33,7 @@ def draw(
     vertical: bool = False,
     zoom: bool = False,
     colours: bool = False,
+    seeds: bool = False,
     order: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """What is random in one pass over so many pictures: int64 (steps, fields, batch), on the CPU.
@@ -38,9 +41,9 @@ def draw(
     Fields, in the order of FIELDS: which picture; pixels for `translate`, from -reach to reach;
     with `flip` whether it is mirrored; with `hole_side`, the network's pixels a side, the centre
     for `cutout`; with `vertical` whether it is turned upside down; with `zoom` and `colours`
-    CHANCES for `training.loop.feeds.vary`. What is not asked for is not drawn, and 0. Pictures
-    come in the `order` given, int64 (pictures,), else in a random one; those left over are in no
-    batch.
+    CHANCES for `training.loop.feeds.vary`; with `seeds` one for what is varied picture by picture.
+    What is not asked for is not drawn, and 0. Pictures come in the `order` given, int64
+    (pictures,), else in a random one; those left over are in no batch.
 
     Drawn batch by batch, each field after the other: this order is what a seed stands for.
     """
@@ -61,6 +64,8 @@ def draw(
             of["upside_down"].copy_(torch.rand(batch, generator=generator) < 0.5)
         for name in chances:
             torch.randint(CHANCES, (batch,), generator=generator, out=of[name])
+        if seeds:
+            torch.randint(_SEEDS, (batch,), generator=generator, out=of["seed"])
     return drawn
 
 

@@ -94,7 +94,7 @@ def _too_large(
 def _need(twin: ArchSpec, recipe: Recipe, batch: int, size: int) -> int:
     """Bytes of a training whose batches go through in micro-batches of ``size`` images."""
     price = cost(twin)
-    copies = COPIES_OF_PARAMETERS + (recipe.optimizer == "adamw") + (recipe.ema > 0)
+    copies = COPIES_OF_PARAMETERS + (recipe.optimizer != "sgd") + (recipe.ema > 0)
     inputs = _INPUT_BYTES * batch * twin.in_channels * twin.resolution**2
     return inputs + training_bytes(price.params, price.activations, size, copies)
 

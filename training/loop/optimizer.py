@@ -31,11 +31,18 @@ def _real(network: nn.Module) -> list[Tensor]:
     return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
 
 
-def schedule(progress: float, warmup: float) -> float:
-    """Share of the peak rate at ``progress`` in [0, 1]: a linear climb, then half a cosine to 0."""
-    if progress < warmup:
-        return progress / warmup
-    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+def schedule(progress: float, recipe: Recipe) -> float:
+    """Share of the peak rate at ``progress`` in [0, 1]: a linear climb, then as the recipe has it.
+
+    The exponential one decays from the beginning, whose climb hides it, by whole steps, as
+    EfficientNet's code does (``utils.build_learning_rate``, staircase).
+    """
+    if progress < recipe.warmup:
+        return progress / recipe.warmup
+    if recipe.schedule == "exponential":
+        # A share of the steps is seldom exact: a step that is due is not put off by rounding.
+        return recipe.decay ** math.floor(progress / recipe.decay_every + 1e-9)
+    return 0.5 * (1 + math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup)))
 
 
 def zero_starts(network: nn.Module) -> None:
@@ -50,8 +57,7 @@ def zero_starts(network: nn.Module) -> None:
             last = body[-1]
             if isinstance(last, nn.BatchNorm2d):
                 nn.init.zeros_(last.weight)
-    classifier = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
-    nn.init.zeros_(classifier.weight)
+    nn.init.zeros_(_classifier(network).weight)
 
 
 def optimizer_of(
@@ -59,18 +65,56 @@ def optimizer_of(
 ) -> torch.optim.Optimizer:
     """Weight decay on convolution and linear weights only, not on norms and biases.
 
-    ``rate`` is the tensor that the learning rate is read from; None: each group's own number.
+    Each group's rate is the schedule's times its ``scale``. ``rate`` is the tensor that the
+    learning rate is read from; None: each group's own number.
+
+    RMSProp is torch's: what TensorFlow adds to the mean square under the root it adds to the root,
+    and its mean squares start at 0, not at 1 (``training.recipe.named``).
     """
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    peak = recipe.rate()
     groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    lr = recipe.rate() if rate is None else rate
-    fused = decayed[0].device.type in ("cpu", "cuda")
+        {"params": some, "weight_decay": decay, "scale": scale,
+         "lr": peak * scale if rate is None else rate if scale == 1 else rate.clone()}
+        for (decay, scale), some in _grouped(network, recipe).items()
+    ]  # fmt: skip
+    lr = peak if rate is None else rate
+    fused = next(network.parameters()).device.type in ("cpu", "cuda")
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr, momentum=recipe.momentum, nesterov=True, fused=fused)
+    eps = 1e-8 if recipe.eps is None else recipe.eps
+    if recipe.optimizer == "rmsprop":
+        return torch.optim.RMSprop(
+            groups, lr, recipe.alpha, eps, momentum=recipe.momentum, capturable=captured
+        )
     return torch.optim.AdamW(
-        groups, lr, betas=(recipe.momentum, 0.99), fused=fused, capturable=captured
+        groups, lr, betas=(recipe.momentum, 0.99), eps=eps, fused=fused, capturable=captured
     )
+
+
+def _grouped(network: nn.Module, recipe: Recipe) -> dict[tuple[float, float], list[nn.Parameter]]:
+    """The weights by their weight decay and their rate's scale, those that decay first."""
+    last = len(getattr(network, "stages", ())) + 1
+    classifier = set() if recipe.head_rate == 1 else set(_classifier(network).parameters())
+    found: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for decayed in (True, False):
+        for name, weight in network.named_parameters():
+            if (weight.ndim > 1) is decayed:
+                scale = 1.0
+                if recipe.layer_decay != 1:
+                    scale = recipe.layer_decay ** (last - _part(name, last))
+                scale *= recipe.head_rate if weight in classifier else 1
+                key = recipe.weight_decay if decayed else 0.0, scale
+                found.setdefault(key, []).append(weight)
+    return found
+
+
+def _part(name: str, last: int) -> int:
+    """Which part of a network has the weight of that name: the stem 0, the head ``last``."""
+    first, _, rest = name.partition(".")
+    if first == "stages":
+        return 1 + int(rest.partition(".")[0])
+    return 0 if first == "stem" else last
+
+
+def _classifier(network: nn.Module) -> nn.Linear:
+    return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]

@@ -16,7 +16,7 @@ def placed(data: Data, device: torch.device) -> Data:
     """``data`` on ``device``; the same copy, its mean and deviation known, at every call."""
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())
-    if data.train.images.device == device:
+    if data.train.labels.device == device:
         return data
     copies = _PLACED.setdefault(data, {})
     if device not in copies:

@@ -12,6 +12,7 @@ from torch import nn
 from training.data import Data, Split
 from training.device import untried
 from training.loop.augment import to_float
+from training.loop.feeds.feed import batches_of
 from training.loop.trainer import autocast
 
 
@@ -67,21 +68,21 @@ class Scores:
 
 
 @torch.no_grad()
-def measure(network: nn.Module, split: Split, side: int, data: Data, batch: int = 500) -> Scores:
+def measure(
+    network: nn.Module, split: Split, side: int, data: Data, batch: int = 500, workers: int = 0
+) -> Scores:
     """The scores of ``network`` on ``split`` at ``side`` pixels.
 
-    ``batch`` images go through at once, which changes nothing but memory and time. Nothing is
-    fetched from the device before the end.
+    ``batch`` images go through at once, read by so many ``workers`` where they stream from disk,
+    which changes nothing but memory and time. Nothing is fetched from the device before the end.
     """
     network.eval()
     device, classes = split.labels.device, len(data.classes)
     correct = torch.zeros(classes, dtype=torch.int64, device=device)
     loss = torch.zeros((), device=device)
     with untried(device), autocast(device):
-        for images, labels in zip(
-            torch.split(split.images, batch), torch.split(split.labels, batch), strict=True
-        ):
-            x = to_float(images, side, data.mean, data.std, channels_last=True)
+        for images, labels in batches_of(split, batch, workers):
+            x = to_float(images.to(device), side, data.mean, data.std, channels_last=True)
             logits = network(x).float()
             # Not bincount, which on a GPU waits for the greatest of the labels.
             correct.scatter_add_(0, labels, (logits.argmax(1) == labels).long())

@@ -17,10 +17,11 @@ from training.loop import graph as graphs
 from training.loop import memory
 from training.loop.attempt import OnEpoch, Plan, amend, attempt
 from training.loop.checkpoints.keeper import Keeper
+from training.loop.feeds.feed import feed_of
 from training.loop.placed import placed
 from training.loop.rungs import is_below
 from training.loop.scores import measure
-from training.loop.trainer import Trainer
+from training.loop.trainer import Trainer, is_eager
 from training.recipe import Recipe
 from trials.record import Evaluation, Rungs, Stopped
 
@@ -99,12 +100,14 @@ def final(
     deterministic: bool = False,
     graph: bool | None = None,
     keeper: Keeper | None = None,
+    workers: int = 0,
 ) -> tuple[nn.Module, Evaluation]:
     """``train``, measured on the test split, with the trained network.
 
     For the one training that nothing is chosen by. A ``keeper`` writes it down on its way and goes
-    on with what it finds written, to the same weights, bit for bit on a CPU. Raises ValueError
-    where there is no test split.
+    on with what it finds written, to the same weights, bit for bit on a CPU. ``workers``
+    processes vary pictures, where that is done one by one; their number changes nothing else.
+    Raises ValueError where there is no test split.
     """
     if not len(data.test):
         raise ValueError(f"{data.name} has no test split: load it with a share of test pictures")
@@ -142,6 +145,7 @@ def _trained(
                     network=plan.network,
                     micro_batches=plan.micro_batches,
                     graph=plan.graph,
+                    workers=plan.workers,
                 )
                 trained, facts = attempt(run, plan)
             break
@@ -169,11 +173,18 @@ def trainer(
     network: nn.Module | None = None,
     micro_batches: int = 1,
     graph: bool | None = None,
+    workers: int = 0,
 ) -> Trainer:
-    """A training at its beginning, its pictures on ``place``; ``graph`` as for ``train``."""
+    """A training at its beginning, its pictures on ``place``; ``graph`` as for ``train``.
+
+    ``workers`` are the processes that vary pictures one by one, where the recipe has that.
+    """
+    split = first(data.train, recipe.images)
+    feed = feed_of(recipe, split, twin.resolution, data.mean, workers)
     data = placed(data, place)
     split = first(data.train, recipe.images)
     wanted = graphs.is_wanted(place, recipe.steps(len(split)), graph)
+    wanted = wanted and not is_eager(recipe, feed)
     captured = graphs.CudaGraph(place) if wanted else None
     return Trainer(
         twin,
@@ -184,6 +195,7 @@ def trainer(
         network=network,
         micro_batches=micro_batches,
         graph=captured,
+        feed=feed,
     )
 
 

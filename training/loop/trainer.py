@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, repeat
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,8 @@ from models.build import build
 from models.spec import ArchSpec
 from training.data import Data, Split
 from training.loop.augment import FIELDS, cutout, draw, mirror, to_float, translate
+from training.loop.feeds.feed import Feed
+from training.loop.feeds.mixing import Mixer
 from training.loop.feeds.vary import balanced_order, recoloured, zoomed
 from training.loop.graph import Graph, Steps
 from training.loop.memory import micro_batch
@@ -30,12 +32,16 @@ class Trainer:
     sees the difference, because its statistics, the running ones too, are each micro-batch's.
 
     On a GPU nothing in an epoch makes the CPU wait: what is random and the learning rates go there
-    before it, the loss comes back after it. With a ``graph`` the step is captured and replayed.
+    before it, the loss comes back after it. With a ``graph`` the step is captured and replayed. Not
+    so where pictures come one by one from a ``feed``, are mixed, or the average's decay changes:
+    what is random then stays on the CPU (``is_eager``).
 
     losses   the mean loss of each epoch that is done
     done     steps of the epoch that has begun; ``total``, the sum of their losses
     began    the generator's state when that epoch began: what is random in it follows from this
     between  called before each step, when all of the above agrees with the weights
+
+    Raises ValueError where pictures are varied one by one or stream, and there is no feed for it.
     """
 
     def __init__(
@@ -49,8 +55,13 @@ class Trainer:
         network: nn.Module | None = None,
         micro_batches: int = 1,
         graph: Graph | None = None,
+        feed: Feed | None = None,
     ) -> None:
         self.recipe, self.data, self.split = recipe, data, split
+        if feed is None and (recipe.one_by_one or split.files is not None):
+            raise ValueError("pictures come one by one: give a feed (training.loop.train.trainer)")
+        self._feed = feed
+        self._mixer = Mixer(recipe, len(data.classes)) if recipe.mixes else None
         self.micro_batches, self.side = micro_batches, twin.resolution
         # Order and augmentation are drawn apart from the weights, and on the CPU, so that paired
         # seeds see the same images in the same order whatever the network and the device.
@@ -92,10 +103,12 @@ class Trainer:
         done is true; the mean loss. Of an epoch that had begun, what is left of it."""
         self.network.train()
         self.began = self.generator.get_state()
-        for drawn, rate in islice(zip(self._drawn(), self._rates(), strict=True), self.done, None):
+        every = self._drawn()[self.done :]
+        rates = islice(self._rates(), self.done, None)
+        for drawn, rate, images in zip(every, rates, self._fed(every), strict=True):
             self.between()
             self._set(rate)
-            self.total += self._steps(drawn)
+            self.total += self._steps(drawn) if images is None else self._update(drawn, images)
             self.step += 1
             self.done += 1
             if ends is not None and ends(self.step):
@@ -119,32 +132,37 @@ class Trainer:
             vertical=self._mirrors[1],
             zoom=recipe.zoom > 0,
             colours=recipe.jitter > 0,
+            seeds=recipe.one_by_one or recipe.mixes,
             order=order,
         )
-        return _sent(drawn, self.split.labels.device)
+        return drawn if is_eager(recipe, self._feed) else _sent(drawn, self.split.labels.device)
+
+    def _fed(self, drawn: Tensor) -> Iterable[Tensor | None]:
+        """The pictures of each step, where they do not lie on the device."""
+        return repeat(None, len(drawn)) if self._feed is None else self._feed.batches(drawn)
 
     def _rates(self) -> Sequence[float] | Tensor:
         """The learning rates of an epoch's steps."""
         first = self.step - self.done
         steps = range(first, first + len(self.split) // self.batch)
-        warmup, peak = self.recipe.warmup, self.recipe.rate()
-        rates = [peak * schedule(step / self.steps, warmup) for step in steps]
+        peak = self.recipe.rate()
+        rates = [peak * schedule(step / self.steps, self.recipe) for step in steps]
         return rates if self._rate is None else _sent(torch.tensor(rates), self._rate.device)
 
     def _set(self, rate: float | Tensor) -> None:
-        if self._rate is not None:
-            self._rate.copy_(torch.as_tensor(rate))
-            return
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            if isinstance(group["lr"], Tensor):
+                group["lr"].copy_(torch.as_tensor(rate * group["scale"]))
+            else:
+                group["lr"] = rate * group["scale"]
 
-    def _update(self, drawn: Tensor) -> Tensor:
+    def _update(self, drawn: Tensor, pictures: Tensor | None = None) -> Tensor:
         """One step, on the device from its beginning to its end; the batch's loss.
 
         In a graph all of this is done again by the device alone: of what changes from step to step
         nothing may come from Python but the first step, which is never captured.
         """
-        images, labels = self._batch(drawn)
+        images, labels = self._batch(drawn, pictures)
         total = torch.zeros((), device=labels.device)
         for some, of in zip(
             torch.tensor_split(images, self.micro_batches),
@@ -152,16 +170,28 @@ class Trainer:
             strict=True,
         ):
             total += self._gradients(some, of, len(of) / len(labels))
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.averaged is not self.network:
-            average(self.averaged, self.network, self.recipe.ema if self.step else 0.0)
+            average(self.averaged, self.network, self._decay())
         return total
 
-    def _batch(self, drawn: Tensor) -> tuple[Tensor, Tensor]:
-        recipe, of = self.recipe, dict(zip(FIELDS, drawn, strict=True))
-        images = translate(self.split.images[of["picture"]], of["down"], of["right"])
+    def _decay(self) -> float:
+        """Of the average, which begins with the weights after the first step."""
+        recipe, step = self.recipe, self.step
+        most = (1 + step) / (10 + step) if recipe.ema_warmup else 1.0
+        return min(recipe.ema, most) if step else 0.0
+
+    def _batch(self, drawn: Tensor, pictures: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What goes into the network, and the labels, or of mixed pictures the classes' shares."""
+        recipe, labels = self.recipe, self.split.labels
+        seed = int(drawn[FIELDS.index("seed"), 0]) if self._mixer else 0
+        of = dict(zip(FIELDS, drawn.to(labels.device), strict=True))
+        if pictures is None:
+            pictures = self.split.images[of["picture"]]
+        images = translate(pictures.to(labels.device), of["down"], of["right"])
         for wanted, name, axis in zip(
             self._mirrors, ("mirrored", "upside_down"), (3, 2), strict=True
         ):
@@ -173,7 +203,8 @@ class Trainer:
             x = recoloured(x, of, recipe.jitter)
         if recipe.cutout:
             x = cutout(x, of["row"], of["column"], recipe.cutout)
-        return x, self.split.labels[of["picture"]]
+        labels = labels[of["picture"]]
+        return (x, labels) if self._mixer is None else self._mixer(x, labels, seed)
 
     def _gradients(self, images: Tensor, labels: Tensor, share: float) -> Tensor:
         """Add the gradients of a micro-batch that is this share of its batch; its part of the
@@ -184,6 +215,11 @@ class Trainer:
         loss = share * F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
+
+
+def is_eager(recipe: Recipe, feed: Feed | None) -> bool:
+    """Whether Python has a part in every step, which then cannot be captured."""
+    return feed is not None or recipe.mixes or recipe.ema_warmup
 
 
 def _nothing() -> None:

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -46,38 +47,52 @@ def fingerprint(*parts: torch.Tensor | str) -> str:
 
 def load(path: Path) -> Pictures | None:
     """The pictures stored at `path`; None where there are none, or only damaged ones."""
-    if not path.exists():
+    stored = fetch(path, _TENSORS)
+    if stored is None:
         return None
-    try:
-        # Mapped, not read: the pages belong to the file and are shared between processes.
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in _TENSORS}
-        if metadata["checksum"] != _checksum(tensors, metadata["skipped"], metadata["scales"]):
-            raise ValueError("its checksum is wrong")
-        skipped = tuple((name, reason) for name, reason in json.loads(metadata["skipped"]))
-        scales = Scales(*(each and Scale(*each) for each in json.loads(metadata["scales"])))
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        _log.warning("cache file %s is damaged (%s): reading the pictures again", path, error)
-        return None
+    tensors, told = stored
+    skipped = tuple((name, reason) for name, reason in json.loads(told["skipped"]))
+    scales = Scales(*(each and Scale(*each) for each in json.loads(told["scales"])))
     return Pictures(**tensors, skipped=skipped, scales=scales)
 
 
 def save(path: Path, pictures: Pictures) -> None:
     """Store `pictures` at `path`, at once or not at all; a failure is only logged."""
-    skipped, scales = json.dumps(pictures.skipped), json.dumps(pictures.scales)
-    tensors = {name: getattr(pictures, name) for name in _TENSORS}
-    checksum = _checksum(tensors, skipped, scales)
-    metadata = {"skipped": skipped, "scales": scales, "checksum": checksum}
+    told = {"skipped": json.dumps(pictures.skipped), "scales": json.dumps(pictures.scales)}
+    store(path, {name: getattr(pictures, name) for name in _TENSORS}, told)
+
+
+def fetch(
+    path: Path, names: Sequence[str]
+) -> tuple[dict[str, torch.Tensor], dict[str, str]] | None:
+    """The tensors of these names and the texts that ``store`` put at `path`; None as `load`."""
+    if not path.exists():
+        return None
+    try:
+        # Mapped, not read: the pages belong to the file and are shared between processes.
+        with safe_open(path, framework="pt") as file:
+            told = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in names}
+        if told["checksum"] != _checksum(tensors, told["skipped"], told["scales"]):
+            raise ValueError("its checksum is wrong")
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        _log.warning("cache file %s is damaged (%s): reading the pictures again", path, error)
+        return None
+    return tensors, told
+
+
+def store(path: Path, tensors: dict[str, torch.Tensor], told: dict[str, str]) -> None:
+    """Put tensors and texts, ``skipped`` and ``scales``, at `path`; as `save`."""
+    told = {**told, "checksum": _checksum(tensors, told["skipped"], told["scales"])}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, tensors, metadata)
+        _replace(path, tensors, told)
     except (OSError, SafetensorError) as error:
         _log.warning("cannot keep the decoded pictures in %s (%s)", path.parent, error)
 
 
 def _checksum(tensors: dict[str, torch.Tensor], *texts: str) -> str:
-    return fingerprint(*(tensors[name] for name in _TENSORS), *texts)
+    return fingerprint(*tensors.values(), *texts)
 
 
 def _replace(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:

@@ -76,6 +76,14 @@ def equal(pictures: npt.NDArray[np.uint8], readable: npt.NDArray[np.bool_]) -> I
     return first
 
 
+def same(hashes: npt.NDArray[np.uint8], readable: npt.NDArray[np.bool_]) -> Indices:
+    """``equal`` of pictures that are known by their hashes (N, bytes) alone."""
+    first = np.arange(len(hashes))
+    for group in _alike(np.flatnonzero(readable).tolist(), lambda row: hashes[row].tobytes()):
+        first[group] = group[0]
+    return first
+
+
 def settled(
     division: Division, first: Indices, own: tuple[bool, bool]
 ) -> tuple[Division, int, int]:

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 
 from training.pictures.findings import Findings
+from training.pictures.scan import Files, Seen
 
 COLOURED = 64  # pictures that are looked at for colour
 
@@ -19,22 +20,28 @@ class Split:
 
     What `load` makes is in a random order whose every beginning is stratified, so `images[:n]` is a
     fair small sample.
+
+    files: where the pictures stream from, one by one; `images` is then on torch's meta device: it
+        has a shape and no pixels. None: they are in memory.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
+    files: Files | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> Split:
-        """The same pictures on `device`."""
-        return Split(self.images.to(device), self.labels.to(device))
+        """The same pictures on `device`; of those that stream the labels."""
+        images = self.images if self.files is not None else self.images.to(device)
+        return Split(images, self.labels.to(device), self.files)
 
 
 def first(split: Split, count: int | None) -> Split:
     """The first ``count`` images, a stratified sample as ``load`` orders them; None: all."""
-    return Split(split.images[:count], split.labels[:count])
+    files = None if split.files is None else split.files.first(count)
+    return Split(split.images[:count], split.labels[:count], files)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +61,7 @@ class Data:
     flip: whether a mirrored picture keeps its label. Folders are taken to be natural pictures:
         where mirroring harms, as in pictures of text, use dataclasses.replace(data, flip=False).
     findings: what was odd about the pictures and where they lie.
+    seen: what the training pictures would tell, where they stream from disk; None: they tell it.
     """
 
     name: str
@@ -69,6 +77,17 @@ class Data:
     digest: str
     flip: bool
     findings: Findings = field(default_factory=Findings)
+    seen: Seen | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether the training pictures stream from disk."""
+        return self.train.files is not None
+
+    @property
+    def bytes(self) -> int:
+        """What the pixels of all splits take, or would take, in memory."""
+        return sum(split.images.numel() for split in self.splits().values())
 
     @property
     def in_colour(self) -> bool:
@@ -106,8 +125,12 @@ class Data:
         return "; ".join([line, *unreadable, *self.findings.remarks()])
 
     def _colour(self) -> str:
-        few = self.train.images[:1000]
-        if self.channels == 3 and not bool((few == few[:, :1]).all()):
+        if self.seen is not None:
+            coloured = self.seen.coloured
+        else:
+            few = self.train.images[:1000]
+            coloured = self.channels == 3 and not bool((few == few[:, :1]).all())
+        if coloured:
             return "colour"
         return "grey" if self.channels == 1 else "grey in 3 channels"
 
@@ -123,11 +146,14 @@ class Data:
 
     @cached_property
     def _moments(self) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.seen is not None:
+            device = self.train.labels.device
+            return self.seen.mean.to(device), self.seen.std.to(device)
         return _moments(self.train.images)
 
     def to(self, device: torch.device | str) -> Data:
         """The same data with every split on `device`; itself where it is there already."""
-        if self.train.images.device == torch.device(device):
+        if self.train.labels.device == torch.device(device):
             return self
         return replace(
             self,

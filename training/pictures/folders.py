@@ -14,12 +14,14 @@ import numpy as np
 
 from training.pictures import cache as store
 from training.pictures import copies, deep, images, reading
+from training.pictures import scan as scanning
 from training.pictures.deep import Scales
 from training.pictures.images import Header
 from training.pictures.layout import Layout, Parts, given, recognised
 from training.pictures.listing import File, Listing
 from training.pictures.names import subset
 from training.pictures.reading import Pictures
+from training.pictures.scan import Files, Scan
 from training.pictures.sources import Source
 from training.pictures.splits import Indices, Subset
 
@@ -51,6 +53,7 @@ def folder(place: str | Parts, size: int | None, cache: Path, progress: bool) ->
         channels=3,
         flip=True,
         read=found.read,
+        stream=found.stream,
         name_of=lambda index: files[index].path,
         twins=lambda members: copies.twins(listing.root, files, labels, members),
         passed_over=dict(sorted(listing.passed_over.items())),
@@ -129,6 +132,17 @@ class _Files:
         # them.
         return store.load(path) or pictures
 
+    def stream(self, chosen: Indices, size: int) -> tuple[Scan, Files]:
+        """Look at the files with the given indices, or take what was seen from the cache."""
+        members, scales = [self.files[index] for index in chosen], self._scales
+        paths = [file.path for file in members]
+        path = self.cache / f"{_key(self.root, members, size, scales)}.scan.safetensors"
+        found = scanning.load(path)
+        if found is None or not self._still_unreadable(found, size):
+            found = scanning.scan(self.root, paths, size, scales, self.progress)
+            scanning.save(path, found)
+        return found, Files(self.root, paths, size, scales)
+
     @cached_property
     def _headers(self) -> list[tuple[str, Header]]:
         """Paths and headers of pictures taken evenly from the list."""
@@ -152,7 +166,7 @@ class _Files:
             if (found := images.extremes(path)) is not None:
                 yield found
 
-    def _still_unreadable(self, pictures: Pictures, size: int) -> bool:
+    def _still_unreadable(self, pictures: Pictures | Scan, size: int) -> bool:
         """A picture skipped for want of permission becomes readable without a change of its key."""
         paths = [path for path, _ in pictures.skipped]
         again = reading.read(self.root, paths, size, pictures.scales, progress=False)

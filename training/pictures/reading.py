@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from common.host_memory import free_host_bytes, gigabytes
 from training.pictures import images
 from training.pictures.deep import NO_SCALES, Scales
+from training.pictures.images import Decoded
 
 _BLOCK = 64  # pictures per task: enough to make the cost of a task vanish
 
@@ -50,15 +51,39 @@ def read(
     sides = np.zeros(len(paths), np.int32)
     doubts = np.zeros(len(paths), np.uint8)
 
+    def take(row: int, found: Decoded) -> None:
+        pixels[row], sides[row], doubts[row] = found
+
+    skipped = decode_each(root, paths, size, scales, take, progress)
+    return Pictures(
+        images=torch.from_numpy(pixels),
+        sides=torch.from_numpy(sides),
+        doubts=torch.from_numpy(doubts),
+        skipped=tuple(skipped),
+        scales=scales,
+    )
+
+
+def decode_each(
+    root: str,
+    paths: Sequence[str],
+    size: int,
+    scales: Scales,
+    take: Callable[[int, Decoded], None],
+    progress: bool,
+) -> list[tuple[str, str]]:
+    """Decode the files on a few threads and hand each to ``take``, with its place in ``paths``.
+
+    The result is what could not be read, (path, reason), in order.
+    """
+
     def decode_block(start: int) -> list[tuple[str, str]]:
         skipped = []
         for row in range(start, min(start + _BLOCK, len(paths))):
             try:
-                found = images.decode(os.path.join(root, paths[row]), size, scales)
+                take(row, images.decode(os.path.join(root, paths[row]), size, scales))
             except ValueError as error:
                 skipped.append((paths[row], str(error)))
-            else:
-                pixels[row], sides[row], doubts[row] = found
         return skipped
 
     skipped: list[tuple[str, str]] = []
@@ -78,13 +103,7 @@ def read(
                 bar.update(min(_BLOCK, len(paths) - bar.n))
         finally:  # an interrupt must not wait for the pictures still queued
             pool.shutdown(cancel_futures=True)
-    return Pictures(
-        images=torch.from_numpy(pixels),
-        sides=torch.from_numpy(sides),
-        doubts=torch.from_numpy(doubts),
-        skipped=tuple(skipped),
-        scales=scales,
-    )
+    return skipped
 
 
 def _check_memory(count: int, size: int) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from training.pictures.reading import Pictures
+from training.pictures.scan import Files, Scan
 from training.pictures.splits import Indices, Subset
 
 Pixels = npt.NDArray[np.uint8]
@@ -30,6 +31,12 @@ class Reader(Protocol):
     def __call__(self, chosen: Indices, size: int) -> Pictures: ...
 
 
+class Streamer(Protocol):
+    """Looks at the pictures with the given indices, and says where they can be had one by one."""
+
+    def __call__(self, chosen: Indices, size: int) -> tuple[Scan, Files]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """Labelled pictures that are not decoded yet.
@@ -38,6 +45,7 @@ class Source:
     parts: int64 (N,), the Subset that each picture belongs to by the source's own division.
     size: pixels a side that `read` shall be asked for.
     flip: whether a mirrored picture keeps its label.
+    stream: `read` for pictures that shall not be kept; None where they are in memory anyway.
     name_of: how to speak of the picture with an index.
     twins: of pictures with the given indices, int64 like those: the same number only for some that
         are of one class, and the same for copies of one file; None where none are looked for.
@@ -53,6 +61,7 @@ class Source:
     channels: int
     flip: bool
     read: Reader
+    stream: Streamer | None = None
     name_of: Callable[[int], str] = "picture {}".format
     twins: Callable[[Indices], Indices] | None = None
     passed_over: Mapping[str, int] = field(default_factory=dict)

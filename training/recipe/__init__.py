@@ -17,7 +17,12 @@ from typing import Any, Self
 from models.scale import scale
 from models.spec import ArchSpec, round_half_up
 
-OPTIMIZERS = ("sgd", "adamw")
+OPTIMIZERS = ("sgd", "adamw", "rmsprop")
+SCHEDULES = ("cosine", "exponential")
+SCALINGS = {"linear": 1.0, "square-root": 0.5, "none": 0.0}
+"""The power of the batch that the rate goes with."""
+
+POLICIES = ("none", "autoaugment", "randaugment")
 FLIPS = {"none": (False, False), "horizontal": (True, False), "vertical": (False, True),
          "both": (True, True)}  # fmt: skip
 """Whether pictures are mirrored left to right, and upside down."""
@@ -31,7 +36,21 @@ AUGMENT: dict[str, dict[str, Any]] = {
 
 # Neither stored nor part of the key at these values: a recipe of before there was the choice is
 # the same recipe.
-_SINCE = {"flip": None, "zoom": 0.0, "jitter": 0.0, "balance": False, "micro_batch": None}
+_SINCE = {
+    "flip": None, "zoom": 0.0, "jitter": 0.0, "balance": False, "micro_batch": None,
+    "alpha": 0.9, "eps": None, "scaling": None, "schedule": "cosine", "decay": 0.97,
+    "decay_every": 0.01, "ema_warmup": False, "dropout": None, "drop_path": None,
+    "norm_momentum": None, "crop": 0.0,
+    "policy": "none", "magnitude": 9, "erase": 0.0, "mixup": 0.0, "cutmix": 0.0,
+    "head_rate": 1.0, "layer_decay": 1.0,
+}  # fmt: skip
+
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "policy": POLICIES,
+    "scaling": (*SCALINGS, None), "flip": (*FLIPS, None),
+}  # fmt: skip
+_SHARES = ("momentum", "warmup", "label_smoothing", "ema", "shift", "cutout", "zoom", "jitter",
+           "alpha", "dropout", "drop_path", "norm_momentum", "crop", "erase")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,11 +64,19 @@ class Recipe:
     images         cap on the number of training images, stratified and seeded; None: all
     held_out       cap on the number of validation images, None: all; the test split has no cap
     epochs         passes over them; 0: weights that are inherited are scored as they are
-    lr             peak of the schedule, for a batch of 256, scaled linearly with ``batch`` (sgd)
-                   or with its square root (adamw)
-    warmup         share of the steps in which the rate climbs linearly; then a cosine to 0
+    lr             peak of the schedule, for a batch of 256
+    scaling        how the rate goes with ``batch``: linear, square-root, none; None: linear (sgd,
+                   rmsprop) or square-root (adamw)
+    alpha, eps     rmsprop's decay of the mean square; what is added to the root of a mean square
+                   (rmsprop, adamw), None: 1e-8
+    warmup         share of the steps in which the rate climbs linearly
+    schedule       after that cosine, half of one to 0; or exponential, from the peak times
+                   ``decay`` after every such share of the steps (``decay_every``), in steps
     ema            decay of an average of the weights that is evaluated in their place; 0: none
-    clip           greatest norm of the whole gradient
+    ema_warmup     the decay after n steps is at most (1 + n) / (10 + n), TensorFlow's way
+    clip           greatest norm of the whole gradient; None: any
+    head_rate      the classifier's rate, times that of all else
+    layer_decay    the rate of each stage, times that of the stage after it; the head's is the peak
     shift          translation by up to this share of the side, edges reflected
     cutout         side of a grey square as a share of the image's; 0: none
     flip           which half of the pictures is mirrored: none, horizontal (left to right),
@@ -57,10 +84,22 @@ class Recipe:
     zoom           a square part of each picture, this much smaller at most, is enlarged to it
     jitter         greatest change of a picture's contrast, and of its brightness in standard
                    deviations; each colour of its own by half as much
+    crop           least share of a picture's area that is cut out, at 3:4 to 4:3, and enlarged to
+                   the whole; 0: nothing is
+    policy         autoaugment (its ImageNet policy) or randaugment (two operations of
+                   ``magnitude``, 0 to 30); none
+    erase          chance that a part of a picture is covered with the mean colour
+    mixup, cutmix  of the beta distribution that shares are drawn from by which pictures of a batch
+                   are mixed with one another, or get a part of one another; 0: they are not; with
+                   both, each batch by one of them
     balance        every class comes equally often in an epoch, and accuracy is the mean of the
                    classes' own; otherwise both are of pictures as they are
     regularise     whether the spec's own dropout and stochastic depth act; a short training is
                    better without
+    dropout        in place of the spec's own; None: that
+    drop_path      greatest chance of stochastic depth in place of the spec's own; None: that
+    norm_momentum  how far batch norms' running statistics move at a step, in place of the spec's
+                   own (0.01 is TensorFlow's 0.99); None: that
     zero_init      last norm of each residual branch starts at 0 (Goyal et al. 2017, section 5.1)
     micro_batch    images of a batch that go through the network at once, at most; None: all of it.
                    Batch norm sees the difference, so a run decides it once, for all of its
@@ -83,7 +122,7 @@ class Recipe:
     weight_decay: float = 5e-5
     warmup: float = 0.2
     label_smoothing: float = 0.1
-    clip: float = 5.0
+    clip: float | None = 5.0
     ema: float = 0.0
     shift: float = 0.125
     cutout: float = 0.0
@@ -94,23 +133,44 @@ class Recipe:
     regularise: bool = True
     zero_init: bool = True
     micro_batch: int | None = None
+    scaling: str | None = None
+    alpha: float = 0.9
+    eps: float | None = None
+    schedule: str = "cosine"
+    decay: float = 0.97
+    decay_every: float = 0.01
+    ema_warmup: bool = False
+    head_rate: float = 1.0
+    layer_decay: float = 1.0
+    dropout: float | None = None
+    drop_path: float | None = None
+    norm_momentum: float | None = None
+    crop: float = 0.0
+    policy: str = "none"
+    magnitude: int = 9
+    erase: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            known = ", ".join(OPTIMIZERS)
-            raise ValueError(f"optimizer {self.optimizer!r} is unknown: choose one of {known}")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                names = ", ".join(filter(None, known))
+                raise ValueError(f"{name} {getattr(self, name)!r:.60} is unknown: choose {names}")
         for name, least in (("epochs", 0), ("batch", 1), ("reference", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} {getattr(self, name)} must be at least {least}")
-        for name in ("lr", "width", "clip"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} {getattr(self, name)} must be above 0")
-        if self.flip is not None and self.flip not in FLIPS:
-            raise ValueError(f"flip {self.flip!r:.60} is unknown: choose one of {', '.join(FLIPS)}")
-        for name in ("momentum", "warmup", "label_smoothing", "ema", "shift", "cutout", "zoom",
-                     "jitter"):  # fmt: skip
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} must be from 0 up to 1")
+        for name in ("lr", "width", "clip", "eps", "decay_every", "head_rate", "layer_decay"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"{name} {value} must be above 0")
+        for name in _SHARES:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                raise ValueError(f"{name} {value} must be from 0 up to 1")
+        for name, most in (("mixup", 100), ("cutmix", 100), ("magnitude", 30), ("decay", 1)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} {getattr(self, name)} must be from 0 to {most}")
         if self.resolution is not None and self.resolution < 4:
             raise ValueError(f"resolution {self.resolution} must be at least 4 pixels")
         if self.micro_batch is not None and self.micro_batch < 2:
@@ -153,7 +213,15 @@ class Recipe:
             classes=classes,
             in_channels=channels,
         )
-        return network if self.regularise else replace(network, dropout=0.0, drop_path=0.0)
+        if self.norm_momentum is not None:
+            network = replace(network, norm_momentum=self.norm_momentum)
+        if not self.regularise:
+            return replace(network, dropout=0.0, drop_path=0.0)
+        return replace(
+            network,
+            dropout=network.dropout if self.dropout is None else self.dropout,
+            drop_path=network.drop_path if self.drop_path is None else self.drop_path,
+        )
 
     def batch_of(self, images: int) -> int:
         """Images of one batch where there are ``images`` to train on."""
@@ -165,8 +233,19 @@ class Recipe:
 
     def rate(self) -> float:
         """The peak learning rate at this batch size."""
-        growth = self.batch / 256
-        return self.lr * (growth if self.optimizer == "sgd" else growth**0.5)
+        scaling = self.scaling or ("square-root" if self.optimizer == "adamw" else "linear")
+        growth: float = (self.batch / 256) ** SCALINGS[scaling]
+        return self.lr * growth
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether pictures are varied one by one (``training.loop.feeds``), not a batch at once."""
+        return bool(self.crop or self.erase or self.policy != "none")
+
+    @property
+    def mixes(self) -> bool:
+        """Whether pictures of a batch are mixed."""
+        return bool(self.mixup or self.cutmix)
 
 
 def _without_strides(spec: ArchSpec, count: int) -> ArchSpec:

@@ -1,0 +1,35 @@
+"""``--recipe``, ``--set``, ``--epochs`` and ``--batch``: by what one network is trained."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+from common.command import count
+from training.recipe import Recipe
+from training.recipe.named import NAMED, changed, named
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """The options of the recipe."""
+    group = parser.add_argument_group("recipe", "how it is trained; see docs/training.md")
+    group.add_argument("--recipe", choices=tuple(NAMED), default="plain", help="which recipe")
+    group.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE",
+        help="any setting of it, such as --set lr=0.1 --set policy=randaugment; again for others"
+    )  # fmt: skip
+    group.add_argument("--epochs", type=count, help="passes; default: the recipe's, plain's are 30")
+    group.add_argument(
+        "--batch", type=count, help="pictures of one step; default: the recipe's, plain's are 128"
+    )
+
+
+def chosen_recipe(args: argparse.Namespace) -> Recipe:
+    """The recipe of that name with --epochs and --batch, before ``--set``."""
+    lengths = {"epochs": args.epochs, "batch": args.batch}
+    return replace(named(args.recipe), **{name: one for name, one in lengths.items() if one})
+
+
+def settled_recipe(recipe: Recipe, args: argparse.Namespace) -> Recipe:
+    """``recipe`` with what ``--set`` says of it, which goes before all else."""
+    return changed(recipe, args.set)
