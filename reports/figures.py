@@ -100,14 +100,14 @@ def pareto(
 
 
 def history(path: Path, trained: Sequence[Candidate]) -> None:
-    """The reward of each trial and the best so far."""
+    """The reward of each trial and the highest so far."""
     figure, axes = new_figure(height=3.6)
     numbers, rewards = [c.number for c in trained], [c.reward for c in trained]
     best: list[float] = []
     for reward in rewards:
         best.append(max(reward, best[-1]) if best else reward)
     axes.scatter(numbers, rewards, s=20, color=PLAIN, label="trial")
-    axes.step(numbers, best, where="post", color=CHOSEN, lw=1.6, label="best so far")
+    axes.step(numbers, best, where="post", color=CHOSEN, lw=1.6, label="highest so far")
     axes.set_xlabel("trial")
     axes.set_ylabel("reward")
     axes.legend(fontsize=8, loc="lower right")

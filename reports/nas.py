@@ -15,6 +15,7 @@ from models.spec import ArchSpec
 from nas.costing import COSTS, LATENCY, cost_text
 from nas.objective import Objective
 from nas.result import Finalist, SearchResult, candidates, result
+from nas.search.why import why
 from reports import figures
 from reports.page import Page
 from reports.sections import latencies
@@ -73,7 +74,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     show_finals(page, found.finals, candidates(found.trials, objective))
     about_inheritance(page, settings, _trained(found)[found.best.number])
     page.heading("The search")
-    page.figure(run_dir / "history.png", "The reward of each trial, and the best so far.")
+    page.figure(run_dir / "history.png", "The reward of each trial, and the highest so far.")
     _circumstances(page, records, settings)
     about_agreement(page, run_dir, records)
     if settings["cost"] == LATENCY:
@@ -142,10 +143,11 @@ def _answer(
     if found.finals:
         score = f"{percent(found.finals[0].accuracy)} {names.heading} after further training"
     page.lead(
-        f"{best.spec.name}: {score} at {paid}"
+        f"Chosen: {best.spec.name}: {score} at {paid}"
         f"{format_size(prices.macs)} FLOPs and {format_size(prices.params)} parameters "
         f"(budget {cost_text(kind, objective.budget)}, reward {best.reward:.4f})."
     )
+    page.text(why(found, objective, kind))
     if chance is not None:
         worth = evaluation.details.get("effective_images") or data["validation"]
         deviation = (best.accuracy * (1 - best.accuracy) / worth) ** 0.5
@@ -168,15 +170,18 @@ def _front(page: Page, found: SearchResult, settings: dict[str, Any]) -> None:
     page.heading("The Pareto front")
     rows, chosen = [], None
     kind, names, trained = settings["cost"], kinds(settings), _trained(found)
-    beside = [mean_of(names.key, [trained[one.number]]) for one in found.front]
+    shown = sorted({*found.front, found.best}, key=lambda one: (one.cost, one.accuracy))
+    beside = [mean_of(names.key, [trained[one.number]]) for one in shown]
     both = any(value is not None for value in beside)
     other = [] if kind in COSTS else [kind]  # what the other columns do not show
-    for i, one in enumerate(found.front):
-        prices = cost(one.spec)
-        chosen = i if one.number == found.best.number else chosen
+    for i, one in enumerate(shown):
+        prices, mark = cost(one.spec), ""
+        if one.number == found.best.number:
+            chosen, mark = i, " ★ chosen"
+            mark += "" if one in found.front else "; as measured not on the front"
         rows.append(
             [
-                one.spec.name,
+                one.spec.name + mark,
                 one.number,
                 percent(one.accuracy),
                 *([percent(beside[i])] if both else []),

@@ -89,8 +89,18 @@ class Auto:
             belief = self.fit(history)
             expected = belief.mean(history.rows[done])
             reward = self._candidates.objective.reward(expected, history.cost[done])
-            basis = account(belief, self.see)
+            basis = account(belief, self.see) | self._expected(
+                history, expected, int(reward.argmax())
+            )
         return int(history.numbers[done[np.argmax(reward)]]), basis
+
+    @staticmethod
+    def _expected(history: History, means: Floats, chosen: int) -> dict[str, Any]:
+        """ "expected": of the chosen finished trial and of the one with the highest accuracy, by
+        number, the accuracy that is expected; ``means`` (finished,), of all."""
+        done = history.finished
+        places = {chosen, int(np.argmax(history.accuracy[done]))}
+        return {"expected": {str(history.numbers[done[i]]): float(means[i]) for i in places}}
 
     def _opening(self, number: int, rng: np.random.Generator) -> Score:
         """A function drawn from the prior; its mean for trial 0."""

@@ -146,6 +146,7 @@ def search(
             sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust, near=near
         )
         run.study.sampler = made
+        run.name_values(objective.names)
         conduct(run, _propose(made.candidates, stop_early), _values(objective), trials, means)
         chosen, basis = None, None
         if sampler == "auto" and any(record.evaluation for record in run.finished()):
@@ -153,7 +154,7 @@ def search(
         found = result(run.finished(), objective, chosen, basis)
         if finals is not None:
             found = _final(found, finals, objective)
-        run.name_answer(found.answer)
+        run.name_answer(found.answer, f"trial {found.best.number}: {found.best.spec.name}")
         if run.dir is not None:
             found.write(run.dir)
         return found
@@ -170,8 +171,8 @@ def _final(found: SearchResult, finals: Finals, objective: Objective) -> SearchR
 
 
 def _scored(progress: Watch | None, objective: Objective) -> Watch | None:
-    """``progress`` told what the best trial is the best by."""
-    return progress and partial(progress, best=partial(_reward, objective))
+    """``progress`` told what trials are scored by."""
+    return progress and partial(progress, what="reward", score=partial(_reward, objective))
 
 
 def _values(objective: Objective) -> Callable[[Record, Evaluation], list[float]]:

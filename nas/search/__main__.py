@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     budget, counted = read_cost(args.cost, args.budget), _cost(args)
     asked = cost_text(args.cost, budget).replace(" ", "")
     run_dir = run_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
+    aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high)
     named = space(args.space)
     drawn = named.random(4, np.random.default_rng(0))
     parent = inherited_from(
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parent=parent,
         reference=named.template.resolution,
         own=at_home((named.template.resolution,), args.device),
-        largest=_largest(args, named, budget),
+        largest=None if args.cost == LATENCY else _largest(named, aim, args.cost),
         run_dir=run_dir,
     )
     own = {} if evaluator.parent is None else alike(evaluator.parent.spec)
@@ -123,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             *as_options(evaluator.recipe), data=args.data,
         )  # fmt: skip
         told = cautions(settings, found.evaluations)
-        print(closing(told, summary(found, run_dir, args.cost), further), flush=True)
+        print(closing(told, summary(found, aim, run_dir, args.cost), further), flush=True)
         if args.calibrate:
             calibrate(found, args, evaluator, run_dir)
             report(run_dir, args.storage)
@@ -165,15 +166,12 @@ def _pixels(named: Space) -> tuple[int, ...]:
     return named.resolutions or (named.template.resolution,)
 
 
-def _largest(args: argparse.Namespace, searched: Space, budget: float) -> Iterator[ArchSpec] | None:
-    """The networks of the window that ask most of memory; None where they must be measured.
+def _largest(searched: Space, aim: Objective, kind: str) -> Iterator[ArchSpec]:
+    """The networks of the window that ask most of memory, where their cost need not be measured.
 
     Each is sought only when it is asked for: a run that goes on has its recipe already.
     """
-    if args.cost == LATENCY:
-        return None
-    aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high)
-    inside = Candidates(searched, aim, args.cost)
+    inside = Candidates(searched, aim, kind)
     return (inside.greatest(field) for field in ("params", "activations"))
 
 

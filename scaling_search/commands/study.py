@@ -180,6 +180,7 @@ def _train(
         storage=args.storage,
         join=args.join,
     ) as run:
+        run.name_values(["accuracy"])
         conduct(run, _proposer(plan), accuracy, args.repeats * len(plan.networks), means)
         return [record.evaluation for record in run.finished() if record.evaluation is not None]
 
