@@ -58,6 +58,8 @@ class SearchResult:
     trials   every finished trial, failed ones too
     basis    what naming it rests on (``nas.belief.account``); None where no model was asked
     finals   what the further trainings came to, the named network first; empty without any
+    against  what comparing it with known networks came to (``nas.search.against``), JSON; None
+             where there was none
     """
 
     best: Candidate
@@ -65,12 +67,17 @@ class SearchResult:
     trials: tuple[Record, ...]
     basis: Mapping[str, Any] | None = None
     finals: tuple[Finalist, ...] = ()
+    against: Mapping[str, Any] | None = None
 
     @property
     def answer(self) -> dict[str, Any]:
         """What a study keeps of it, JSON."""
-        told = {"finals": [one.to_dict() for one in self.finals]} if self.finals else {}
+        told: dict[str, Any] = (
+            {"finals": [one.to_dict() for one in self.finals]} if self.finals else {}
+        )
         named = {"trial": self.best.number, "key": self.best.spec.key}
+        if self.against is not None:
+            told["against"] = self.against
         return {**named, "belief": self.basis, **told}
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from models.spec import ArchSpec
 from nas.costing import COSTS, LATENCY, cost_text
 from nas.objective import Objective
 from nas.result import Finalist, SearchResult, candidates, result
+from nas.search.against import Against
 from nas.search.why import why
 from reports import figures
 from reports.page import Page
@@ -52,6 +53,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     answer = run.answer or {}
     finals = [Finalist(**one) for one in answer.get("finals", ())]
     found = result(records, objective, answer.get("trial"), answer.get("belief"), finals)
+    found = replace(found, against=answer.get("against"))
     _pareto_csv(found, run_dir)
     _figures(run, found, objective, run_dir)
     page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")
@@ -60,8 +62,9 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     _answer(page, found, objective, settings)
     page.figure(
         run_dir / "pareto.png",
-        "Accuracy against cost. Dashed lines stand at the cost of "
-        "known networks for scale; they were not trained here.",
+        "Accuracy against cost. The star is the chosen network; marks with error bars are "
+        "networks trained alike to compare it with; upright lines stand at the cost of networks "
+        "that were not trained here.",
     )
     _front(page, found, settings)
     about_belief(page, found.basis, settings, bool(found.finals))
@@ -98,8 +101,9 @@ def _pareto_csv(found: SearchResult, run_dir: Path) -> None:
 def _figures(run: RunView, found: SearchResult, objective: Objective, run_dir: Path) -> None:
     trained = candidates(found.trials, objective)
     kind, unit = run.settings["cost"], UNITS.get(run.settings["cost"], run.settings["cost"])
-    known = []
-    if kind in COSTS:
+    known: list[tuple[str, float]] = []
+    compared = Against.from_dict(found.against) if found.against else None
+    if kind in COSTS and compared is None:
         for label, name in PUBLISHED.items():
             known.append((label, float(getattr(cost(_alike(name, found.best.spec)), kind))))
     elif kind == LATENCY:
@@ -117,8 +121,18 @@ def _figures(run: RunView, found: SearchResult, objective: Objective, run_dir: P
         window,
         chance,
         partial(cost_text, kind),
+        marked=list(_marked(compared)) if compared else (),
+        expected=(run.answer or {}).get("expected_front", ()),
     )
     figures.history(run_dir / "history.png", trained)
+
+
+def _marked(compared: Against) -> Iterator[figures.Marked]:
+    """The chosen network trained again, and the known ones."""
+    for one in compared.trained:
+        name = "chosen, trained again" if one is compared.chosen else one.name
+        count = f" ({len(one.accuracies)}, 90 %)"
+        yield figures.Marked(name + count, one.cost, one.mean, compared.half_width(one))
 
 
 def _alike(name: str, spec: ArchSpec) -> ArchSpec:
@@ -148,6 +162,8 @@ def _answer(
         f"(budget {cost_text(kind, objective.budget)}, reward {best.reward:.4f})."
     )
     page.text(why(found, objective, kind))
+    if found.against:
+        page.text(Against.from_dict(found.against).in_words(kind))
     if chance is not None:
         worth = evaluation.details.get("effective_images") or data["validation"]
         deviation = (best.accuracy * (1 - best.accuracy) / worth) ** 0.5

@@ -28,7 +28,7 @@ from nas.costing import LATENCY, Costing, OfSpec
 from nas.costing.latency import Latency
 from nas.finals import Finals, decided, finalists
 from nas.objective import Objective
-from nas.result import SearchResult, candidates, result
+from nas.result import Candidate, SearchResult, candidates, result
 from nas.samplers import SpaceExhausted
 from nas.samplers.auto import conclude
 from nas.space import Space
@@ -71,6 +71,7 @@ def search(
     stop_early: bool = False,
     near: Sequence[ArchSpec] = (),
     finals: Finals | None = None,
+    against: Callable[[Candidate], dict[str, Any] | None] | None = None,
     workers: int = 1,
     executor: Callable[[], Executor] | None = None,
     storage: str | None = None,
@@ -99,6 +100,7 @@ def search(
                 from which weights are inherited
     finals      trains the best networks further at the end, by which one is named (``nas.finals``);
                 None: the trials' own accuracies name it
+    against     compares the chosen network with others at the end (``nas.search.against``), JSON
     run_dir     where the study and ``baseline.json`` are kept, so that ``resume`` can go on with
                 it; None: in memory
     workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
@@ -154,6 +156,8 @@ def search(
         found = result(run.finished(), objective, chosen, basis)
         if finals is not None:
             found = _final(found, finals, objective)
+        if against is not None:
+            found = replace(found, against=against(found.best))
         run.name_answer(found.answer, f"trial {found.best.number}: {found.best.spec.name}")
         if run.dir is not None:
             found.write(run.dir)

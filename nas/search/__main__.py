@@ -21,7 +21,7 @@ from nas.costing.latency import Latency
 from nas.objective import Objective
 from nas.prior import load_prior
 from nas.search import search
-from nas.search.commands.further import calibrate, finals_of
+from nas.search.commands.further import against_of, calibrate, compared, finals_of
 from nas.search.commands.options import options
 from nas.search.ending import summary
 from nas.space import Space, sides_about, space
@@ -74,8 +74,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         largest=None if args.cost == LATENCY else _largest(named, aim, args.cost),
         run_dir=run_dir,
     )
-    own = {} if evaluator.parent is None else alike(evaluator.parent.spec)
-    searched = named.with_template(classes=len(data.classes), in_channels=data.channels, **own)
+    like = {} if evaluator.parent is None else alike(evaluator.parent.spec)
+    searched = named.with_template(classes=len(data.classes), in_channels=data.channels, **like)
+    plan = compared(args, searched.template, aim, counted)
+    own = args.trials - plan.trainings
     print(f"run directory: {run_dir}", file=sys.stderr)
     settings = facts(args.data, data, evaluator)
     prior = load_prior(args.prior, searched) if args.prior else None
@@ -84,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             searched,
             evaluator,
             budget,
-            args.trials,
+            own,
             args.sampler,
             args.aim,
             counted,
@@ -98,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             executor=lambda: executor(args, evaluator),
             storage=args.storage,
             join=args.join,
-            minutes=args.minutes,
+            minutes=args.minutes and args.minutes * own / args.trials,
             settings=settings,
             progress=Progress,
             prior=prior,
@@ -106,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             stop_early=args.stop_early,
             near=_members(searched, evaluator.parent),
             finals=finals_of(args, evaluator, run_dir),
+            against=against_of(args, plan, evaluator, run_dir),
         )
         if evaluator.parent is not None:
             keep_answer(

@@ -12,6 +12,7 @@ from nas.belief.account import in_words
 from nas.costing import cost_text
 from nas.objective import Objective
 from nas.result import Finalist, SearchResult
+from nas.search.against import Against
 from nas.search.why import why
 
 
@@ -28,6 +29,7 @@ def summary(found: SearchResult, objective: Objective, run_dir: Path, kind: str)
         f"{paid}{format_size(cost(best.spec).macs)} multiply-adds, reward {best.reward:.4f}",
         *_told(found.finals),
         f"  {why(found, objective, kind)}",
+        *([f"  {Against.from_dict(found.against).in_words(kind)}"] if found.against else []),
         *([f"  {in_words(found.basis)}"] if found.basis else []),
         f"baseline: {run_dir / 'baseline.json'}{' and its weights' if found.finals else ''}",
         f"report:   {run_dir / 'report.html'}",

@@ -15,7 +15,7 @@ def why(found: SearchResult, objective: Objective, kind: str) -> str:
     if found.finals:
         own = f"Of {len(found.finals)} networks that were trained further it has the greatest"
         return f"{own} reward.{_beside(best, most)}"
-    if best.number == most.number:
+    if best.accuracy == most.accuracy:
         return "It has the highest accuracy that was measured."
     if best.reward >= most.reward:
         return (
@@ -30,7 +30,7 @@ def why(found: SearchResult, objective: Objective, kind: str) -> str:
 
 
 def _beside(best: Candidate, most: Candidate) -> str:
-    if best.number == most.number:
+    if best.accuracy == most.accuracy:
         return ""
     return f" Trial {most.number} was measured higher before, {_percent(most.accuracy)}."
 
