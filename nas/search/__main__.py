@@ -44,13 +44,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         resumed,
         run_directory,
     )
+    from training.recalled import kept, parsed
     from training.transfer.child import keep_answer
     from training.transfer.options import at_home, here, trained_further
     from training.transfer.parent import alike
     from training.transfer.sources import BASELINE
     from training.variation import as_options
 
-    args = options().parse_args(argv)
+    args = parsed(options(), argv)
     settle_pictures(args)
     budget, counted = read_cost(args.cost, args.budget), _cost(args)
     asked = cost_text(args.cost, budget).replace(" ", "")
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     plan = compared(args, searched.template, aim, counted)
     own = args.trials - plan.trainings
     print(f"run directory: {run_dir}", file=sys.stderr)
-    settings = facts(args.data, data, evaluator)
+    settings = {**facts(args.data, data, evaluator), "options": kept(args)}
     prior = load_prior(args.prior, searched) if args.prior else None
     with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
         found = search(
