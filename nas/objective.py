@@ -81,6 +81,11 @@ class Objective:
         """Optuna's: the value, or accuracy and cost for the aim ``front``."""
         return ["maximize", "minimize"] if self.aim == "front" else ["maximize"]
 
+    @property
+    def names(self) -> list[str]:
+        """What the values are called in Optuna's own tools."""
+        return ["accuracy", "cost"] if self.aim == "front" else ["reward"]
+
     def values(self, accuracy: float, cost: float) -> list[float]:
         """What Optuna is told."""
         if self.aim == "front":

@@ -61,6 +61,8 @@ class SearchResult:
     finals   what the further trainings came to, the named network first; empty without any
     expected_front  what accuracy each cost is believed to buy, trained or not, with its 90 % band
              (``nas.belief.outlook``), by rising cost; empty where no model was asked
+    against  what comparing it with known networks came to (``nas.search.against``), JSON; None
+             where there was none
     """
 
     best: Candidate
@@ -69,13 +71,18 @@ class SearchResult:
     basis: Mapping[str, Any] | None = None
     finals: tuple[Finalist, ...] = ()
     expected_front: tuple[Expected, ...] = ()
+    against: Mapping[str, Any] | None = None
 
     @property
     def answer(self) -> dict[str, Any]:
         """What a study keeps of it, JSON."""
-        told = {"finals": [one.to_dict() for one in self.finals]} if self.finals else {}
+        told: dict[str, Any] = (
+            {"finals": [one.to_dict() for one in self.finals]} if self.finals else {}
+        )
         named = {"trial": self.best.number, "key": self.best.spec.key}
         front = [point._asdict() for point in self.expected_front]
+        if self.against is not None:
+            told["against"] = self.against
         return {**named, "belief": self.basis, "expected_front": front, **told}
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -22,6 +22,19 @@ from scaling_search.result import ScalingResult
 from scaling_search.surface.simplex import MESH, mesh, multiples
 
 CHOSEN, FRONT, PLAIN, SCALE = "#d1242f", "#1f6feb", "#8c959f", "#57606a"
+BELIEVED = "#009e73"
+# The chosen network is told by its shape and its edge by whoever sees no difference of colours.
+_STAR: dict[str, Any] = {
+    "marker": "*", "s": 280, "color": CHOSEN, "edgecolor": "black", "lw": 0.9, "zorder": 5,
+}  # fmt: skip
+# Of the chosen network trained again, then of known ones: told by shape first.
+_MARKS: tuple[dict[str, Any], ...] = tuple(
+    {"marker": marker, "color": color, "mfc": "white", "ms": 8, "lw": 0, "elinewidth": 1.4,
+     "capsize": 3, "zorder": 4}
+    for marker, color in (("*", CHOSEN), ("D", "#953800"), ("s", "#8250df"), ("P", "#24292f"),
+                          ("X", "#953800"), ("^", "#8250df"), ("v", "#24292f"))
+)  # fmt: skip
+_DASHES = ((0, (4, 3)), (0, (8, 3, 1, 3)))
 DPI = 130
 
 
@@ -38,6 +51,16 @@ def save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
+class Marked(NamedTuple):
+    """A network of the picture beside the search's own: its mean accuracy, in [0, 1], and half of
+    its interval's width, None where it was trained once."""
+
+    name: str
+    cost: float
+    accuracy: float
+    error: float | None
+
+
 def pareto(
     path: Path,
     trained: Sequence[Candidate],
@@ -48,14 +71,20 @@ def pareto(
     window: tuple[float, float],
     chance: float | None,
     text: Callable[[float], str] = format_size,
+    *,
+    marked: Sequence[Marked] = (),
+    expected: Sequence[Mapping[str, float]] = (),
 ) -> None:
     """Accuracy against cost: every trained network, the front, the chosen one.
 
-    ``known`` networks are marked at their cost only: they were not trained here. ``text`` writes a
-    cost.
+    ``known`` networks stand at their cost only: they were not trained here; those ``marked`` were,
+    the chosen one again the first of them. ``expected`` is the front that is believed in: "cost",
+    "accuracy", "low", "high" by rising cost. ``text`` writes a cost.
     """
-    figure, axes = new_figure()
+    figure, axes = new_figure(9.6)
     axes.axvspan(*window, color=FRONT, alpha=0.05, lw=0, label="window of costs")
+    if expected:
+        _band(axes, expected)
     axes.scatter(
         [c.cost for c in trained],
         [c.accuracy for c in trained],
@@ -75,39 +104,39 @@ def pareto(
         label=f"Pareto front ({len(front)})",
         zorder=3,
     )
-    axes.scatter(
-        [best.cost], [best.accuracy], marker="*", s=260, color=CHOSEN, zorder=4, label="chosen"
-    )
-    for name, cost in known:
-        axes.axvline(cost, color=SCALE, lw=1, ls=(0, (4, 3)))
-        axes.annotate(
-            f" {name}",
-            (cost, 0.02),
-            xycoords=("data", "axes fraction"),
-            rotation=90,
-            va="bottom",
-            ha="right",
-            fontsize=8,
-            color=SCALE,
-        )
+    axes.scatter([best.cost], [best.accuracy], label="chosen", **_STAR)
+    for style, one in zip(_MARKS, marked, strict=False):
+        axes.errorbar(one.cost, one.accuracy, yerr=one.error or 0.0, label=one.name, **style)
+    for dashes, (name, cost) in zip(_DASHES, known, strict=False):
+        axes.axvline(cost, color=SCALE, lw=1, ls=dashes, label=f"cost of {name}")
     if chance is not None and axes.get_ylim()[0] < chance * 1.5:
-        axes.axhline(chance, color=SCALE, lw=1, ls=":")
+        axes.axhline(chance, color=SCALE, lw=1, ls=":", label="chance")
     axes.set_xlabel(unit)
     axes.set_ylabel("proxy accuracy (validation split)")
     axes.xaxis.set_major_formatter(lambda value, _: text(value) if value > 0 else "0")
-    axes.legend(fontsize=8, loc="best", framealpha=0.9)
+    # Beside the axes: inside, it would lie on points wherever there are many.
+    figure.legend(fontsize=8, loc="outside right upper", frameon=False)
     save(figure, path)
 
 
+def _band(axes: Axes, expected: Sequence[Mapping[str, float]]) -> None:
+    """The front that is believed in, with its interval."""
+    costs, means, low, high = (
+        [point[name] for point in expected] for name in ("cost", "accuracy", "low", "high")
+    )
+    axes.fill_between(costs, low, high, color=BELIEVED, alpha=0.15, lw=0, zorder=1)
+    axes.plot(costs, means, color=BELIEVED, lw=1.4, ls="--", label="front expected (90 % band)")
+
+
 def history(path: Path, trained: Sequence[Candidate]) -> None:
-    """The reward of each trial and the best so far."""
+    """The reward of each trial and the highest so far."""
     figure, axes = new_figure(height=3.6)
     numbers, rewards = [c.number for c in trained], [c.reward for c in trained]
     best: list[float] = []
     for reward in rewards:
         best.append(max(reward, best[-1]) if best else reward)
     axes.scatter(numbers, rewards, s=20, color=PLAIN, label="trial")
-    axes.step(numbers, best, where="post", color=CHOSEN, lw=1.6, label="best so far")
+    axes.step(numbers, best, where="post", color=CHOSEN, lw=1.6, label="highest so far")
     axes.set_xlabel("trial")
     axes.set_ylabel("reward")
     axes.legend(fontsize=8, loc="lower right")
@@ -149,7 +178,7 @@ def surface(path: Path, found: ScalingResult, points: pd.DataFrame) -> None:
             )
     best = found.coefficients
     answer = f"answer: α {best.alpha:.2f}, β {best.beta:.2f}, γ {best.gamma:.2f}"
-    axes.scatter([best.beta], [best.gamma], marker="*", s=280, color=CHOSEN, zorder=4, label=answer)
+    axes.scatter([best.beta], [best.gamma], label=answer, **_STAR)
     axes.set_xlabel("width multiplier β (realised)")
     axes.set_ylabel("resolution multiplier γ (realised)")
     axes.legend(fontsize=8, loc="upper right")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,8 @@ from nas.belief.outlook import Expected
 from nas.costing import COSTS, LATENCY, cost_text, limits_text
 from nas.objective import Objective
 from nas.result import Finalist, SearchResult, candidates, result
+from nas.search.against import Against
+from nas.search.why import why
 from reports import figures
 from reports.page import Page
 from reports.sections import latencies
@@ -53,6 +55,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     finals = [Finalist(**one) for one in answer.get("finals", ())]
     front = [Expected(**one) for one in answer.get("expected_front", ())]
     found = result(records, objective, answer.get("trial"), answer.get("belief"), finals, front)
+    found = replace(found, against=answer.get("against"))
     _pareto_csv(found, run_dir)
     _figures(run, found, objective, run_dir)
     page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")
@@ -61,8 +64,9 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     _answer(page, found, objective, settings)
     page.figure(
         run_dir / "pareto.png",
-        "Accuracy against cost. Dashed lines stand at the cost of "
-        "known networks for scale; they were not trained here.",
+        "Accuracy against cost. The star is the chosen network; marks with error bars are "
+        "networks trained alike to compare it with; upright lines stand at the cost of networks "
+        "that were not trained here.",
     )
     _front(page, found, settings)
     about_belief(page, found.basis, settings, bool(found.finals))
@@ -75,7 +79,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     show_finals(page, found.finals, candidates(found.trials, objective))
     about_inheritance(page, settings, _trained(found)[found.best.number])
     page.heading("The search")
-    page.figure(run_dir / "history.png", "The reward of each trial, and the best so far.")
+    page.figure(run_dir / "history.png", "The reward of each trial, and the highest so far.")
     _circumstances(page, records, settings)
     about_agreement(page, run_dir, records)
     if settings["cost"] == LATENCY:
@@ -99,8 +103,9 @@ def _pareto_csv(found: SearchResult, run_dir: Path) -> None:
 def _figures(run: RunView, found: SearchResult, objective: Objective, run_dir: Path) -> None:
     trained = candidates(found.trials, objective)
     kind, unit = run.settings["cost"], UNITS.get(run.settings["cost"], run.settings["cost"])
-    known = []
-    if kind in COSTS:
+    known: list[tuple[str, float]] = []
+    compared = Against.from_dict(found.against) if found.against else None
+    if kind in COSTS and compared is None:
         for label, name in PUBLISHED.items():
             known.append((label, float(getattr(cost(_alike(name, found.best.spec)), kind))))
     elif kind == LATENCY:
@@ -118,8 +123,18 @@ def _figures(run: RunView, found: SearchResult, objective: Objective, run_dir: P
         window,
         chance,
         partial(cost_text, kind),
+        marked=list(_marked(compared)) if compared else (),
+        expected=(run.answer or {}).get("expected_front", ()),
     )
     figures.history(run_dir / "history.png", trained)
+
+
+def _marked(compared: Against) -> Iterator[figures.Marked]:
+    """The chosen network trained again, and the known ones."""
+    for one in compared.trained:
+        name = "chosen, trained again" if one is compared.chosen else one.name
+        count = f" ({len(one.accuracies)}, 90 %)"
+        yield figures.Marked(name + count, one.cost, one.mean, compared.half_width(one))
 
 
 def _alike(name: str, spec: ArchSpec) -> ArchSpec:
@@ -144,11 +159,14 @@ def _answer(
     if found.finals:
         score = f"{percent(found.finals[0].accuracy)} {names.heading} after further training"
     page.lead(
-        f"{best.spec.name}: {score} at {paid}"
+        f"Chosen: {best.spec.name}: {score} at {paid}"
         f"{format_size(prices.macs)} FLOPs and {format_size(prices.params)} parameters "
         f"(budget {cost_text(kind, objective.budget)}{_limits(objective)}, "
         f"reward {best.reward:.4f})."
     )
+    page.text(why(found, objective, kind))
+    if found.against:
+        page.text(Against.from_dict(found.against).in_words(kind))
     if chance is not None:
         worth = evaluation.details.get("effective_images") or data["validation"]
         deviation = (best.accuracy * (1 - best.accuracy) / worth) ** 0.5
@@ -176,15 +194,18 @@ def _front(page: Page, found: SearchResult, settings: dict[str, Any]) -> None:
     page.heading("The Pareto front")
     rows, chosen = [], None
     kind, names, trained = settings["cost"], kinds(settings), _trained(found)
-    beside = [mean_of(names.key, [trained[one.number]]) for one in found.front]
+    shown = sorted({*found.front, found.best}, key=lambda one: (one.cost, one.accuracy))
+    beside = [mean_of(names.key, [trained[one.number]]) for one in shown]
     both = any(value is not None for value in beside)
     other = [] if kind in COSTS else [kind]  # what the other columns do not show
-    for i, one in enumerate(found.front):
-        prices = cost(one.spec)
-        chosen = i if one.number == found.best.number else chosen
+    for i, one in enumerate(shown):
+        prices, mark = cost(one.spec), ""
+        if one.number == found.best.number:
+            chosen, mark = i, " ★ chosen"
+            mark += "" if one in found.front else "; as measured not on the front"
         rows.append(
             [
-                one.spec.name,
+                one.spec.name + mark,
                 one.number,
                 percent(one.accuracy),
                 *([percent(beside[i])] if both else []),

@@ -119,6 +119,7 @@ def search(
         points = points_of(run, baseline, None if join else measure, measured_on)
         keep(run.study, points)
         run.study.sampler = sampler(method, points, seed)
+        run.name_values(["accuracy"])
         stop = None if region is None else _stopper(points, seed, region)
         ended = conduct(run, _proposer(baseline, points), accuracy, trials, means, stop=stop)
         found = conclusion(run, points, method, ended.reason)
@@ -127,7 +128,8 @@ def search(
                 "key": found.point.spec.key,
                 "coefficients": found.coefficients.to_dict(),
                 "ended": found.ended,
-            }
+            },
+            "α {:.2f}, β {:.2f}, γ {:.2f}".format(*found.coefficients.to_dict().values()),
         )
         if run.dir is not None:
             found.write(run.dir)

@@ -122,7 +122,7 @@ def _of_chance(pictures: Pictures, accuracy: float, trainings: int, longer: str)
         CHANCE,
         f"Nothing was learned that can be told from chance: {best} named {_percent(accuracy)} of "
         f"{pictures.held_out} {pictures.part} pictures, and may be worth {_percent(bound)} "
-        f"({LEVEL:.0%} bound); always naming the commonest class is worth "
+        f"({100 * LEVEL:.0f} % bound); always naming the commonest class is worth "
         f"{_percent(pictures.chance)}.",
         longer,
     )

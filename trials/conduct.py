@@ -15,7 +15,7 @@ from trials.workers.pool import Executor, InProcess, ProcessPool, check_positive
 from trials.workers.worker import Evaluate
 
 # (run, trials) → a context manager that sees each finished record, as `trials.progress.Progress`;
-# a search may add `best`, what the best record is the best by
+# a search may add `what` it scores records by, and the `score`
 Watch = Callable[..., AbstractContextManager[Callable[[Record], None]]]
 
 

@@ -18,8 +18,9 @@ _LINE_SECONDS = 10.0
 class Progress:
     """Give it to `run_trials` as `on_result`; use as a context manager.
 
-    `trials` is the study's total. `best` scores a complete record, higher is better (default:
-    its accuracy). Counts whatever the run has finished already, but times only what it sees.
+    `trials` is the study's total. What is shown is the highest `score` so far, called `what`, and
+    whose it is: no more than that, for what a search chooses in the end weighs more than a single
+    training. Counts whatever the run has finished already, but times only what it sees.
     """
 
     def __init__(
@@ -27,14 +28,15 @@ class Progress:
         run: RunView,
         trials: int,
         *,
-        best: Callable[[Record], float] | None = None,
+        what: str = "accuracy",
+        score: Callable[[Record], float] | None = None,
         stream: TextIO | None = None,
     ) -> None:
-        self._score = best or _accuracy
+        self._what, self._score = what, score or _accuracy
         self._trials = trials
         self._stream = sys.stderr if stream is None else stream
         self._done = self._failed = self._stopped = 0
-        self._best: float | None = None
+        self._highest: tuple[float, int] | None = None  # and its trial
         for record in run.finished():
             self._count(record)
         self._before = self._done
@@ -69,7 +71,8 @@ class Progress:
         if record.state != "complete":
             return
         score = self._score(record)
-        self._best = score if self._best is None else max(self._best, score)
+        if self._highest is None or score > self._highest[0]:
+            self._highest = score, record.number
 
     def _new_bar(self) -> tqdm[Any]:
         bar: tqdm[Any] = tqdm(
@@ -90,9 +93,11 @@ class Progress:
         return f"{self._done}/{self._trials} trials, {self._state()}, {_clock(elapsed)}{end}"
 
     def _state(self) -> str:
-        best = "no result yet" if self._best is None else f"best {self._best:.4f}"
+        highest = "no result yet"
+        if self._highest is not None:
+            highest = "highest {} {:.4f} (trial {})".format(self._what, *self._highest)
         counts = (self._failed, "failed"), (self._stopped, "stopped")
-        return ", ".join([best, *(f"{count} {what}" for count, what in counts if count)])
+        return ", ".join([highest, *(f"{count} {what}" for count, what in counts if count)])
 
 
 def _accuracy(record: Record) -> float:

@@ -109,7 +109,18 @@ class Auto:
         belief = self.fit(history)
         front = expected_front(belief, self._candidates, history.rows[done])
         number = self.recommend(history, belief)
-        return Conclusion(number, account(belief, self.see), tuple(front))
+        basis = account(belief, self.see) | self._expected(history, belief, number)
+        return Conclusion(number, basis, tuple(front))
+
+    @staticmethod
+    def _expected(history: History, belief: Belief, chosen: int) -> dict[str, Any]:
+        """ "expected": the accuracies that are expected of the ``chosen`` trial and of the one with
+        the highest accuracy, by number."""
+        done = history.finished
+        numbers, means = history.numbers[done], belief.mean(history.rows[done])
+        told = {chosen, int(numbers[np.argmax(history.accuracy[done])])}
+        pairs = zip(numbers.tolist(), means.tolist(), strict=True)
+        return {"expected": {str(number): mean for number, mean in pairs if number in told}}
 
     def _opening(self, number: int, rng: np.random.Generator) -> Score:
         """A function drawn from the prior; its mean for trial 0."""

@@ -28,7 +28,7 @@ from nas.costing import LATENCY, Costing, Limited, OfSpec, costing
 from nas.costing.latency import Latency
 from nas.finals import Finals, decided, finalists
 from nas.objective import Objective
-from nas.result import SearchResult, candidates, result
+from nas.result import Candidate, SearchResult, candidates, result
 from nas.samplers import SpaceExhausted
 from nas.samplers.auto import conclude
 from nas.space import Space
@@ -72,6 +72,7 @@ def search(
     stop_early: bool = False,
     near: Sequence[ArchSpec] = (),
     finals: Finals | None = None,
+    against: Callable[[Candidate], dict[str, Any] | None] | None = None,
     workers: int = 1,
     executor: Callable[[], Executor] | None = None,
     storage: str | None = None,
@@ -102,6 +103,7 @@ def search(
                 from which weights are inherited
     finals      trains the best networks further at the end, by which one is named (``nas.finals``);
                 None: the trials' own accuracies name it
+    against     compares the chosen network with others at the end (``nas.search.against``), JSON
     run_dir     where the study and ``baseline.json`` are kept, so that ``resume`` can go on with
                 it; None: in memory
     workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
@@ -147,6 +149,7 @@ def search(
             sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust, near=near
         )
         run.study.sampler = made
+        run.name_values(objective.names)
         conduct(run, _propose(made.candidates, stop_early), _values(objective), trials, means)
         found = result(run.finished(), objective)
         if sampler == "auto":
@@ -156,7 +159,9 @@ def search(
             )
         if finals is not None:
             found = _final(found, finals, objective)
-        run.name_answer(found.answer)
+        if against is not None:
+            found = replace(found, against=against(found.best))
+        run.name_answer(found.answer, f"trial {found.best.number}: {found.best.spec.name}")
         if run.dir is not None:
             found.write(run.dir)
         return found
@@ -173,8 +178,8 @@ def _final(found: SearchResult, finals: Finals, objective: Objective) -> SearchR
 
 
 def _scored(progress: Watch | None, objective: Objective) -> Watch | None:
-    """``progress`` told what the best trial is the best by."""
-    return progress and partial(progress, best=partial(_reward, objective))
+    """``progress`` told what trials are scored by."""
+    return progress and partial(progress, what="reward", score=partial(_reward, objective))
 
 
 def _values(objective: Objective) -> Callable[[Record, Evaluation], list[float]]:

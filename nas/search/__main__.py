@@ -10,9 +10,10 @@ import numpy as np
 
 from common.command import run, when_stopped
 from nas.costing import cost_text, read_cost
+from nas.objective import Objective
 from nas.search import search
 from nas.search.commands.costs import clocked, largest_of, limits_of
-from nas.search.commands.further import calibrate, finals_of
+from nas.search.commands.further import against_of, calibrate, compared, finals_of
 from nas.search.commands.known import known_before
 from nas.search.commands.options import options
 from nas.search.commands.resolutions import members, resolutions, within
@@ -34,18 +35,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         resumed,
         run_directory,
     )
+    from training.recalled import kept, parsed
     from training.transfer.child import keep_answer
     from training.transfer.options import at_home, here, trained_further
     from training.transfer.parent import alike
     from training.transfer.sources import BASELINE
     from training.variation import as_options
 
-    args = options().parse_args(argv)
+    args = parsed(options(), argv)
     settle_pictures(args)
     budget, counted = read_cost(args.cost, args.budget), clocked(args, args.cost)
     limits = [(clocked(args, kind), most) for kind, most in limits_of(args).items()]
     asked = cost_text(args.cost, budget).replace(" ", "")
     run_dir = run_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
+    aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high, limits_of(args))
     named = space(args.space)
     drawn = named.random(4, np.random.default_rng(0))
     parent = inherited_from(
@@ -61,20 +64,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         parent=parent,
         reference=named.template.resolution,
         own=at_home((named.template.resolution,), args.device),
-        largest=largest_of(args, named, budget),
+        largest=largest_of(args, named, aim),
         run_dir=run_dir,
     )
-    own = {} if evaluator.parent is None else alike(evaluator.parent.spec)
-    searched = named.with_template(classes=len(data.classes), in_channels=data.channels, **own)
+    like = {} if evaluator.parent is None else alike(evaluator.parent.spec)
+    searched = named.with_template(classes=len(data.classes), in_channels=data.channels, **like)
+    plan = compared(args, searched.template, aim, counted)
+    own = args.trials - plan.trainings
     print(f"run directory: {run_dir}", file=sys.stderr)
-    settings = facts(args.data, data, evaluator)
-    prior = known_before(args, searched, data, resumed(args, run_dir), budget)
+    settings = {**facts(args.data, data, evaluator), "options": kept(args)}
+    prior = known_before(args, searched, data, resumed(args, run_dir), aim)
     with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
         found = search(
             searched,
             evaluator,
             budget,
-            args.trials,
+            own,
             args.sampler,
             args.aim,
             counted,
@@ -89,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             executor=lambda: executor(args, evaluator),
             storage=args.storage,
             join=args.join,
-            minutes=args.minutes,
+            minutes=args.minutes and args.minutes * own / args.trials,
             settings=settings,
             progress=Progress,
             prior=prior,
@@ -97,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             stop_early=args.stop_early,
             near=members(searched, evaluator.parent),
             finals=finals_of(args, evaluator, run_dir),
+            against=against_of(args, plan, evaluator, run_dir),
         )
         if evaluator.parent is not None:
             keep_answer(
@@ -115,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             *as_options(evaluator.recipe), data=args.data,
         )  # fmt: skip
         told = cautions(settings, found.evaluations)
-        print(closing(told, summary(found, run_dir, args.cost), further), flush=True)
+        print(closing(told, summary(found, aim, run_dir, args.cost), further), flush=True)
         if args.calibrate:
             calibrate(found, args, evaluator, run_dir)
             report(run_dir, args.storage)

@@ -10,10 +10,13 @@ from common.units import format_size
 from models.cost import cost
 from nas.belief.account import in_words
 from nas.costing import cost_text
+from nas.objective import Objective
 from nas.result import Finalist, SearchResult
+from nas.search.against import Against
+from nas.search.why import why
 
 
-def summary(found: SearchResult, run_dir: Path, kind: str) -> str:
+def summary(found: SearchResult, objective: Objective, run_dir: Path, kind: str) -> str:
     """What was found, and where it is."""
     best = found.best
     states = Counter(record.state for record in found.trials)
@@ -21,10 +24,12 @@ def summary(found: SearchResult, run_dir: Path, kind: str) -> str:
     counts = f"{states['failed']} failed{stopped}"
     paid = f"{kind} {cost_text(kind, best.cost)}, " if kind != "macs" else ""
     lines = [
-        f"best of {len(found.trials)} trials ({counts}): {best.spec.name}",
+        f"chosen: {best.spec.name}, trial {best.number} of {len(found.trials)} ({counts})",
         f"  proxy accuracy {best.accuracy:.4f} (validation split{_both(found)}), "
         f"{paid}{format_size(cost(best.spec).macs)} multiply-adds, reward {best.reward:.4f}",
         *_told(found.finals),
+        f"  {why(found, objective, kind)}",
+        *([f"  {Against.from_dict(found.against).in_words(kind)}"] if found.against else []),
         *([f"  {in_words(found.basis)}"] if found.basis else []),
         f"baseline: {run_dir / 'baseline.json'}{' and its weights' if found.finals else ''}",
         f"report:   {run_dir / 'report.html'}",

@@ -90,10 +90,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         resumed,
         run_directory,
     )
+    from training.recalled import kept, parsed
     from training.transfer.options import FINE_TUNING
     from training.variation import as_options
 
-    args = options().parse_args(argv)
+    args = parsed(options(), argv)
+    if args.target_flops and args.target_latency:  # one of them the resumed run's
+        raise ValueError(
+            f"the run's target is --target-latency {args.target_latency} or --target-flops "
+            f"{args.target_flops}, not both: leave the other out, or choose another --out"
+        )
     settle_pictures(args, args.baseline)
     baseline = choose(args.baseline)
     clock = _clock(args)
@@ -111,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     say_if_other(data, args.baseline)
     baseline = replace(baseline, classes=len(data.classes), in_channels=data.channels)
     print(f"run directory: {run_dir}", file=sys.stderr)
-    settings = {**facts(args.data, data, evaluator), "growth": growth}
+    settings = {**facts(args.data, data, evaluator), "growth": growth, "options": kept(args)}
     with when_stopped(f"stopped; what has finished is kept in {run_dir}: go on with --resume"):
         found = search(
             baseline,

@@ -49,7 +49,7 @@ def options() -> argparse.ArgumentParser:
     from training.options import add_options
 
     made = parser("scaling_search study", DESCRIPTION)
-    made.add_argument("study", choices=STUDIES)
+    made.add_argument("study", choices=STUDIES, nargs="?", help="a resumed run knows its own")
     goal = made.add_argument_group("what is compared")
     goal.add_argument(
         "--baselines",
@@ -86,10 +86,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from reports.scaling.study import report
     from training.given import next_command, pictures_name, settle_pictures
     from training.options import executor, facts, inherited_from, prepare, run_directory
+    from training.recalled import kept, parsed
     from training.transfer.options import FINE_TUNING, SCRATCH
     from training.variation import as_options
 
-    args = options().parse_args(argv)
+    args = parsed(options(), argv)
+    if args.study is None:
+        raise ValueError(f"which study? Name one of {', '.join(STUDIES)}")
     settle_pictures(args, args.baselines.partition(",")[0].strip())
     ladders = parse_factors(args.study, args.factors)
     specs = _chosen(args.baselines)
@@ -116,6 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"run directory: {run_dir}\n{_announced(plan, args.repeats)}", file=sys.stderr)
     settings = {
         **facts(args.data, data, evaluator),
+        "options": kept(args),
         "kind": KIND,
         "seed": args.seed,
         "study": args.study,
@@ -180,6 +184,7 @@ def _train(
         storage=args.storage,
         join=args.join,
     ) as run:
+        run.name_values(["accuracy"])
         conduct(run, _proposer(plan), accuracy, args.repeats * len(plan.networks), means)
         return [record.evaluation for record in run.finished() if record.evaluation is not None]
 

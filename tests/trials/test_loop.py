@@ -353,8 +353,10 @@ def test_progress_in_a_log() -> None:
             run_trials(run, propose, executor, objective, 4, on_result=progress)
     lines = stream.getvalue().splitlines()
     assert len(lines) == 3  # as found, the first, the last
-    assert lines[0].startswith("1/4 trials, best 0.5000")
-    assert lines[-1].startswith("4/4 trials, best 0.5000, 1 failed, 0:00, about 0:00 left")
+    assert lines[0].startswith("1/4 trials, highest accuracy 0.5000 (trial 0)")
+    assert lines[-1].startswith(
+        "4/4 trials, highest accuracy 0.5000 (trial 0), 1 failed, 0:00, about 0:00 left"
+    )
 
 
 def test_progress_on_a_terminal() -> None:
@@ -364,10 +366,13 @@ def test_progress_on_a_terminal() -> None:
 
     stream = Terminal()
     executor = Scripted(1, lambda number, attempt: GOOD)
-    with toy_run(None) as run, Progress(run, 2, stream=stream, best=lambda r: 0.25) as progress:
+    with (
+        toy_run(None) as run,
+        Progress(run, 2, stream=stream, what="reward", score=lambda r: 0.25) as progress,
+    ):
         run_trials(run, propose, executor, objective, 2, on_result=progress)
     assert "2/2" in stream.getvalue()
-    assert "best 0.2500" in stream.getvalue()
+    assert "highest reward 0.2500" in stream.getvalue()
 
 
 def test_a_reader_beside_a_driver_in_flight(tmp_path: Path) -> None:

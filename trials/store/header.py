@@ -18,11 +18,14 @@ SCHEMA = 1
 FILE_NAME = "run.json"
 
 # Of a run's settings, what may be another when it is resumed or joined: how long to go on, where
-# the same pictures lie now, and what is only said of them and follows from the rest. Everything
+# the same pictures lie now, and what is only said and follows from the rest. Everything
 # else says which search it is; the pictures' size is in their digest, and older runs do not tell it
 # apart.
 MAY_CHANGE = frozenset(
-    {"trials", "minutes", "region", "repeats", "source", "data size", "class_counts", "varied"}
+    {
+        *("trials", "minutes", "region", "repeats", "source", "data size", "class_counts"),
+        *("varied", "options"),
+    }
 )
 
 Direction = Literal["maximize", "minimize"]
@@ -132,7 +135,7 @@ def check_same_search(old: Header, new: Header, where: str) -> Header:
     )
     for path, was, asked in _differences(before, now):
         key = path.removeprefix("settings ")
-        if key not in MAY_CHANGE:
+        if not any(f"{key} ".startswith(f"{one} ") for one in MAY_CHANGE):
             raise ValueError(
                 f"{where} is the run of another search: its {key} is {_brief(was)}, not "
                 f"{_brief(asked)}; repeat its settings or choose another --out"

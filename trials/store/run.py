@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from trials.record import Failure, Outcome, trial_seed
@@ -22,7 +24,7 @@ from trials.store.optuna_trials import (
     set_value_at,
     stored,
 )
-from trials.store.view import ANSWER, OUTCOMES, RESERVED, Proposal, Record, RunView
+from trials.store.view import ANSWER, CHOSEN, OUTCOMES, RESERVED, Proposal, Record, RunView
 
 if TYPE_CHECKING:
     from models.spec import ArchSpec
@@ -129,9 +131,20 @@ class Run(RunView):
                 set_value_at(self.study, number, round(100 * share), float(values[0]))
         return self._tell(number, TrialState.PRUNED)
 
-    def name_answer(self, answer: dict[str, Any]) -> None:
-        """Keep in the study what the search has come to, JSON, in place of an earlier answer."""
+    def name_values(self, names: Sequence[str]) -> None:
+        """Say what the study's values are, for Optuna's own tools: one name a direction."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            self.study.set_metric_names(list(names))
+
+    def name_answer(self, answer: dict[str, Any], chosen: str) -> None:
+        """Keep in the study what the search has come to, JSON, in place of an earlier answer.
+
+        ``chosen`` says it in a few words, where Optuna's own tools crown whatever trial came out
+        highest.
+        """
         self.study.set_user_attr(ANSWER, answer)
+        self.study.set_user_attr(CHOSEN, chosen)
 
     def interrupted(self) -> list[FrozenTrial]:
         """Trials that were begun and not finished, by number, now this driver's to finish.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from models.spec import ArchSpec
 
 OUTCOMES: dict[type, str] = {Evaluation: "evaluation", Stopped: "stopped", Failure: "failure"}
-ANSWER = "answer"  # the study's attribute
+ANSWER, CHOSEN = "answer", "chosen"  # the study's attributes
 RESERVED = ("spec", "seed", "cost", "bars", *OUTCOMES.values(), "retried", "driver")
 
 _STATES: dict[TrialState, Literal["complete", "stopped", "failed"]] = {

@@ -36,15 +36,13 @@ def clocked(args: argparse.Namespace, kind: str) -> str | Latency:
 
 
 def largest_of(
-    args: argparse.Namespace, searched: Space, budget: float
+    args: argparse.Namespace, searched: Space, aim: Objective
 ) -> Iterator[ArchSpec] | None:
     """The networks of the window that ask most of memory; None where they must be measured.
 
     Each is sought only when it is asked for: a run that goes on has its recipe already.
     """
-    limits = limits_of(args)
-    if LATENCY in (args.cost, *limits):
+    if LATENCY in (args.cost, *(aim.limits or ())):
         return None
-    aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high, limits)
     inside = Candidates(searched, aim, args.cost)
     return (inside.greatest(field) for field in ("params", "activations"))

@@ -5,14 +5,22 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from models.cost import cost
+from models.spec import ArchSpec
 from nas.calibrate import AGAIN, LONGER, spread_out, train_again
+from nas.costing.latency import Latency
 from nas.finals import SEEDS, Finals
-from nas.result import SearchResult
+from nas.objective import Objective
+from nas.result import Candidate, SearchResult
+from nas.search.against import FEWEST_TRIALS, USUAL, Plan, Rival, planned, train
+from trials.conduct import Means
+from trials.progress import Progress
 from trials.record import Evaluation
 from trials.store.view import Record
 
@@ -61,3 +69,53 @@ def finals_of(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> 
         return found
 
     return train
+
+
+def compared(
+    args: argparse.Namespace, template: ArchSpec, aim: Objective, counted: str | Latency
+) -> Plan:
+    """The known networks of --against, or the usual ones; said on stderr.
+
+    Several drivers of one study compare nothing: each would train them.
+    """
+    names = args.against
+    if names is None:
+        names = () if args.trials < FEWEST_TRIALS or args.join else USUAL
+
+    def priced(spec: ArchSpec) -> float:
+        if isinstance(counted, str):
+            return float(getattr(cost(spec), counted))
+        if counted.measure is None:
+            raise ValueError("latencies cannot be measured here: add --against none")
+        return counted.measure(spec).median
+
+    resized = isinstance(counted, str)  # at a measured cost, a search over sizes would take long
+    plan = planned(names, template, aim, priced, args.trials, resized=resized)
+    for line in plan.said(args.trials):
+        print(line, file=sys.stderr)
+    return plan
+
+
+def against_of(
+    args: argparse.Namespace, plan: Plan, evaluator: Evaluator, run_dir: Path
+) -> Callable[[Candidate], dict[str, Any] | None] | None:
+    """The trainings of ``plan`` and the chosen network, within what is left of --minutes."""
+    from training.options import executor
+    from training.transfer.options import trained_further
+
+    if not plan.known:
+        return None
+    own = evaluator.recipe  # else children are scored as they are, which is no training
+    trainer = replace(evaluator, recipe=own if own.epochs else trained_further(own))
+    begun = time.monotonic()
+
+    def compare(best: Candidate) -> dict[str, Any] | None:
+        left = None
+        if args.minutes:
+            left = max(args.minutes - (time.monotonic() - begun) / 60, 1e-3)
+        means = Means(functools.partial(executor, args, trainer), left, Progress)
+        chosen = Rival("chosen", best.spec, best.cost)
+        found = train(plan, chosen, run_dir / "against", args.seed, trainer.recipe.key, means)
+        return None if found is None else found.to_dict()
+
+    return compare

@@ -14,7 +14,6 @@ from nas.costing import LATENCY
 from nas.objective import Objective
 from nas.prior import AnyPrior
 from nas.prior.choose import default_prior, given_prior, recorded_prior
-from nas.search.commands.costs import limits_of
 from nas.space import Space
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def known_before(
     searched: Space,
     data: Data,
     before: Mapping[str, Any],
-    budget: float,
+    aim: Objective,
 ) -> AnyPrior | None:
     """What is given; for a run that goes on, what it began with; else the default, which is said.
 
@@ -40,9 +39,7 @@ def known_before(
     if before or args.sampler != "auto":
         return None
     window = searched.random(WINDOW, np.random.default_rng(0))
-    limits = limits_of(args)
-    if LATENCY not in (args.cost, *limits):
-        aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high, limits)
+    if LATENCY not in (args.cost, *(aim.limits or ())):
         inside = Candidates(searched, aim, args.cost).draw(WINDOW, np.random.default_rng(0))
         window = inside if len(inside) else window
     prior, said = default_prior(searched, window, data.in_colour)

@@ -9,6 +9,7 @@ from nas.costing import COSTS, LATENCY
 from nas.costing.latency import SAMPLE
 from nas.objective import AIMS
 from nas.samplers import NAMES
+from nas.search.against import FEWEST_TRIALS, USUAL
 from nas.space import SPACES
 
 DESCRIPTION = """\
@@ -78,6 +79,14 @@ def options() -> argparse.ArgumentParser:
         "colour, else none",
     )
     goal.add_argument(
+        "--against",
+        type=known,
+        metavar="NAME[,NAME…]|none",
+        help="known networks to compare the chosen one with, trained alike; they and it take some "
+        f"of --trials and --minutes; default: {','.join(USUAL)} where --trials is at least "
+        f"{FEWEST_TRIALS}, else none",
+    )
+    goal.add_argument(
         "--calibrate",
         type=count,
         metavar="K",
@@ -115,6 +124,11 @@ def add_clock(clock: argparse._ArgumentGroup) -> None:
         default=SAMPLE,
         help="networks that are measured before the first training",
     )
+
+
+def known(text: str) -> tuple[str, ...]:
+    """``efficientnet-b0,resnet-18`` as names; ``none`` as no name."""
+    return () if text == "none" else tuple(name.strip() for name in text.split(","))
 
 
 def sides(text: str) -> tuple[int, ...]:
