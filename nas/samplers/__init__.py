@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nas.candidates import Candidates, CostOf, SpaceExhausted
 from nas.objective import Objective
 from nas.samplers.auto import Auto, recommend
@@ -50,7 +52,8 @@ def sampler(
     prior   what was learned before (``nas.prior``); only ``auto`` can use it
     trust   None, or how far ``auto`` goes by its evidence, as ``nas.belief.belief.Belief`` has it;
             the others take trainings at their word
-    near    networks of the space, which the search begins with and goes on near to
+    near    networks of the space, in the window or not: the search begins with those inside, and
+            ``auto`` stays near to them all and to the best that it finds
 
     Raises ValueError for an unknown name, a prior that the method cannot use, a trust out of range
     and a window in which the space has no network. Proposing raises SpaceExhausted (a ValueError)
@@ -63,8 +66,9 @@ def sampler(
     if trust is not None and not 0 < trust <= 1:
         raise ValueError(f"trust {trust} is not in (0, 1]: leave it out to go by the evidence")
     candidates = Candidates(space, objective, cost)
-    method = _method(name, candidates, seed, prior, trust)
-    return NetworkSampler(candidates, method, seed, [_row(space, spec) for spec in near])
+    rows = [_row(space, spec) for spec in near]
+    method = _method(name, candidates, seed, prior, trust, np.array(rows) if rows else None)
+    return NetworkSampler(candidates, method, seed, rows)
 
 
 def _row(space: Space, spec: ArchSpec) -> Batch:
@@ -76,7 +80,12 @@ def _row(space: Space, spec: ArchSpec) -> Batch:
 
 
 def _method(
-    name: str, candidates: Candidates, seed: int, prior: AnyPrior | None, trust: float | None
+    name: str,
+    candidates: Candidates,
+    seed: int,
+    prior: AnyPrior | None,
+    trust: float | None,
+    near: Batch | None,
 ) -> Method:
     if name in MAKERS:
         return Borrowed(candidates, name)
@@ -86,4 +95,4 @@ def _method(
         from nas.samplers.controller import Controller  # the only method that needs torch
 
         return Controller(candidates, seed)
-    return Auto(candidates, prior, trust)
+    return Auto(candidates, prior, trust, near)

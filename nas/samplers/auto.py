@@ -45,6 +45,8 @@ SPREAD = 1.2  # the same without a guess; and once ``OPENING`` are begun and non
 DRAWN = 2000  # random candidates that a search for the next one starts from
 CLIMBERS = 16  # of the best, whose neighbours are looked at
 ROUNDS = 10
+REACH = 3  # choices of a region's centre that a candidate may have otherwise
+CENTRES = 4  # of the best that were trained
 ASSUMED = 0.7, 0.03  # accuracy and its spread before any training
 
 Score = Callable[[Batch, Floats], Floats]  # rows (N, D) and their costs (N,) → (N,)
@@ -61,12 +63,22 @@ class Conclusion(NamedTuple):
 
 
 class Auto:
-    """``prior`` is what was learned before (``nas.prior``), ``trust`` as in ``belief.Belief``."""
+    """``prior`` is what was learned before (``nas.prior``), ``trust`` as in ``belief.Belief``.
+
+    ``near`` are networks (N, D), in the window or not, from which weights are inherited. What is
+    far from all of them has been cut to pieces; so candidates are sought within ``REACH`` choices
+    of them and of the best that were trained: a trust region (TuRBO, Eriksson et al. 2019,
+    arXiv:1910.01739, section 2), which moves with the best but has one size.
+    """
 
     def __init__(
-        self, candidates: Candidates, prior: AnyPrior | None = None, trust: float | None = None
+        self,
+        candidates: Candidates,
+        prior: AnyPrior | None = None,
+        trust: float | None = None,
+        near: Batch | None = None,
     ) -> None:
-        self._candidates, self._trust = candidates, trust
+        self._candidates, self._trust, self._near = candidates, trust, near
         self.see = Knowledge(candidates, prior)
 
     def propose(
@@ -179,10 +191,9 @@ class Auto:
 
     def _search(self, score: Score, starts: Batch, rng: np.random.Generator) -> Iterator[Batch]:
         """Admissible candidates by falling score: random ones, then the neighbours of the best
-        until those no longer change."""
+        until those no longer change; in a region only what was drawn there."""
         space, slow = self._candidates.space, self._candidates.costing.slow
-        near = [space.neighbours(row) for row in starts[: 2 if slow else CLIMBERS]]
-        batch = np.vstack([space.random(DRAWN // (10 if slow else 1), rng), *near])
+        batch = self._drawn(starts[: 2 if slow else CLIMBERS], DRAWN // (10 if slow else 1), rng)
         rows, scores = batch[:0], np.empty(0)
         climbed: set[bytes] = set()
         for _ in range(ROUNDS):
@@ -195,6 +206,8 @@ class Auto:
             elif not len(rows):  # a narrow window: walk to it, and climb from there
                 batch = self._candidates.nearest(batch[0], Taken(self._candidates, rows))[None]
                 continue
+            if self._near is not None:
+                break
             best = np.argsort(-scores, kind="stable")[: 2 if slow else CLIMBERS]
             fresh = [row for row in rows[best] if row.tobytes() not in climbed]
             if not fresh:
@@ -204,6 +217,18 @@ class Auto:
             if not slow:  # one more against one less: at the window's edge no single change gains
                 batch = np.vstack([batch, space.mutated(batch, rng)])
         yield from rows[np.argsort(-scores, kind="stable")]
+
+    def _drawn(self, starts: Batch, count: int, rng: np.random.Generator) -> Batch:
+        """What a search for the next candidate begins with, ``count`` of it random."""
+        space = self._candidates.space
+        if self._near is None:
+            return np.vstack([space.random(count, rng), *map(space.neighbours, starts)])
+        centres = np.vstack([self._near, starts[:CENTRES]])
+        rows = centres[rng.integers(len(centres), size=count)]
+        steps = rng.integers(1, REACH + 1, size=count)
+        for step in range(REACH):
+            rows = np.where((steps > step)[:, None], space.mutated(rows, rng), rows)
+        return rows
 
 
 def _linear_draw(groups: Groups, rng: np.random.Generator) -> dict[str, Floats]:

@@ -37,8 +37,9 @@ class NetworkSampler(optuna.samplers.BaseSampler):
     first ``suggest_categorical`` (not ``ask``) raises SpaceExhausted, so that the caller holds
     the trial and can put it back.
 
-    near    rows (D,): the first proposals are these candidates, or the nearest in the window to
-            each, and ``NEARBY`` others of which one or two choices differ; then the method goes on
+    near    rows (D,): the first proposals are those of them that are in the window, or the nearest
+            to each where none is, and ``NEARBY`` others of which one or two choices differ; then
+            the method goes on
     """
 
     def __init__(
@@ -46,7 +47,8 @@ class NetworkSampler(optuna.samplers.BaseSampler):
     ) -> None:
         if seed < 0:
             raise ValueError(f"seed {seed} is negative: choose 0 or more")
-        self.candidates, self.method, self.seed, self.near = candidates, method, seed, tuple(near)
+        self.candidates, self.method, self.seed = candidates, method, seed
+        self.near = [row for row in near if candidates.admits(row[None])[0]] or list(near)
         self._ledger: Ledger | None = None
 
     def infer_relative_search_space(

@@ -99,8 +99,8 @@ def search(
                 then given pairs of a share of the training and the least accuracy to go on with.
                 It returns an Evaluation whose ``curve`` has its accuracies at these shares, or
                 ends below a bar and returns that as ``trials.record.Stopped``
-    near        networks of the space that the search begins with and goes on near to, such as that
-                from which weights are inherited
+    near        networks of the space, in the window or not, from which weights are inherited: the
+                search begins with those inside, and sampler auto stays near to all of them
     finals      trains the best networks further at the end, by which one is named (``nas.finals``);
                 None: the trials' own accuracies name it
     against     compares the chosen network with others at the end (``nas.search.against``), JSON

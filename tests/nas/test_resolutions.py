@@ -16,6 +16,7 @@ from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.prior import prior_of, read_prior
 from nas.rerank import expected, space_of
+from nas.samplers.auto import REACH
 from nas.samplers.base import NEARBY
 from nas.search import search
 from nas.space import RESOLUTION, Space, sides_about, space
@@ -94,7 +95,8 @@ def wide(spec: ArchSpec, seed: int) -> float:
 @pytest.mark.parametrize("sampler", ["auto", "random", "tpe"])
 def test_a_search_finds_the_resolution(sampler: str, tmp_path: Path) -> None:
     searched = several()
-    near = [replace(searched.template, stages=LITE.stages, resolution=side) for side in (97, 81)]
+    sides = (97, 81, 129)
+    near = [replace(searched.template, stages=LITE.stages, resolution=side) for side in sides]
     found = search(searched, wide, 105e6, 12, sampler, "hard", seed=0, run_dir=tmp_path, near=near)
     assert [t.spec.resolution for t in found.trials[:2]] == [97, 81]
     assert all(t.spec.stages == LITE.stages for t in found.trials[:2])
@@ -127,3 +129,19 @@ def test_an_earlier_run_counts_at_its_resolution_or_at_the_highest(tmp_path: Pat
         lines.append(",".join([str(i), *(str(values[name]) for name in names)]))
     (tmp_path / "t.csv").write_text("\n".join(lines), "utf-8")
     assert (read_prior(tmp_path / "t.csv", searched).rows == found.rows).all()
+
+
+def test_what_inherits_is_sought_near_its_parents_and_the_best(tmp_path: Path) -> None:
+    """Also near one that is not in the window itself: at 129 pixels Lite0 costs too much."""
+    searched = several()
+    near = [replace(searched.template, stages=LITE.stages, resolution=side) for side in SIDES]
+    found = search(searched, wide, 105e6, 20, aim="hard", seed=1, run_dir=tmp_path, near=near)
+    rows = searched.indices([searched.choices_of(one.spec) or {} for one in found.trials])
+    centres = searched.indices([searched.choices_of(one) or {} for one in near])
+    assert [t.spec.resolution for t in found.trials[:2]] == [81, 97]
+    for number in range(2 + NEARBY, 20):
+        known = np.vstack([centres, rows[:number]])
+        assert 0 < (known != rows[number]).sum(1).min() <= REACH
+    leaner = [t.spec for t in found.trials if t.spec.resolution == 129]
+    assert leaner
+    assert all(cost(spec).macs < cost(near[2]).macs for spec in leaner)
