@@ -106,17 +106,41 @@ COMMON = ("--spec", "mobilenet-v1-0.25-128", "--data", "digits", "--epochs", 3, 
           "--set", "lr=0.1")  # fmt: skip
 
 
-def run(out: Path, *options: object, processes: int = 1) -> dict[str, Any]:
-    """What a training wrote that was started as a user starts it."""
-    starter = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", processes]
-    words = [*(starter if processes > 1 else []), "-m", "training", *COMMON, *options, "--out", out]
-    done = subprocess.run(
-        [sys.executable, *map(str, words)], capture_output=True, text=True, check=False
-    )
+STARTED = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def alone(out: Path, *options: object) -> dict[str, Any]:
+    """What one process writes."""
+    main([*map(str, (*COMMON, *options)), "--out", str(out)])
+    return written(out)
+
+
+def together(out: Path, *options: object) -> dict[str, Any]:
+    """What two write that are started as a user starts them."""
+    done = started("-m", "training", *COMMON, *options, "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("test accuracy") == 1, "the first one alone speaks"
+    return written(out)
+
+
+def started(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *STARTED, *map(str, words)],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": "."},
+    )  # fmt: skip
+
+
+def written(out: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((out / "evaluation.json").read_text())
     return found
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two processes, each with batch norms of its own."""
+    out = tmp_path_factory.mktemp("two") / "run"
+    together(out)
+    return out
 
 
 def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -128,69 +152,54 @@ def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_with_two_micro_batches(tmp_path: Path) -> None:
+def test_two_processes_are_one_with_two_micro_batches(two: Path, tmp_path: Path) -> None:
     """Batch norm's statistics are each micro-batch's, or each process's."""
-    one = run(tmp_path / "one", "--set", "micro_batch=32")
-    two = run(tmp_path / "two", processes=2)
-    assert_same(one, two)
+    assert_same(alone(tmp_path / "one", "--set", "micro_batch=32"), written(two))
     # Both together: four micro-batches.
-    four = run(tmp_path / "four", "--set", "micro_batch=16", processes=2)
-    assert_same(run(tmp_path / "all", "--set", "micro_batch=16"), four)
+    four = together(tmp_path / "four", "--set", "micro_batch=16")
+    assert_same(alone(tmp_path / "all", "--set", "micro_batch=16"), four)
 
 
 @pytest.mark.slow
-def test_two_synchronised_processes_are_one(tmp_path: Path) -> None:
-    one, two = run(tmp_path / "one"), run(tmp_path / "two", "--sync-bn", processes=2)
-    assert_same(one, two)
-    apart = run(tmp_path / "apart", processes=2)
-    assert apart["details"]["losses"] != pytest.approx(one["details"]["losses"], abs=2e-3)
-    weights = [read_safetensors(str(tmp_path / name / "weights.safetensors")) for name in
-               ("one", "two", "apart")]  # fmt: skip
+def test_two_synchronised_processes_are_one(two: Path, tmp_path: Path) -> None:
+    one, both = alone(tmp_path / "one"), together(tmp_path / "both", "--sync-bn")
+    assert_same(one, both)
+    assert written(two)["details"]["losses"] != pytest.approx(one["details"]["losses"], abs=2e-3)
+    weights = [
+        read_safetensors(str(tmp_path / name / "weights.safetensors")) for name in ("one", "both")
+    ]
     norm = next(name for name in weights[0] if name.endswith("running_var"))
     torch.testing.assert_close(weights[1][norm], weights[0][norm], rtol=0.02, atol=1e-3)
 
 
+STOPPED = """
+import os, signal, sys
+from common.command import run
+from training.__main__ import main
+from training.loop.trainer import Trainer
+whole = Trainer._update
+def update(self, *given):
+    if self.step == 8 and self.among.rank == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return whole(self, *given)
+Trainer._update = update
+sys.exit(run(main, sys.argv[1:]))
+"""
+
+
 @pytest.mark.slow
-def test_two_processes_are_resumed(tmp_path: Path) -> None:
-    """And by as many alone: what is random in each goes on."""
-    whole = run(tmp_path / "whole", processes=2)
-    code = (
-        "import os, signal, sys\n"
-        "from training.__main__ import main\n"
-        "from training.loop.trainer import Trainer\n"
-        "whole = Trainer._update\n"
-        "def update(self, *given):\n"
-        "    if self.step == 8 and self.among.rank == 1:\n"
-        "        os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    return whole(self, *given)\n"
-        "Trainer._update = update\n"
-        "from common.command import run\n"
-        "sys.exit(run(main, sys.argv[1:]))\n"
-    )
-    script = tmp_path / "stopped.py"
-    script.write_text(code)
-    out = tmp_path / "out"
-    starter = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2]
-    done = subprocess.run(
-        [sys.executable, *map(str, (*starter, script, *COMMON, "--out", out))],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": "."},
-    )  # fmt: skip
+def test_two_processes_stop_together_and_go_on(
+    two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script, out = tmp_path / "stopped.py", tmp_path / "out"
+    script.write_text(STOPPED)
+    done = started(script, *COMMON, "--out", out)
     assert "stopped after step 9 of 15" in done.stderr
-    assert_refused(in_process_alone(out), "its processes 2 and not 1")
-    words = ["-m", "training", "--resume", "--out", out]
-    done = subprocess.run(
-        [sys.executable, *map(str, (*starter, *words))], capture_output=True, text=True, check=False
-    )
+    assert_refused(in_process(main, ("--resume", "--out", out), capsys), "processes 2 and not 1")
+    done = started("-m", "training", "--resume", "--out", out)
     assert done.returncode == 0, done.stderr
-    found = json.loads((out / "evaluation.json").read_text())
-    assert found["details"]["losses"] == pytest.approx(whole["details"]["losses"], abs=1e-4)
-
-
-def in_process_alone(out: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "training", "--resume", "--out", str(out)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    losses = written(out)["details"]["losses"]
+    assert losses == pytest.approx(written(two)["details"]["losses"], abs=1e-4)
 
 
 def test_parts_of_a_split_are_measured_as_the_whole(digits_data: Data) -> None:
