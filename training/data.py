@@ -23,7 +23,7 @@ from common.paths import expanded
 from training.pictures import copies
 from training.pictures.cache import cache_folder, fingerprint
 from training.pictures.copies import Copies
-from training.pictures.dataset import Data, Split, check_covers, first
+from training.pictures.dataset import Data, Split, check_covers, first, part
 from training.pictures.findings import Findings
 from training.pictures.folders import folder
 from training.pictures.images import DOUBTS
@@ -34,7 +34,7 @@ from training.pictures.sources import Source, cifar, digits, mnist
 from training.pictures.splits import Division, Indices, Subset, divide
 
 __all__ = ["Data", "Parts", "Split", "check_covers", "chosen_source", "first", "load",
-           "native_size"]  # fmt: skip
+           "native_size", "part"]  # fmt: skip
 
 _MAX_SIZE = 1024
 _MAX_SKIPPED = 0.05

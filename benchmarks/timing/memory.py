@@ -1,13 +1,15 @@
 """The estimate of a training's memory (``models.memory``) against its measured peak on the CPU.
 
-    python benchmarks/timing/memory.py
+    python -m benchmarks.timing.memory [--recompute] [NETWORK PIXELS BATCH]
 
-Each training runs in a process of its own with a worker's settings: the greatest resident memory
-while it lasts, above what the process held before. Linux only.
+With ``--recompute`` stages are computed again in the backward pass. Each training runs in a process
+of its own with a worker's settings: the greatest resident memory while it lasts, above what the
+process held before. Linux only.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -18,7 +20,7 @@ import torch
 
 from models.cost import cost
 from models.families import family
-from models.memory import training_bytes
+from models.memory import kept_activations, training_bytes
 from training.data import Data, Split
 from training.loop.memory import release
 from training.loop.train import train
@@ -33,30 +35,31 @@ CASES = (
 )  # fmt: skip
 
 
-def measure(name: str, side: int, batch: int) -> tuple[int, int]:
+def measure(name: str, side: int, batch: int, recompute: bool = False) -> tuple[int, int]:
     """Estimated and measured bytes of training ``name`` on noise, in a fresh process."""
     with (
         child_environment(thread_variables(1)),
         ProcessPoolExecutor(1, get_context("spawn")) as pool,
     ):
-        return pool.submit(_measure, name, side, batch).result()
+        return pool.submit(_measure, name, side, batch, recompute).result()
 
 
-def _measure(name: str, side: int, batch: int) -> tuple[int, int]:
+def _measure(name: str, side: int, batch: int, recompute: bool) -> tuple[int, int]:
     # What a first training loads once and for all is no part of the second one's memory.
     _train("mobilenet-v1-0.25-128", noise(8, 32), 4)
     data = noise(2 * batch, side)
-    price = cost(replace(family(name), resolution=side, classes=len(data.classes)))
+    spec = replace(family(name), resolution=side, classes=len(data.classes))
     release(torch.device("cpu"))
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = status("VmRSS")
-    _train(name, data, batch)
-    return training_bytes(price.params, price.activations, batch), status("VmHWM") - before
+    _train(name, data, batch, recompute)
+    estimate = training_bytes(cost(spec).params, kept_activations(spec, recompute), batch)
+    return estimate, status("VmHWM") - before
 
 
-def _train(name: str, data: Data, batch: int) -> None:
+def _train(name: str, data: Data, batch: int, recompute: bool = False) -> None:
     spec = replace(family(name), resolution=data.size)
-    train(spec, Recipe(epochs=1, batch=batch), data, 0, "cpu")
+    train(spec, Recipe(epochs=1, batch=batch, recompute=recompute), data, 0, "cpu")
 
 
 def noise(count: int, side: int) -> Data:
@@ -96,10 +99,15 @@ def status(name: str) -> int:
 def main() -> None:
     """Print one row a case."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    given = argparse.ArgumentParser()
+    given.add_argument("--recompute", action="store_true")
+    given.add_argument("case", nargs="*", help="a network, its pixels and the batch; default: many")
+    args = given.parse_args()
+    cases = [(args.case[0], int(args.case[1]), int(args.case[2]))] if args.case else CASES
     print("| network | pixels | batch | estimated, MiB | measured, MiB | ratio |")
     print("|---|---|---|---|---|---|")
-    for name, side, batch in CASES:
-        estimate, peak = measure(name, side, batch)
+    for name, side, batch in cases:
+        estimate, peak = measure(name, side, batch, args.recompute)
         print(
             f"| {name} | {side} | {batch} | {estimate / 2**20:.0f} | {peak / 2**20:.0f} | "
             f"{estimate / peak:.2f} |",

@@ -23,9 +23,9 @@ from benchmarks.timing.memory import measure, noise, status
 from common import host_memory as machine
 from common.host_memory import free_host_bytes, is_out_of_memory, total_host_bytes
 from models.build import build
-from models.cost import cost
+from models.cost import cost, parts
 from models.families import family
-from models.memory import training_bytes
+from models.memory import kept_activations, training_bytes
 from models.spec import ArchSpec, StageSpec, Stem
 from nas.search import search
 from nas.space import space
@@ -35,7 +35,7 @@ from training.__main__ import main as train_command
 from training.data import Data, load
 from training.evaluator import ByName, Evaluator
 from training.loop import memory
-from training.loop.train import first, train
+from training.loop.train import final, first, train
 from training.loop.trainer import Trainer
 from training.recipe import Recipe
 from trials.record import Evaluation, Failure
@@ -89,6 +89,50 @@ def test_the_formula() -> None:
 def test_the_estimate_is_within_a_factor_of_two(name: str, side: int, batch: int) -> None:
     estimated, peak = measure(name, side, batch)
     assert 0.5 < estimated / peak < 2
+
+
+def test_what_is_kept_of_stages_that_are_computed_again() -> None:
+    """By hand: the stem and the head whole, the largest stage, and what goes into each, once."""
+    spec = replace(TINY, stages=(*TINY.stages, StageSpec("mbconv", 1, 24, stride=2, expansion=3)))
+    stem, first_stage, second, head = (one.cost.activations for one in parts(spec))
+    assert kept_activations(spec) == cost(spec).activations == stem + first_stage + second + head
+    inputs = 8 * 8 * 8 + 16 * 4 * 4
+    assert kept_activations(spec, True) == stem + head + max(first_stage, second) + inputs // 4
+
+
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.9, "optimizer": "adamw", "micro_batch": 16}])
+def test_computing_again_changes_no_bit(digits: Data, changes: dict[str, Any]) -> None:
+    """Dropout and stochastic depth draw the same numbers, running statistics move once."""
+    spec = replace(TINY, dropout=0.3, drop_path=0.3)
+    recipe = replace(Recipe(epochs=2, batch=32, images=200), **changes)
+    found = [
+        final(spec, replace(recipe, recompute=again), digits, 0, "cpu")[0].state_dict()
+        for again in (False, True)
+    ]
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        assert torch.equal(value, found[1][name]), name
+
+
+def test_a_stage_is_computed_again_once_however_often_a_training_begins(digits: Data) -> None:
+    network = memory.recompute(memory.recompute(build(TINY))).train()
+    calls = []
+    network.stages[0][0].register_forward_hook(lambda *_: calls.append(1))
+    network(torch.zeros(4, 1, 8, 8)).sum().backward()
+    assert len(calls) == 2
+    network.eval()(torch.zeros(4, 1, 8, 8))
+    assert len(calls) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks are read from /proc")
+def test_computing_again_takes_less_as_estimated() -> None:
+    (estimated, peak), (less, lower) = (
+        measure("efficientnet-b0", 128, 16, again) for again in (False, True)
+    )
+    assert less < 0.6 * estimated
+    assert lower < 0.75 * peak
+    assert 0.5 < less / lower < 2
 
 
 # ---------------------------------------------------------------- what there is

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 from torch import nn
 
@@ -30,6 +32,7 @@ from training.loop.bar import shown
 from training.loop.checkpoints.keeper import Halted, Keeper
 from training.loop.feeds.feed import held
 from training.loop.placed import placed
+from training.loop.processes import Processes, joined
 from training.loop.train import final
 from training.options.directory import run_directory
 from training.predict import expected_by
@@ -100,41 +103,71 @@ def main(argv: Sequence[str] | None = None) -> None:
         go_on(args, known)
     elif args.spec is None:
         raise ValueError("--spec is missing: name a network to train, or --resume a training")
-    else:
-        settle_pictures(args, args.spec)
+    with joined(choose_device(args.device)) as (among, place), _speaking(among):
+        if not args.resume:
+            settle_pictures(args, args.spec)
+        _train(args, among, place)
+
+
+def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> None:
     spec = choose(args.spec)
     parent = _parent(args, spec)
-    if parent is None and args.recipe == "finetune":
-        raise ValueError("--recipe finetune is for weights to start from: add --init")
+    recipe = _recipe(args, parent, among)
     side = args.resolution or spec.resolution
-    data = load(args.data, size=side, seed=args.seed, stream=args.stream)
+    with among.first_alone():  # the others find its cache
+        data = load(args.data, size=side, seed=args.seed, stream=args.stream, holders=among.local)
     print(data.summary(), _whereabouts(data, args), sep="\n", file=sys.stderr)
     spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
+    if not args.resume:
+        name = f"train-{spec.name}-{data.name}"
+        args.out = Path(among.told(str(_free(run_directory(args, name)))))
+    of = _identity(spec, recipe, data, args.seed, among)
+    keeper = Keeper(args.out, args.checkpoint_minutes, of)
+    start = None
+    if parent is not None and not keeper.path.exists():
+        start = _started(parent, spec, recipe, data, args.seed, place)
+    print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
+    with taken(args.out):
+        if not args.resume and among.is_first:
+            args.stream = data.streams  # another machine has another memory
+            begin(args, spec=json.loads(spec.to_json()), recipe=recipe.to_dict(),
+                  data={"name": data.name, "digest": data.digest})  # fmt: skip
+        with _saying(args.out, keeper), shown(recipe.epochs) as (_, show), keeper.listening():
+            network, found = final(
+                spec, recipe, data, args.seed, place, network=start, on_epoch=show, keeper=keeper,
+                workers=_workers(args, recipe, data, among), among=among,
+            )  # fmt: skip
+            if among.is_first:
+                if parent is not None and not data.streams:  # of so many the classifier has learned
+                    there = placed(data, next(network.parameters()).device)
+                    found = settled(network, side, recipe, there, found, "test")
+                _write(args.out, spec, network, data, found)
+                keeper.forget()
+    _tell(args.out, data, recipe, found)
+
+
+@contextmanager
+def _speaking(among: Processes) -> Iterator[None]:
+    """A block in which the first process alone speaks; errors are everyone's."""
+    if among.is_first:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
+
+
+def _recipe(args: argparse.Namespace, parent: Parent | None, among: Processes) -> Recipe:
+    """What --recipe, --augment and their like, and then --set say."""
+    if parent is None and args.recipe == "finetune":
+        raise ValueError("--recipe finetune is for weights to start from: add --init")
     recipe = varied(chosen_recipe(args), args)
     if parent is not None and args.recipe != "finetune":
         # A rate for random weights would first undo what these have learned.
         recipe = replace(recipe, lr=recipe.lr / 10)
     recipe = settled_recipe(recipe, args)
-    if not args.resume:
-        args.out = _free(run_directory(args, f"train-{spec.name}-{data.name}"))
-    keeper = Keeper(args.out, args.checkpoint_minutes, _identity(spec, recipe, data, args.seed))
-    start = None
-    if parent is not None and not keeper.path.exists():
-        start = _started(parent, spec, recipe, data, args)
-    print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
-    with taken(args.out):
-        if not args.resume:
-            args.stream = data.streams  # another machine has another memory
-            begin(args, spec=json.loads(spec.to_json()), recipe=recipe.to_dict(),
-                  data={"name": data.name, "digest": data.digest})  # fmt: skip
-        with _saying(args.out, keeper):
-            network, found = _trained(spec, recipe, data, args, start, keeper)
-            if parent is not None and not data.streams:  # of so many the classifier has learned
-                there = placed(data, next(network.parameters()).device)
-                found = settled(network, side, recipe, there, found, "test")
-            _write(args.out, spec, network, data, found)
-            keeper.forget()
-    _tell(args.out, data, recipe, found)
+    if recipe.sync_bn and among.count == 1:
+        raise ValueError("--sync-bn is for several processes: start them with torchrun")
+    return recipe
 
 
 def _whereabouts(data: Data, args: argparse.Namespace) -> str:
@@ -148,17 +181,25 @@ def _whereabouts(data: Data, args: argparse.Namespace) -> str:
     return f"pictures: {gigabytes(data.bytes)} of pixels {where} ({why})"
 
 
-def _workers(args: argparse.Namespace, recipe: Recipe, data: Data) -> int:
+def _workers(args: argparse.Namespace, recipe: Recipe, data: Data, among: Processes) -> int:
     """How many processes decode and vary pictures."""
     if args.workers is not None:
         return int(args.workers)
     on_gpu = recipe.one_by_one and choose_device(args.device).type == "cuda"
-    return cores() if data.streams or on_gpu else 0
+    return max(1, cores() // among.local) if data.streams or on_gpu else 0
 
 
-def _identity(spec: ArchSpec, recipe: Recipe, data: Data, seed: int) -> dict[str, Any]:
+def _identity(
+    spec: ArchSpec, recipe: Recipe, data: Data, seed: int, among: Processes
+) -> dict[str, Any]:
     """What a checkpoint must be of to be gone on with."""
-    return {"spec": spec.key, "recipe": recipe.key, "pictures": data.digest, "seed": seed}
+    return {
+        "spec": spec.key,
+        "recipe": recipe.key,
+        "pictures": data.digest,
+        "seed": seed,
+        "processes": among.count,
+    }
 
 
 def _tell(out: Path, data: Data, recipe: Recipe, found: Evaluation) -> None:
@@ -205,14 +246,13 @@ def _parent(args: argparse.Namespace, spec: ArchSpec) -> Parent | None:
 
 
 def _started(
-    parent: Parent, spec: ArchSpec, recipe: Recipe, data: Data, args: argparse.Namespace
+    parent: Parent, spec: ArchSpec, recipe: Recipe, data: Data, seed: int, place: torch.device
 ) -> nn.Module:
     """``spec`` with the parent's weights, which first become weights for these pictures."""
-    place = choose_device(args.device)
     data = held(data, _FITTED)
     near = replace(parent, spec=replace(parent.spec, resolution=spec.resolution))
-    ready = prepared(near, recipe, data, args.seed, place, 0)
-    network, own = born(ready, spec, recipe, placed(data, place), args.seed, place)
+    ready = prepared(near, recipe, data, seed, place, 0)
+    network, own = born(ready, spec, recipe, placed(data, place), seed, place)
     if own.distance:
         parts = ", ".join(f"{part} {share:.0%}" for part, share in own.shares.items())
         print(f"weights: inherited from {parent.name} ({parts})", file=sys.stderr)
@@ -238,21 +278,6 @@ def _saying(out: Path, keeper: Keeper) -> Iterator[None]:
         when = f" {stop}" if isinstance(stop, Halted) else ", at once"
         since = "there" if isinstance(stop, Halted) else "the last checkpoint"
         raise Stopped(f"stopped{when}: {command_to_resume(out)} goes on from {since}") from None
-
-
-def _trained(
-    spec: ArchSpec,
-    recipe: Recipe,
-    data: Data,
-    args: argparse.Namespace,
-    start: nn.Module | None,
-    keeper: Keeper,
-) -> tuple[nn.Module, Evaluation]:
-    with shown(recipe.epochs) as (_, show), keeper.listening():
-        return final(
-            spec, recipe, data, args.seed, args.device, network=start, on_epoch=show,
-            keeper=keeper, workers=_workers(args, recipe, data),
-        )  # fmt: skip
 
 
 def _write(out: Path, spec: ArchSpec, network: nn.Module, data: Data, found: Evaluation) -> None:

@@ -17,6 +17,7 @@ from training.data import Split, first
 from training.loop import graph as graphs
 from training.loop import memory
 from training.loop.checkpoints.keeper import Keeper
+from training.loop.processes import ALONE, Processes, average_statistics
 from training.loop.rungs import PICTURES, Ladder, is_below
 from training.loop.scores import Scores, measure
 from training.loop.trainer import Trainer
@@ -37,6 +38,7 @@ class Plan:
     graph: bool | None = None
     keeper: Keeper | None = None
     workers: int = 0
+    among: Processes = ALONE
     no_graph: str | None = None
     place: torch.device = field(default_factory=lambda: torch.device("cpu"))
     micro_batches: int = 1
@@ -63,6 +65,7 @@ def attempt(run: Trainer, plan: Plan) -> tuple[nn.Module, dict[str, Any]]:
             break
     if plan.keeper is not None:
         plan.keeper.write(run, **kept)
+    average_statistics(run.averaged, run.among)
     if run.step < run.steps:
         facts: dict[str, Any] = {"accuracy": ladder.curve[-1][1], "loss": None}
         by_class = {}
@@ -90,7 +93,7 @@ def attempt(run: Trainer, plan: Plan) -> tuple[nn.Module, dict[str, Any]]:
 
 def _measure(run: Trainer, split: Split, workers: int) -> Scores:
     # As many at once as in training, where their gradients fitted too.
-    found = measure(run.averaged, split, run.side, run.data, run.micro_batch, workers)
+    found = measure(run.averaged, split, run.side, run.data, run.micro_batch, workers, run.among)
     run.network.train()
     return found
 
@@ -103,8 +106,8 @@ def amend(plan: Plan, error: Exception, twin: ArchSpec, batch: int) -> None:
         lacking = str(error).strip().partition("\n")[0]
         warnings.warn(f"{twin.name} is trained on the CPU, not on MPS: {lacking}", stacklevel=2)
         plan.place = torch.device("cpu")
-    elif not is_out_of_memory(error):
-        raise error
+    elif not is_out_of_memory(error) or plan.among.count > 1:
+        raise error  # of several processes the others would not know
     elif not memory.divisible(batch, plan.micro_batches):
         raise MemoryError(f"{twin.name} does not fit on {plan.place.type}: {error}") from error
     else:

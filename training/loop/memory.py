@@ -9,14 +9,18 @@ which its record then says.
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from common.host_memory import gigabytes, total_host_bytes
 from models.cost import cost
-from models.memory import COPIES_OF_PARAMETERS, training_bytes
+from models.memory import COPIES_OF_PARAMETERS, kept_activations, training_bytes
 from models.spec import ArchSpec
 from training.recipe import Recipe
 from trials.workers.environment import sharers
@@ -93,10 +97,10 @@ def _too_large(
 
 def _need(twin: ArchSpec, recipe: Recipe, batch: int, size: int) -> int:
     """Bytes of a training whose batches go through in micro-batches of ``size`` images."""
-    price = cost(twin)
+    activations = kept_activations(twin, recipe.recompute)
     copies = COPIES_OF_PARAMETERS + (recipe.optimizer != "sgd") + (recipe.ema > 0)
     inputs = _INPUT_BYTES * batch * twin.in_channels * twin.resolution**2
-    return inputs + training_bytes(price.params, price.activations, size, copies)
+    return inputs + training_bytes(cost(twin).params, activations, size, copies)
 
 
 def _sizes(batch: int) -> list[int]:
@@ -123,6 +127,37 @@ def divisible(batch: int, count: int) -> bool:
 def micro_batch(batch: int, count: int) -> int:
     """Images of the largest of ``count`` micro-batches that are as equal as can be."""
     return -(-batch // count)
+
+
+def recompute(network: nn.Module) -> nn.Module:
+    """Let each stage of ``network`` keep its input alone for the backward pass, in which it is
+    computed again, by the same random numbers (Chen et al. 2016, arXiv:1604.06174)."""
+    for stage in network.stages:  # type: ignore[union-attr]
+        # Of its class: a training that begins again wraps what it wrapped before.
+        own = functools.partial(type(stage).forward, stage)
+        stage.forward = functools.partial(_computed_again, stage, own)
+    return network
+
+
+def _computed_again(stage: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    if not (stage.training and torch.is_grad_enabled()):
+        return forward(x)
+    contexts = lambda: (nullcontext(), _uncounted(stage))  # noqa: E731
+    found: Tensor = checkpoint(forward, x, use_reentrant=False, context_fn=contexts)
+    return found
+
+
+@contextmanager
+def _uncounted(stage: nn.Module) -> Iterator[None]:
+    """A block in which running statistics do not see the images a second time."""
+    norms = [one for one in stage.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+    for one in norms:
+        one.track_running_stats = False
+    try:
+        yield
+    finally:
+        for one in norms:
+            one.track_running_stats = True
 
 
 def release(device: torch.device) -> None:

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training.data import Data, Split
+from training.data import Data, Split, part
 from training.device import untried
 from training.loop.augment import to_float
 from training.loop.feeds.feed import batches_of
+from training.loop.processes import ALONE, Processes
 from training.loop.trainer import autocast
 
 
@@ -69,14 +70,22 @@ class Scores:
 
 @torch.no_grad()
 def measure(
-    network: nn.Module, split: Split, side: int, data: Data, batch: int = 500, workers: int = 0
+    network: nn.Module,
+    split: Split,
+    side: int,
+    data: Data,
+    batch: int = 500,
+    workers: int = 0,
+    among: Processes = ALONE,
 ) -> Scores:
     """The scores of ``network`` on ``split`` at ``side`` pixels.
 
     ``batch`` images go through at once, read by so many ``workers`` where they stream from disk,
-    which changes nothing but memory and time. Nothing is fetched from the device before the end.
+    which changes nothing but memory and time. Each of several processes looks at its own part of
+    the pictures, and has the scores of all. Nothing is fetched from the device before the end.
     """
     network.eval()
+    whole, split = split, part(split, among.part(len(split)))
     device, classes = split.labels.device, len(data.classes)
     correct = torch.zeros(classes, dtype=torch.int64, device=device)
     loss = torch.zeros((), device=device)
@@ -87,5 +96,6 @@ def measure(
             # Not bincount, which on a GPU waits for the greatest of the labels.
             correct.scatter_add_(0, labels, (logits.argmax(1) == labels).long())
             loss += F.cross_entropy(logits, labels, reduction="sum")
-    counts = torch.bincount(split.labels, minlength=classes)
-    return Scores(tuple(correct.tolist()), tuple(counts.tolist()), loss.item() / len(split))
+    counts = torch.bincount(whole.labels, minlength=classes)
+    right, lost = among.summed(correct), among.summed(loss)
+    return Scores(tuple(right.tolist()), tuple(counts.tolist()), lost.item() / len(whole))

@@ -19,6 +19,7 @@ from training.loop.attempt import OnEpoch, Plan, amend, attempt
 from training.loop.checkpoints.keeper import Keeper
 from training.loop.feeds.feed import feed_of
 from training.loop.placed import placed
+from training.loop.processes import ALONE, Processes
 from training.loop.rungs import is_below
 from training.loop.scores import measure
 from training.loop.trainer import Trainer, is_eager
@@ -101,17 +102,28 @@ def final(
     graph: bool | None = None,
     keeper: Keeper | None = None,
     workers: int = 0,
+    among: Processes = ALONE,
 ) -> tuple[nn.Module, Evaluation]:
     """``train``, measured on the test split, with the trained network.
 
     For the one training that nothing is chosen by. A ``keeper`` writes it down on its way and goes
     on with what it finds written, to the same weights, bit for bit on a CPU. ``workers``
     processes vary pictures, where that is done one by one; their number changes nothing else.
-    Raises ValueError where there is no test split.
+    ``among`` are the processes that train it together, each on its part of every batch; each has
+    the result. Raises ValueError where there is no test split.
     """
     if not len(data.test):
         raise ValueError(f"{data.name} has no test split: load it with a share of test pictures")
-    plan = Plan("test", network, on_epoch, deterministic=deterministic, graph=graph, keeper=keeper)
+    plan = Plan(
+        "test",
+        network,
+        on_epoch,
+        deterministic=deterministic,
+        graph=graph,
+        keeper=keeper,
+        workers=workers,
+        among=among,
+    )
     return _trained(spec, recipe, data, seed, device, plan)
 
 
@@ -125,7 +137,12 @@ def _trained(
     if images < 2:
         raise ValueError(f"{images} training images: batch norm needs at least 2")
     twin = recipe.network(spec, len(data.classes), data.channels)
-    batch = recipe.batch_of(images)
+    batch = recipe.batch_of(images) // plan.among.count
+    if batch < memory.SMALLEST:
+        raise ValueError(
+            f"batches of {recipe.batch_of(images)} images leave one of {plan.among.count} "
+            f"processes fewer than {memory.SMALLEST}: give a larger --batch, or fewer processes"
+        )
     plan.place = choose_device(device) if isinstance(device, str) else device
     plan.micro_batches = memory.micro_batches(batch, recipe.micro_batch)
     memory.check(twin, recipe, images, plan.place)
@@ -146,6 +163,7 @@ def _trained(
                     micro_batches=plan.micro_batches,
                     graph=plan.graph,
                     workers=plan.workers,
+                    among=plan.among,
                 )
                 trained, facts = attempt(run, plan)
             break
@@ -174,6 +192,7 @@ def trainer(
     micro_batches: int = 1,
     graph: bool | None = None,
     workers: int = 0,
+    among: Processes = ALONE,
 ) -> Trainer:
     """A training at its beginning, its pictures on ``place``; ``graph`` as for ``train``.
 
@@ -184,7 +203,7 @@ def trainer(
     data = placed(data, place)
     split = first(data.train, recipe.images)
     wanted = graphs.is_wanted(place, recipe.steps(len(split)), graph)
-    wanted = wanted and not is_eager(recipe, feed)
+    wanted = wanted and not is_eager(recipe, feed) and among.count == 1
     captured = graphs.CudaGraph(place) if wanted else None
     return Trainer(
         twin,
@@ -196,6 +215,7 @@ def trainer(
         micro_batches=micro_batches,
         graph=captured,
         feed=feed,
+        among=among,
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice, repeat
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from models.build import build
 from models.spec import ArchSpec
@@ -18,10 +20,13 @@ from training.loop.feeds.feed import Feed
 from training.loop.feeds.mixing import Mixer
 from training.loop.feeds.vary import balanced_order, recoloured, zoomed
 from training.loop.graph import Graph, Steps
-from training.loop.memory import micro_batch
+from training.loop.memory import micro_batch, recompute
 from training.loop.optimizer import average, optimizer_of, schedule, zero_starts
+from training.loop.processes import ALONE, Processes, synchronise
 from training.loop.quick import quicken
 from training.recipe import Recipe
+
+_APART = 7919  # between the seeds of processes
 
 
 class Trainer:
@@ -56,11 +61,12 @@ class Trainer:
         micro_batches: int = 1,
         graph: Graph | None = None,
         feed: Feed | None = None,
+        among: Processes = ALONE,
     ) -> None:
         self.recipe, self.data, self.split = recipe, data, split
         if feed is None and (recipe.one_by_one or split.files is not None):
             raise ValueError("pictures come one by one: give a feed (training.loop.train.trainer)")
-        self._feed = feed
+        self._feed, self.among = feed, among
         self._mixer = Mixer(recipe, len(data.classes)) if recipe.mixes else None
         self.micro_batches, self.side = micro_batches, twin.resolution
         # Order and augmentation are drawn apart from the weights, and on the CPU, so that paired
@@ -73,6 +79,16 @@ class Trainer:
                 zero_starts(network)
         device = split.labels.device
         self.network = quicken(network.to(device).to(memory_format=torch.channels_last))
+        if recipe.recompute:
+            recompute(self.network)
+        if among.count > 1:
+            torch.manual_seed(seed + _APART * (1 + among.rank))  # dropout of its own
+            if recipe.sync_bn:
+                self.network = synchronise(self.network, device)
+        self._forward = self.network
+        if among.count > 1:
+            # Running statistics are put together where they are used: at the end.
+            self._forward = DistributedDataParallel(self.network, broadcast_buffers=False)
         self.averaged = copy.deepcopy(self.network) if recipe.ema else self.network
         # Where a number in Python would be read too early, or once and for all.
         fixed = device.type == "cuda" or graph is not None
@@ -90,8 +106,8 @@ class Trainer:
 
     @property
     def micro_batch(self) -> int:
-        """Images that go through the network at once."""
-        return micro_batch(self.batch, self.micro_batches)
+        """Images that go through the network at once, in each process."""
+        return micro_batch(-(-self.batch // self.among.count), self.micro_batches)
 
     @property
     def graph(self) -> str | None:
@@ -103,7 +119,7 @@ class Trainer:
         done is true; the mean loss. Of an epoch that had begun, what is left of it."""
         self.network.train()
         self.began = self.generator.get_state()
-        every = self._drawn()[self.done :]
+        every = self._drawn()[self.done :, :, self.among.part(self.batch)]
         rates = islice(self._rates(), self.done, None)
         for drawn, rate, images in zip(every, rates, self._fed(every), strict=True):
             self.between()
@@ -113,7 +129,7 @@ class Trainer:
             self.done += 1
             if ends is not None and ends(self.step):
                 break
-        self.losses.append(self.total.item() / self.done)
+        self.losses.append(self.among.summed(self.total).item() / self.done)
         self.done, self.total = 0, torch.zeros_like(self.total)
         return self.losses[-1]
 
@@ -157,19 +173,22 @@ class Trainer:
                 group["lr"] = rate * group["scale"]
 
     def _update(self, drawn: Tensor, pictures: Tensor | None = None) -> Tensor:
-        """One step, on the device from its beginning to its end; the batch's loss.
+        """One step, on the device from its beginning to its end; the loss of this process's part
+        of the batch, as its part of the whole one's.
 
         In a graph all of this is done again by the device alone: of what changes from step to step
         nothing may come from Python but the first step, which is never captured.
         """
         images, labels = self._batch(drawn, pictures)
         total = torch.zeros((), device=labels.device)
-        for some, of in zip(
+        parts = zip(
             torch.tensor_split(images, self.micro_batches),
             torch.tensor_split(labels, self.micro_batches),
             strict=True,
-        ):
-            total += self._gradients(some, of, len(of) / len(labels))
+        )
+        for number, (some, of) in enumerate(parts, 1):
+            with self._alone(number < self.micro_batches):
+                total += self._gradients(some, of, len(of) / self.batch)
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimizer.step()
@@ -210,11 +229,18 @@ class Trainer:
         """Add the gradients of a micro-batch that is this share of its batch; its part of the
         loss."""
         with autocast(images.device):
-            logits = self.network(images)
+            logits = self._forward(images)
         smoothing = self.recipe.label_smoothing
         loss = share * F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        # Of several processes' gradients the mean is taken, where their sum is meant.
+        (loss if self.among.count == 1 else self.among.count * loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
+
+    def _alone(self, more: bool) -> AbstractContextManager[object]:
+        """A block in which no other process's gradients are added, where ``more`` come."""
+        if more and isinstance(self._forward, DistributedDataParallel):
+            return self._forward.no_sync()
+        return nullcontext()
 
 
 def is_eager(recipe: Recipe, feed: Feed | None) -> bool:

@@ -40,8 +40,13 @@ class Split:
 
 def first(split: Split, count: int | None) -> Split:
     """The first ``count`` images, a stratified sample as ``load`` orders them; None: all."""
-    files = None if split.files is None else split.files.first(count)
-    return Split(split.images[:count], split.labels[:count], files)
+    return part(split, slice(count))
+
+
+def part(split: Split, places: slice) -> Split:
+    """The images in these places."""
+    files = None if split.files is None else split.files.part(places)
+    return Split(split.images[places], split.labels[places], files)
 
 
 @dataclass(frozen=True, eq=False)

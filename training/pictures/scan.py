@@ -79,9 +79,9 @@ class Files:
             ) from None
         return torch.from_numpy(np.ascontiguousarray(pixels))
 
-    def first(self, count: int | None) -> Files:
-        """The first ``count`` of them; None: all."""
-        return Files(self.root, self.paths[:count], self.size, self.scales)
+    def part(self, places: slice) -> Files:
+        """Those in these places."""
+        return Files(self.root, self.paths[places], self.size, self.scales)
 
 
 def scan(root: str, paths: Sequence[str], size: int, scales: Scales, progress: bool = True) -> Scan:

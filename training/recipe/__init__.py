@@ -42,7 +42,7 @@ _SINCE = {
     "decay_every": 0.01, "ema_warmup": False, "dropout": None, "drop_path": None,
     "norm_momentum": None, "crop": 0.0,
     "policy": "none", "magnitude": 9, "erase": 0.0, "mixup": 0.0, "cutmix": 0.0,
-    "head_rate": 1.0, "layer_decay": 1.0,
+    "head_rate": 1.0, "layer_decay": 1.0, "sync_bn": False, "recompute": False,
 }  # fmt: skip
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
@@ -104,6 +104,10 @@ class Recipe:
     micro_batch    images of a batch that go through the network at once, at most; None: all of it.
                    Batch norm sees the difference, so a run decides it once, for all of its
                    trainings (``training.loop.memory.decide``)
+    sync_bn        batch norm's statistics are those of all processes that train together, and not
+                   each one's own
+    recompute      what lies inside a stage is computed again for the gradients and not kept: less
+                   memory, about a third more time, the same numbers
 
     Raises ValueError for settings out of range.
     """
@@ -151,6 +155,8 @@ class Recipe:
     erase: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    sync_bn: bool = False
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():

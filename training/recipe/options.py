@@ -22,12 +22,22 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--batch", type=count, help="pictures of one step; default: the recipe's, plain's are 128"
     )
+    group.add_argument(
+        "--sync-bn", action="store_true", help="of several processes: batch norm's statistics are "
+        "those of the whole batch"
+    )  # fmt: skip
+    group.add_argument(
+        "--recompute", action="store_true", help="compute what lies inside a stage again for the "
+        "gradients in place of keeping it: less memory, more time"
+    )  # fmt: skip
 
 
 def chosen_recipe(args: argparse.Namespace) -> Recipe:
     """The recipe of that name with --epochs and --batch, before ``--set``."""
     lengths = {"epochs": args.epochs, "batch": args.batch}
-    return replace(named(args.recipe), **{name: one for name, one in lengths.items() if one})
+    switches = {"sync_bn": args.sync_bn, "recompute": args.recompute}
+    given = {name: one for name, one in (lengths | switches).items() if one}
+    return replace(named(args.recipe), **given)
 
 
 def settled_recipe(recipe: Recipe, args: argparse.Namespace) -> Recipe:

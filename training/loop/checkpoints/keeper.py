@@ -92,16 +92,22 @@ class Keeper:
         self._started = self._written = self._clock()
 
         def between() -> None:
-            if self._asked or self._clock() - self._written >= self._every:
+            due = self._clock() - self._written >= self._every
+            asked, due = run.among.any(self._asked, due)
+            if asked or due:
                 self.write(run, **facts)
-            if self._asked:
+            if asked:
                 raise Halted(run.step, run.steps)
 
         run.between = between
 
     def write(self, run: Trainer, **facts: Any) -> None:
-        """Keep ``run``, which is between two steps, on the disk when this returns."""
+        """Keep ``run``, which is between two steps, on the disk when this returns; the first of
+        several processes writes it."""
         tensors, own = state_of(run)
+        self._written = self._clock()
+        if not run.among.is_first:
+            return
         own |= facts | {"of": self.of, "seconds": self.seconds + self._clock() - self._started}
         # Not tempfile's: only its owner may read such a file, and a run directory may be a group's.
         partial = self.path.with_name(f"{FILE_NAME}.{uuid.uuid4().hex}.part")
@@ -114,7 +120,6 @@ class Keeper:
             partial.unlink(missing_ok=True)
             raise
         sync_directory(self.path.parent)
-        self._written = self._clock()
 
     def forget(self) -> None:
         """Remove what was written: the training begins anew, or is over."""
@@ -125,8 +130,9 @@ class Keeper:
     def listening(self) -> Iterator[None]:
         """A block in which Ctrl-C and SIGTERM ask the training to stop between two steps.
 
-        A second one stops it at once: what was written before stays. Outside the main thread,
-        where Python hears no signals, nothing changes.
+        A second Ctrl-C stops it at once: what was written before stays. (Not SIGTERM, which
+        torchrun sends after the terminal's Ctrl-C has arrived.) Outside the main thread, where
+        Python hears no signals, nothing changes.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -134,7 +140,7 @@ class Keeper:
         before = {one: signal.getsignal(one) for one in _SIGNALS}
 
         def hear(number: int, frame: object) -> None:
-            if self._asked:
+            if self._asked and number == signal.SIGINT:
                 raise KeyboardInterrupt
             self._asked = True
 

@@ -4,7 +4,7 @@
     averaged.NAME          their average, where the recipe has one
     optimizer.N.NAME       what the optimiser knows of its N-th weight
     random.order           the generator's state when the epoch began (order, augmentation)
-    random.torch           torch's own (dropout, stochastic depth), and ``random.cuda`` a GPU's
+    random.torch.RANK      torch's own (dropout, stochastic depth), and ``random.cuda.RANK`` a GPU's
     total                  the sum of the losses of the epoch's steps that are done
 
 The facts beside them: ``step``, ``done`` in the epoch, the ``losses`` of the epochs before.
@@ -29,7 +29,8 @@ class State(NamedTuple):
 
 
 def state_of(run: Trainer) -> State:
-    """What ``restore`` needs, on the CPU; ``run`` is between two steps."""
+    """What ``restore`` needs, on the CPU; ``run`` is between two steps. Of several processes every
+    one must ask."""
     found = {f"network.{name}": one for name, one in run.network.state_dict().items()}
     if run.averaged is not run.network:
         found |= {f"averaged.{name}": one for name, one in run.averaged.state_dict().items()}
@@ -37,7 +38,7 @@ def state_of(run: Trainer) -> State:
         tensors = {name: one for name, one in entry.items() if isinstance(one, Tensor)}
         found |= {f"optimizer.{number}.{name}": one for name, one in tensors.items()}
     found |= {f"random.{name}": one for name, one in _random(run).items()}
-    found["total"] = run.total
+    found["total"] = run.among.summed(run.total)
     # A copy: what is on the CPU already would change while it is written.
     tensors = {name: one.detach().cpu().clone(memory_format=torch.contiguous_format)
                for name, one in found.items()}  # fmt: skip
@@ -56,11 +57,11 @@ def restore(run: Trainer, state: State) -> None:
             run.averaged.load_state_dict(_below("averaged.", tensors))
         _restore_optimizer(run.optimizer, _below("optimizer.", tensors))
         run.generator.set_state(tensors["random.order"])
-        torch.set_rng_state(tensors["random.torch"])
-        device = run.split.labels.device
-        if device.type == "cuda" and "random.cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random.cuda"], device)
-        run.total = tensors["total"].to(device)
+        rank, device = run.among.rank, run.split.labels.device
+        torch.set_rng_state(tensors[f"random.torch.{rank}"])
+        if device.type == "cuda" and f"random.cuda.{rank}" in tensors:
+            torch.cuda.set_rng_state(tensors[f"random.cuda.{rank}"], device)
+        run.total = (tensors["total"] if run.among.is_first else 0 * tensors["total"]).to(device)
         run.step, run.done = state.facts["step"], state.facts["done"]
         run.losses = list(state.facts["losses"])
     except (KeyError, RuntimeError, TypeError) as error:
@@ -69,11 +70,12 @@ def restore(run: Trainer, state: State) -> None:
 
 
 def _random(run: Trainer) -> dict[str, Tensor]:
-    found = {"order": run.began, "torch": torch.get_rng_state()}
-    device = run.split.labels.device
+    own, device = {"torch": torch.get_rng_state()}, run.split.labels.device
     if device.type == "cuda":
-        found["cuda"] = torch.cuda.get_rng_state(device)
-    return found
+        own["cuda"] = torch.cuda.get_rng_state(device)
+    every = {name: run.among.gathered(state) for name, state in own.items()}
+    each = {f"{name}.{rank}": one for name in own for rank, one in enumerate(every[name])}
+    return {"order": run.began, **each}
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
