@@ -4,13 +4,14 @@ Bayesian optimisation that spends its model on what is unknown. A Gaussian proce
 (``belief.model``) predicts accuracy from ``belief.features``; the cost of every network is known
 exactly. The next candidate has the greatest expected improvement of the reward (aims ``reward``
 and ``hard``) or expected hypervolume improvement (``front``), both in closed form, over what the
-model believes of the trained networks (their posterior means: noise does not set the bar). The
-first trainings have no model to go by: they maximise functions drawn from its prior (Thompson
-sampling), the first one the prior's mean; for ``front`` under cost limits that spread over the
-window. They follow one view of what may be believed after another (``belief.knowledge``), the one
-without any guess among them: where a source misleads, their networks differ, and the evidence sees
-it. Running trials are believed to come out as predicted (kriging
-believer, Ginsbourger et al. 2010), so that workers spread.
+model believes of the trained networks (their posterior means: noise does not set the bar). Of
+``ALONG`` trainings for one network's sake, one is chosen as for the front, so that a run says what
+other costs buy. The first trainings have no model to go by: they maximise functions drawn from its
+prior (Thompson sampling), the first one the prior's mean; for ``front`` under cost limits that
+spread over the window. They follow the strongest guess beforehand (``belief.knowledge``) and no
+guess in turn: where a source misleads, their networks differ, and the evidence sees it. Running
+trials are believed to come out as predicted (kriging believer, Ginsbourger et al. 2010), so that
+workers spread.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ CLIMBERS = 16  # of the best, whose neighbours are looked at
 ROUNDS = 10
 REACH = 3  # choices of a region's centre that a candidate may have otherwise
 CENTRES = 4  # of the best that were trained
+ALONG = 5  # of so many trainings one is for the front, where the aim is a single network
 ASSUMED = 0.7, 0.03  # accuracy and its spread before any training
 
 Score = Callable[[Batch, Floats], Floats]  # rows (N, D) and their costs (N,) → (N,)
@@ -79,6 +81,7 @@ class Auto:
         near: Batch | None = None,
     ) -> None:
         self._candidates, self._trust, self._near = candidates, trust, near
+        self.along: int | None = ALONG
         self.see = Knowledge(candidates, prior)
 
     def propose(
@@ -88,7 +91,7 @@ class Auto:
         if len(history.rows) < OPENING or not len(history.finished):
             score, starts = self._opening(len(history.rows), rng), history.rows[:0]
         else:
-            score, starts = self._promise(history)
+            score, starts = self._promise(history, self._for_the_front(trial.number))
         yield from self._search(score, starts, rng)
 
     def fit(self, history: History) -> Belief:
@@ -162,7 +165,14 @@ class Auto:
 
         return score
 
-    def _promise(self, history: History) -> tuple[Score, Batch]:
+    def _for_the_front(self, number: int) -> bool:
+        """Whether that training is to extend the front: all are for the aim ``front``, else one of
+        ``along`` (None: none)."""
+        if self._candidates.objective.aim == "front":
+            return True
+        return self.along is not None and number % self.along == self.along - 1
+
+    def _promise(self, history: History, for_the_front: bool) -> tuple[Score, Batch]:
         """The acquisition function, and the candidates to search from, the best first."""
         model, aim = self.fit(history), self._candidates.objective
         known = np.flatnonzero(np.isfinite(history.accuracy) | history.running)
@@ -173,12 +183,12 @@ class Auto:
             model.believe(history.rows[history.running])
         starts = history.rows[known[np.argsort(-rewards)[:CLIMBERS]]]
         worst = float(believed.min()), self._dearest(costs)
-        if aim.aim == "front":
+        if for_the_front:
             starts = history.rows[known[_spaced(believed, costs, CLIMBERS)]]
 
         def score(rows: Batch, costs_: Floats) -> Floats:
             mean, sd = model.predict(rows)
-            if aim.aim == "front":
+            if for_the_front:
                 return expected_hypervolume_improvement(mean, sd, costs_, (believed, costs), worst)
             factor = aim.factor(costs_)
             return expected_improvement(mean * factor, sd * factor, float(rewards.max()))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.cost import cost
+from models.spec import ArchSpec
 from nas.belief.belief import Belief
 from nas.belief.knowledge import Knowledge
 from nas.belief.outlook import POINTS, expected_front
 from nas.candidates import Candidates
 from nas.objective import Objective
+from nas.samplers.auto import ALONG
 from nas.search import search
 from nas.space import Space, space
 from tests.nas.test_nas_search import layers_of, stub
@@ -60,3 +63,23 @@ def test_a_cost_that_is_slow_has_a_front_of_trained_networks() -> None:
 def test_a_run_of_few_trainings_expects_no_front() -> None:
     assert search(MBCONV, stub, trials=2).expected_front == ()
     assert search(MBCONV, stub, trials=4, sampler="random").expected_front == ()
+
+
+def paid(spec: ArchSpec, seed: int) -> float:
+    """Ever more accuracy for ever more cost, and something for attention."""
+    attention = sum(bool(stage.se) for stage in spec.stages)
+    return 0.5 + 0.06 * float(np.log(cost(spec).macs / 200e6)) + 0.001 * attention
+
+
+@pytest.mark.parametrize("aim", ["reward", "hard"])
+def test_a_default_run_looks_along_the_window(aim: str) -> None:
+    """Six of 30 trainings, for the front's sake, at as many costs, far from one another; the others
+    are where the reward promises most."""
+    found = search(MBCONV, paid, trials=30, aim=aim)
+    shares = np.array([one.cost["cost"] for one in found.trials]) / 400e6
+    along = np.arange(30) % ALONG == ALONG - 1
+    assert along.sum() == 6
+    assert len(np.unique(shares[along])) == 6
+    assert np.ptp(shares[along]) > 0.2
+    assert np.median(shares[~along]) > 0.9 > np.median(shares[along])
+    assert len(found.front) >= 6
