@@ -25,6 +25,15 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
         return super()._get_help_string(action)
 
 
+PROGRAMS: dict[str, str] = {}
+"""What the commands are called, where that is not ``python -m``: the entry point's to fill."""
+
+
+def program(name: str) -> str:
+    """How a command is called: ``python -m training predict``, or as the entry point says."""
+    return PROGRAMS.get(name, f"python -m {name}")
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is amiss in one line: the usage, of dozens of lines, is what --help is for."""
 
@@ -34,7 +43,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:
     """An argument parser whose help shows defaults."""
-    return Parser(prog=f"python -m {name}", description=description, formatter_class=Formatter)
+    return Parser(prog=program(name), description=description, formatter_class=Formatter)
 
 
 def count(text: str) -> int:
