@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from common.host_memory import is_out_of_memory
 from common.paths import expanded, expanded_url
@@ -24,11 +25,25 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
         return super()._get_help_string(action)
 
 
+PROGRAMS: dict[str, str] = {}
+"""What the commands are called, where that is not ``python -m``: the entry point's to fill."""
+
+
+def program(name: str) -> str:
+    """How a command is called: ``python -m training predict``, or as the entry point says."""
+    return PROGRAMS.get(name, f"python -m {name}")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is amiss in one line: the usage, of dozens of lines, is what --help is for."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} ({self.prog} --help)\n")
+
+
 def parser(name: str, description: str) -> argparse.ArgumentParser:
     """An argument parser whose help shows defaults."""
-    return argparse.ArgumentParser(
-        prog=f"python -m {name}", description=description, formatter_class=Formatter
-    )
+    return Parser(prog=program(name), description=description, formatter_class=Formatter)
 
 
 def count(text: str) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 _UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE]([+-]?[0-9]{1,3}))?\s*"
+_LEAST = 10_000  # no network costs less
 _SIZE = re.compile(_NUMBER + "([KMGBT]?)")
 _DURATION = re.compile(_NUMBER + "(s|ms|us)")
 
@@ -19,6 +20,8 @@ def parse_size(text: str) -> float:
     Raises ValueError for anything else, zero and what a float cannot hold.
     """
     value = _read(text.upper(), _SIZE, _UNITS)
+    if value is None and _read(text.lower(), _DURATION, _SECONDS) is not None:
+        raise ValueError(f"{text!r:.80} is a time and no size")
     if value is None:
         raise ValueError(
             f"{text!r:.80} is no size: write a number with K, M or G, such as 400M or 1.5G"
@@ -41,7 +44,8 @@ def parse_duration(text: str) -> float:
 def parse_target(text: str, baseline: float, read: Callable[[str], float] = parse_size) -> float:
     """``"2x"`` → twice ``baseline``; anything else as ``read`` does.
 
-    Raises ValueError for a bad multiple, and as ``read`` does.
+    Raises ValueError for a bad multiple, a bare number that can only be meant as one, and as
+    ``read`` does.
     """
     stripped = text.strip()
     if stripped[-1:] in ("x", "X", "×"):
@@ -49,7 +53,27 @@ def parse_target(text: str, baseline: float, read: Callable[[str], float] = pars
             return parse_size(stripped[:-1]) * baseline
         except ValueError:
             raise ValueError(f"{text!r:.80} is no multiple: write a number such as 2x") from None
+    if (number := bare(text)) is not None and number < _LEAST:
+        meant = f"{stripped}x, a multiple" if number < 100 else f"{stripped}M"
+        raise ValueError(f"{stripped!r} has no unit: did you mean {meant}?")
     return read(text)
+
+
+def bare(text: str) -> float | None:
+    """The number in a text without a unit; None for any other text."""
+    return _read(text, re.compile(_NUMBER + "()"), _UNITS)
+
+
+def parse_budget(text: str) -> float:
+    """``parse_size`` of what a whole network costs.
+
+    Raises ValueError for a bare number that is far too small for one, and as that does.
+    """
+    value = parse_size(text)
+    if bare(text) is not None and value < _LEAST:
+        stripped = text.strip()
+        raise ValueError(f"{stripped!r} has no unit: did you mean {stripped}M?")
+    return value
 
 
 def _read(text: str, form: re.Pattern[str], units: dict[str, float]) -> float | None:

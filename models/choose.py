@@ -47,7 +47,11 @@ def find(text: str) -> Found:
     path = Path(os.path.expandvars(os.path.expanduser(text)))  # Path's own raises for a stranger
     if path.is_dir():
         return _in_run(path)
-    return read(path) if path.is_file() else Found(family(text), "")
+    if path.is_file():
+        return read(path)
+    if len(path.parts) > 1 or path.suffix in (".json", ".safetensors") or text[:1] in "~.":
+        raise ValueError(f"there is no file or folder {text!r:.200}: check the path")
+    return Found(family(text), "")
 
 
 def read(path: Path) -> Found:
@@ -86,6 +90,11 @@ def _in_run(directory: Path) -> Found:
         if name != "coefficients.json":
             return Found(read(path).spec, f"{said} ({path})")
         return Found(_answer(path), f"{said} ({path})", scaled=True)
+    below = [found.parent for name in _RUNS for found in directory.glob(f"*/{name}")]
+    if below:
+        newest = max(below, key=lambda run: run.stat().st_mtime)
+        count = f"{len(below)} runs" if len(below) > 1 else "a run"
+        raise ValueError(f"{directory} holds {count} and is none: did you mean {newest}?")
     raise ValueError(
         f"{directory} holds none of {', '.join(_RUNS)}: give a run that has finished, a spec file, "
         "a family's member such as RUN/family/phi-1.json, or a family such as efficientnet-b0"

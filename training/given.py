@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.command import place
+from common.command import place, program
 from training.data import Data, Parts, chosen_source
 from trials.store.header import FILE_NAME, read_header
 
@@ -106,7 +106,7 @@ def _same(stored: dict[str, Any], data: Data) -> bool:
 def next_command(module: str, *arguments: object, data: Pictured) -> str:
     """A command to go on with, quoted for a shell, with the pictures where they are not the
     default."""
-    words = ["python", "-m", *module.split(), *map(str, arguments)]
+    words = [*program(module).split(), *map(str, arguments)]
     if isinstance(data, Parts):
         words += _options(data)
     elif data != DEFAULT:

@@ -9,6 +9,7 @@ as well.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -86,6 +87,13 @@ def judged(
     """
     found = [_of_chance(pictures, accuracy, trainings, longer), _of_few(pictures)]
     return [one for one in (*found, _of_skipped(pictures.skipped)) if one is not None]
+
+
+def closing_json(found: Sequence[Caution], answer: Mapping[str, Any], further: str) -> str:
+    """The same for a program: the answer's own facts with "cautions" and "next", which is null
+    where nothing was learned."""
+    then = None if nothing_learned(found) else further
+    return json.dumps({**answer, "cautions": [one._asdict() for one in found], "next": then})
 
 
 def nothing_learned(found: Sequence[Caution]) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.units import format_duration, format_size, parse_duration, parse_size
+from common.units import format_duration, format_size, parse_budget, parse_duration
 from models.spec import ArchSpec
 from nas.space import Batch, Space
 
@@ -28,9 +28,17 @@ Floats = NDArray[np.float64]
 def read_cost(kind: str, text: str) -> float:
     """A budget of that kind: ``"12ms"`` where it is latency, else a size such as ``"400M"``.
 
-    Raises ValueError for anything else.
+    Raises ValueError for anything else, with the remedy where one of the two is taken for the
+    other.
     """
-    return parse_duration(text) if kind == LATENCY else parse_size(text)
+    if kind == LATENCY:
+        return parse_duration(text)
+    try:
+        return parse_budget(text)
+    except ValueError as error:
+        if "is a time" not in str(error):
+            raise
+        raise ValueError(f"{error}: for a budget of time add --cost latency") from None
 
 
 def cost_text(kind: str, value: float) -> str:

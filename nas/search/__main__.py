@@ -2,75 +2,71 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from common.command import run, when_stopped
 from nas.costing import cost_text, read_cost
 from nas.objective import Objective
+from nas.result import SearchResult
 from nas.search import search
 from nas.search.commands.costs import clocked, largest_of, limits_of
 from nas.search.commands.further import against_of, calibrate, compared, finals_of
 from nas.search.commands.known import known_before
 from nas.search.commands.options import options
 from nas.search.commands.resolutions import members, resolutions, within
-from nas.search.ending import summary
-from nas.space import space
-from trials.caution import cautions, closing
+from nas.search.ending import as_json, summary
+from nas.space import Space, space
+from trials.caution import cautions, closing, closing_json
 from trials.progress import Progress
+from trials.store.recalled import kept, parsed
+from trials.store.study import not_dead
+
+if TYPE_CHECKING:
+    from training.data import Data
+    from training.evaluator import Evaluator
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Search, draw the report, print what was found and where; then calibrate, where asked to."""
-    from reports.nas import report
-    from training.given import next_command, pictures_name, settle_pictures
-    from training.options import (
-        executor,
-        facts,
-        inherited_from,
-        prepare,
-        resumed,
-        run_directory,
-    )
-    from training.recalled import kept, parsed
-    from training.transfer.child import keep_answer
-    from training.transfer.options import at_home, here, trained_further
-    from training.transfer.parent import alike
-    from training.transfer.sources import BASELINE
-    from training.variation import as_options
+    from training.given import pictures_name, settle_pictures
+    from training.options import run_directory
 
     args = parsed(options(), argv)
     settle_pictures(args)
-    budget, counted = read_cost(args.cost, args.budget), clocked(args, args.cost)
-    limits = [(clocked(args, kind), most) for kind, most in limits_of(args).items()]
+    budget = read_cost(args.cost, args.budget)
+    aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high, limits_of(args))
     asked = cost_text(args.cost, budget).replace(" ", "")
     run_dir = run_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
-    aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high, limits_of(args))
-    named = space(args.space)
-    drawn = named.random(4, np.random.default_rng(0))
-    parent = inherited_from(
-        args, run_dir, examples=[named.spec_of(row) for row in drawn], follow=True
-    )
-    if parent is not None and args.stop_early:
-        raise ValueError("--stop-early is for trainings from scratch: add --init scratch")
-    named = named.at(resolutions(args, named, parent, resumed(args, run_dir), budget))
-    if parent is not None:
-        parent = replace(parent, spec=within(parent.spec, named, budget))
-    evaluator, data = prepare(
-        args,
-        parent=parent,
-        reference=named.template.resolution,
-        own=at_home((named.template.resolution,), args.device),
-        largest=largest_of(args, named, aim),
-        run_dir=run_dir,
-    )
+    with not_dead(run_dir):
+        _search(args, aim, run_dir)
+
+
+def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
+    from training.loop.rehearsal import rehearsed
+    from training.options import executor, facts, resumed
+    from training.transfer.child import keep_answer
+    from training.transfer.options import here, trained_further
+    from training.transfer.parent import alike
+    from training.transfer.sources import BASELINE
+
+    counted = clocked(args, args.cost)
+    limits = [(clocked(args, kind), most) for kind, most in limits_of(args).items()]
+    named, evaluator, data = _prepared(args, aim, run_dir)
     like = {} if evaluator.parent is None else alike(evaluator.parent.spec)
     searched = named.with_template(classes=len(data.classes), in_channels=data.channels, **like)
     plan = compared(args, searched.template, aim, counted)
     own = args.trials - plan.trainings
+    if args.dry_run:
+        dearest = next(largest_of(args, searched, aim) or iter([searched.template]))
+        print(rehearsed(args, evaluator, dearest, own, plan.trainings))
+        return
     print(f"run directory: {run_dir}", file=sys.stderr)
     settings = {**facts(args.data, data, evaluator), "options": kept(args)}
     prior = known_before(args, searched, data, resumed(args, run_dir), aim)
@@ -78,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = search(
             searched,
             evaluator,
-            budget,
+            aim.budget,
             own,
             args.sampler,
             args.aim,
@@ -113,7 +109,50 @@ def main(argv: Sequence[str] | None = None) -> None:
                 here(args),
                 run_dir / BASELINE,
             )
-    # The answer stands whatever becomes of the calibration.
+    _end(found, args, aim, evaluator, settings, run_dir)
+
+
+def _prepared(
+    args: argparse.Namespace, aim: Objective, run_dir: Path
+) -> tuple[Space, Evaluator, Data]:
+    """The space at its pixels, what evaluates its networks, and the pictures."""
+    from training.options import inherited_from, prepare, resumed
+    from training.transfer.options import at_home
+
+    named = space(args.space)
+    drawn = named.random(4, np.random.default_rng(0))
+    parent = inherited_from(
+        args, run_dir, examples=[named.spec_of(row) for row in drawn], follow=True
+    )
+    if parent is not None and args.stop_early:
+        raise ValueError("--stop-early is for trainings from scratch: add --init scratch")
+    named = named.at(resolutions(args, named, parent, resumed(args, run_dir), aim.budget))
+    if parent is not None:
+        parent = replace(parent, spec=within(parent.spec, named, aim.budget))
+    evaluator, data = prepare(
+        args,
+        parent=parent,
+        reference=named.template.resolution,
+        own=at_home((named.template.resolution,), args.device),
+        largest=largest_of(args, named, aim),
+        run_dir=run_dir,
+    )
+    return named, evaluator, data
+
+
+def _end(
+    found: SearchResult,
+    args: argparse.Namespace,
+    aim: Objective,
+    evaluator: Evaluator,
+    settings: Mapping[str, Any],
+    run_dir: Path,
+) -> None:
+    """Draw the page and say the answer, which stands whatever becomes of the calibration."""
+    from reports.nas import report
+    from training.given import next_command
+    from training.variation import as_options
+
     with when_stopped(f"stopped; the search's answer is in {run_dir}: go on with --resume"):
         report(run_dir, args.storage)
         further = next_command(
@@ -121,7 +160,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             *as_options(evaluator.recipe), data=args.data,
         )  # fmt: skip
         told = cautions(settings, found.evaluations)
-        print(closing(told, summary(found, aim, run_dir, args.cost), further), flush=True)
+        if args.json:
+            print(closing_json(told, as_json(found, aim, run_dir, args.cost), further), flush=True)
+        else:
+            print(closing(told, summary(found, aim, run_dir, args.cost), further), flush=True)
         if args.calibrate:
             calibrate(found, args, evaluator, run_dir)
             report(run_dir, args.storage)

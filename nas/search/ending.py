@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from common.units import format_size
 from models.cost import cost
@@ -35,6 +37,24 @@ def summary(found: SearchResult, objective: Objective, run_dir: Path, kind: str)
         f"report:   {run_dir / 'report.html'}",
     ]
     return "\n".join(lines)
+
+
+def as_json(found: SearchResult, objective: Objective, run_dir: Path, kind: str) -> dict[str, Any]:
+    """The same for a program."""
+    best = found.best
+    return {
+        **found.answer,
+        "name": best.spec.name,
+        "spec": json.loads(best.spec.to_json()),
+        "accuracy": best.accuracy,
+        "cost": {kind: best.cost, **cost(best.spec)._asdict()},
+        "reward": best.reward,
+        "why": why(found, objective, kind),
+        "front": [one.number for one in found.front],
+        "trials": len(found.trials),
+        "run": str(run_dir),
+        "report": str(run_dir / "report.html"),
+    }
 
 
 def _told(finals: Sequence[Finalist]) -> Iterator[str]:

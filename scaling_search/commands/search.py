@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command import count, parser, when_stopped
@@ -22,10 +23,12 @@ from scaling_search.points.scalable import SpecBaseline
 from scaling_search.points.solver import single
 from scaling_search.points.target import latency_ratio
 from scaling_search.search import search
-from scaling_search.summary import summary
+from scaling_search.summary import answer, summary
 from scaling_search.surface.samplers import METHODS
-from trials.caution import cautions, closing
+from trials.caution import cautions, closing, closing_json
 from trials.progress import Progress
+from trials.store.recalled import kept, parsed
+from trials.store.study import not_dead
 
 if TYPE_CHECKING:
     from training.stopwatch import Stopwatch
@@ -47,7 +50,7 @@ _QUIET_SECONDS = 10.0
 
 def options() -> argparse.ArgumentParser:
     """The search's options."""
-    from training.options import add_options
+    from training.options import add_options, add_output
 
     made = parser("scaling_search", DESCRIPTION)
     goal = made.add_argument_group("what is searched")
@@ -75,24 +78,14 @@ def options() -> argparse.ArgumentParser:
         help="stop when the 90 %% region is at most this part of all ways to scale",
     )
     add_options(made)
+    add_output(made)
     return made
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Search, write the run directory's files, print what was found and where."""
-    from reports.scaling import report
-    from training.given import next_command, say_if_other, settle_pictures
-    from training.options import (
-        executor,
-        facts,
-        inherited_from,
-        prepare,
-        resumed,
-        run_directory,
-    )
-    from training.recalled import kept, parsed
-    from training.transfer.options import FINE_TUNING
-    from training.variation import as_options
+    from training.given import settle_pictures
+    from training.options import run_directory
 
     args = parsed(options(), argv)
     if args.target_flops and args.target_latency:  # one of them the resumed run's
@@ -102,8 +95,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     settle_pictures(args, args.baseline)
     baseline = choose(args.baseline)
-    clock = _clock(args)
     run_dir = run_directory(args, _name(args, baseline))
+    with not_dead(run_dir):
+        _search(args, baseline, run_dir)
+
+
+def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None:
+    from reports.scaling import report
+    from training.given import next_command, say_if_other
+    from training.loop.rehearsal import rehearsed
+    from training.options import executor, facts, inherited_from, prepare, resumed
+    from training.transfer.options import FINE_TUNING
+    from training.variation import as_options
+
+    clock = _clock(args)
     growth = _growth(args, baseline, clock, resumed(args, run_dir))
     evaluator, data = prepare(
         args,
@@ -116,6 +121,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     say_if_other(data, args.baseline)
     baseline = replace(baseline, classes=len(data.classes), in_channels=data.channels)
+    if args.dry_run:
+        largest = max(_largest(args, baseline) or [baseline], key=lambda spec: cost(spec).macs)
+        print(rehearsed(args, evaluator, largest, args.trials))
+        return
     print(f"run directory: {run_dir}", file=sys.stderr)
     settings = {**facts(args.data, data, evaluator), "growth": growth, "options": kept(args)}
     with when_stopped(f"stopped; what has finished is kept in {run_dir}: go on with --resume"):
@@ -144,7 +153,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     varied = as_options(evaluator.recipe)
     further = next_command("training", "--spec", run_dir, *varied, data=args.data)
     told = cautions(settings, found.evaluations)
-    print(closing(told, summary(found, run_dir), further))
+    if args.json:
+        facts_of = {**found.to_dict(), "answer": answer(found), "run": str(run_dir)}
+        print(closing_json(told, facts_of, further))
+    else:
+        print(closing(told, summary(found, run_dir), further))
 
 
 def _largest(args: argparse.Namespace, baseline: ArchSpec) -> list[ArchSpec] | None:

@@ -15,23 +15,25 @@ from common.command import count, parser, when_stopped
 from common.units import format_size
 from models.choose import choose
 from models.spec import ArchSpec
-from scaling_search.coefficients import PAPER, read_coefficients
+from scaling_search.coefficients import PAPER, Coefficients, read_coefficients
 from scaling_search.commands.options import add_depth_rounding
 from scaling_search.studies import parse_shares
-from scaling_search.study_plan import STUDIES, StudyPlan, growth, parse_factors, planned
+from scaling_search.study_plan import STUDIES, Ladders, StudyPlan, growth, parse_factors, planned
 from trials.caution import cautions, closing
 from trials.conduct import Means, accuracy, conduct
 from trials.loop import Propose
 from trials.progress import Progress
 from trials.record import Evaluation, trial_seed
+from trials.store.recalled import kept, parsed
 from trials.store.run import Run
-from trials.store.study import open_run
+from trials.store.study import not_dead, open_run
 from trials.store.view import Proposal
 
 if TYPE_CHECKING:
     from trials.workers.pool import Executor
 
 KIND = "study"
+Choices = tuple[Ladders, Coefficients, dict[str, tuple[float, float, float]], str]
 DESCRIPTION = """\
 Train the networks of one of EfficientNet's studies (arXiv:1905.11946) on your pictures.
 
@@ -83,12 +85,8 @@ def options() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, write the run directory's files, print the table and where they are."""
-    from reports.scaling.study import report
-    from training.given import next_command, pictures_name, settle_pictures
-    from training.options import executor, facts, inherited_from, prepare, run_directory
-    from training.recalled import kept, parsed
-    from training.transfer.options import FINE_TUNING, SCRATCH
-    from training.variation import as_options
+    from training.given import pictures_name, settle_pictures
+    from training.options import run_directory
 
     args = parsed(options(), argv)
     if args.study is None:
@@ -99,7 +97,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     coefficients = read_coefficients(args.coefficients)
     splits = _splits(args.study, args.shares)
     run_dir = run_directory(args, f"study-{args.study}-{pictures_name(args.data)}")
-    choices = (ladders, coefficients, splits, args.depth_rounding)
+    with not_dead(run_dir):
+        _study(args, specs, (ladders, coefficients, splits, args.depth_rounding), run_dir)
+
+
+def _study(
+    args: argparse.Namespace, specs: dict[str, ArchSpec], choices: Choices, run_dir: Path
+) -> None:
+    from reports.scaling.study import report
+    from training.given import next_command
+    from training.options import executor, facts, inherited_from, prepare
+    from training.transfer.options import FINE_TUNING, SCRATCH
+    from training.variation import as_options
+
+    ladders, coefficients, splits, _ = choices
     largest = planned(args.study, specs, *choices).networks.values()
     args.init = args.init or SCRATCH  # one parent is not as near to every baseline
     evaluator, data = prepare(
@@ -136,6 +147,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     with when_stopped(f"stopped; what has finished is kept in {run_dir}: go on with --resume"):
         trained = _train(plan, args, settings, run_dir, lambda: executor(args, evaluator))
+        if not trained:
+            raise ValueError(f"--minutes {args.minutes:g}: no training began in time, give more")
         page = report(run_dir, args.storage)
     further = next_command(
         "scaling_search", "--target-flops", "2x", "--baseline", next(iter(specs)),

@@ -97,7 +97,8 @@ def test_a_directory_without_trainings_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ("study", "width", "--baselines", TINY, "--factors", "1", "--minutes", "1e-9", *QUICK)
-    assert_refused(in_process(main, (*given, "--out", tmp_path / "run"), capsys), "--resume")
+    assert_refused(in_process(main, (*given, "--out", tmp_path / "run"), capsys), "--minutes")
+    assert not (tmp_path / "run").exists()
 
 
 def table(*rows: tuple[str, str, float, list[float]]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from common.command import Stopped, count, parser, path, place
+from common.command import Stopped, count, parser, path, place, program
 from common.host_memory import gigabytes, total_host_bytes
 from common.units import format_size
 from models.choose import choose
@@ -210,8 +210,8 @@ def _tell(out: Path, data: Data, recipe: Recipe, found: Evaluation) -> None:
         f"{found.seconds / 60:.1f} minutes: {out}"
     )
     further = (
-        f"{shlex.join(['python', '-m', 'training', 'predict', str(out)])} PICTURE…\n"
-        f"      {shlex.join(['python', '-m', 'models', 'export', str(out), '--to', 'onnx'])} "
+        f"{shlex.join([*program('training predict').split(), str(out)])} PICTURE…\n"
+        f"      {shlex.join([*program('models').split(), 'export', str(out), '--to', 'onnx'])} "
         f"--with-preprocessing --out network.onnx"
     )
     print(closing(_cautions(data, recipe, found), answer, further))

@@ -64,6 +64,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """--json and --dry-run, of the searches."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="print the answer as JSON, for scripts")
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="train nothing: say what would be trained, and the minutes and memory that it takes, "
+        "by a measured warm-up",
+    )
+
+
 def prepare(
     args: argparse.Namespace,
     growth: float = 1.0,

@@ -108,14 +108,23 @@ def read_header(run_dir: Path) -> Header:
     """What DIR/run.json says. Raises ValueError where there is no run."""
     path = run_dir / FILE_NAME
     if not path.is_file():
-        raise ValueError(
-            f"{run_dir} holds no run ({FILE_NAME} is missing): check the path, or create one"
-        )
+        raise ValueError(f"{run_dir} holds no run ({FILE_NAME} is missing): {_remedy(run_dir)}")
     try:
         data = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}): restore it from a copy") from None
     return header_from_dict(data, str(path))
+
+
+def _remedy(directory: Path) -> str:
+    """What to give in place of a directory that is no run: the newest run below it."""
+    try:
+        below = [found.parent for found in directory.glob(f"*/{FILE_NAME}")]
+    except OSError:
+        below = []
+    if not below:
+        return "check the path, or create one"
+    return f"did you mean {max(below, key=lambda run: run.stat().st_mtime)}?"
 
 
 def write_header(run_dir: Path, header: Header) -> None:

@@ -7,6 +7,7 @@ driver at a time). With `storage` the study lives in that database instead.
 from __future__ import annotations
 
 import os
+import shutil
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -36,7 +37,9 @@ from trials.store.view import Proposal, Record, RunView
 if TYPE_CHECKING:
     from models.spec import ArchSpec
 
-__all__ = ["Proposal", "Record", "Run", "RunView", "open_run", "read_run", "stored_settings"]
+__all__ = [
+    "Proposal", "Record", "Run", "RunView", "not_dead", "open_run", "read_run", "stored_settings",
+]  # fmt: skip
 
 JOURNAL_NAME = "journal.log"
 _TRIES = 5  # at opening a database that other drivers are just filling with tables
@@ -101,6 +104,27 @@ def read_run(
     except KeyError:
         raise ValueError(f"{run_dir} holds no study yet: its search is just starting") from None
     return RunView(study, header, run_dir, from_json)
+
+
+@contextmanager
+def not_dead(run_dir: Path) -> Iterator[None]:
+    """A block that leaves no new directory behind where it fails before the first trial."""
+    new = not run_dir.exists()
+    try:
+        yield
+    except Exception:
+        if new and not _has_trials(run_dir):
+            shutil.rmtree(run_dir, ignore_errors=True)
+        raise
+
+
+def _has_trials(run_dir: Path) -> bool:
+    if not (run_dir / JOURNAL_NAME).exists():
+        return (run_dir / FILE_NAME).exists()  # its study is in a database
+    study = optuna.load_study(
+        study_name=read_header(run_dir).name, storage=read_journal(run_dir / JOURNAL_NAME)
+    )
+    return bool(study.get_trials(deepcopy=False))
 
 
 def stored_settings(run_dir: Path, storage: str | None = None) -> dict[str, Any]:

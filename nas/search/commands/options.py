@@ -27,7 +27,7 @@ trained: none is, whose measured latency lies outside the window."""
 
 def options() -> argparse.ArgumentParser:
     """The command's options."""
-    from training.options import add_options
+    from training.options import add_options, add_output
 
     made = parser("nas.search", DESCRIPTION)
     goal = made.add_argument_group("what is searched")
@@ -96,6 +96,7 @@ def options() -> argparse.ArgumentParser:
     goal.add_argument("--longer", type=count, default=4, help="times the epochs, with --calibrate")
     add_clock(made.add_argument_group("latency", "with --cost latency or --max-latency"))
     add_options(made)
+    add_output(made)
     return made
 
 

@@ -17,7 +17,10 @@ from trials.store.header import read_header
 # Where the run is and how it is gone on with; the pictures, which it knows as its "source"; and
 # the time, which was one sitting's.
 _OF_A_SITTING = frozenset(
-    {"out", "resume", "join", "storage", "minutes", "data", "train", "validation", "test"}
+    {
+        *("out", "resume", "join", "storage", "minutes", "json", "dry_run"),
+        *("data", "train", "validation", "test"),
+    }
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 from common.command import parser, place
 from tests.support.command import assert_refused, in_process
 from training.options import add_options
-from training.recalled import kept, parsed
+from trials.store.recalled import kept, parsed
 
 
 def made() -> argparse.ArgumentParser:
@@ -28,11 +28,7 @@ def header(run_dir: Path, **settings: object) -> None:
     facts = {
         "settings": {"kind": "toy", "seed": 0, **settings},
         "directions": ["maximize"],
-        "name": "run",
-        "storage": None,
-        "versions": {},
-        "created": "",
-        "schema": 1,
+        **{"name": "run", "storage": None, "versions": {}, "created": "", "schema": 1},
     }
     (run_dir / "run.json").write_text(json.dumps(facts))
 
@@ -40,24 +36,8 @@ def header(run_dir: Path, **settings: object) -> None:
 def test_what_is_not_given_is_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nas").mkdir()
-    given = [
-        "--budget",
-        "1G",
-        "--trials",
-        "7",
-        "--balance",
-        "--proxy-epochs",
-        "3",
-        "--data",
-        "digits",
-        "--minutes",
-        "2",
-        "--baselines",
-        "nas,resnet-18",
-        "--out",
-        "run",
-    ]
-    begun = parsed(made(), given)
+    given = "--budget 1G --trials 7 --balance --proxy-epochs 3 --data digits --minutes 2"
+    begun = parsed(made(), [*given.split(), "--baselines", "nas,resnet-18", "--out", "run"])
     header(tmp_path / "run", options=json.loads(json.dumps(kept(begun))))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

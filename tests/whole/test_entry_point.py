@@ -1,0 +1,62 @@
+"""One name for all commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from evenscale import COMMANDS, main
+from training.given import next_command
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evenscale.PROGRAMS", names := {})
+    monkeypatch.setattr("common.command.PROGRAMS", names)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_there_and_called_by_its_name(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: evenscale {name} ")
+
+
+def test_what_it_says_of_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"  {name}" in said for name in COMMANDS)
+    assert main(["--version"]) == 0
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert capsys.readouterr().out == f"evenscale {stated['version']}\n"
+    module, function = stated["scripts"]["evenscale"].split(":")
+    assert getattr(import_module(module), function) is main
+
+
+def test_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serch"]) == 2
+    assert capsys.readouterr().err == "error: 'serch' is no command: did you mean search?\n"
+    assert main(["train", "--spec", "nothing"]) == 2
+    assert "did you mean" in capsys.readouterr().err
+
+
+def test_commands_that_are_printed_are_called_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    assert next_command("training", "--spec", "a b", data="mnist").startswith("python -m training ")
+    main(["models", "cost", "mobilenet-v2"])
+    assert next_command("training", "--spec", "a b", data="mnist") == "evenscale train --spec 'a b'"
+
+
+def test_it_starts_without_what_takes_long() -> None:
+    code = "import sys, evenscale; evenscale.main([]); sys.exit('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True)
+    assert done.returncode == 0

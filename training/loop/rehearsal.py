@@ -1,0 +1,94 @@
+"""What a run would take, measured and not begun: --dry-run."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import resource
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import NamedTuple
+
+import torch
+
+from common.host_memory import gigabytes
+from common.units import format_duration, format_size
+from models.cost import cost
+from models.spec import ArchSpec
+from training.evaluator import Evaluator
+from training.loop.sizing import machines, speed
+from training.loop.train import first
+from trials.workers.environment import (
+    child_environment,
+    cores,
+    device_variables,
+    thread_variables,
+)
+
+
+class Taken(NamedTuple):
+    """By one training in a process of its own: seconds, and bytes of the host's or the device's
+    memory at its most."""
+
+    seconds: float
+    bytes: int
+
+
+def rehearsed(
+    args: argparse.Namespace, evaluator: Evaluator, dearest: ArchSpec, trials: int, beside: int = 0
+) -> str:
+    """What would be trained, and the minutes and memory that this takes at most, by a warm-up of
+    the network that costs most.
+
+    ``beside`` trainings compare the answer with others. Raises ValueError on a Ray cluster, whose
+    nodes are other machines.
+    """
+    if args.executor == "ray":
+        raise ValueError("--dry-run measures this machine: leave --executor ray out")
+    where = machines(args.device, args.workers, evaluator.recipe)
+    device = "cpu" if where.devices is None else where.devices[0]
+    found = measured(evaluator, dearest, device, where.workers)
+    rounds = math.ceil(trials / where.workers) + math.ceil(beside / where.workers)
+    recipe, more = evaluator.recipe, f" and {beside} trainings to compare" if beside else ""
+    each = f"{recipe.epochs} epochs" if recipe.epochs else "scored by inherited weights"
+    limit = f"; none begins after {args.minutes:g} minutes" if args.minutes else ""
+    return "\n".join(
+        [
+            f"would train {trials} networks{more}, {where.workers} at once on {evaluator.device}, "
+            f"{each} at {recipe.side(dearest)} pixels",
+            f"one of {format_size(cost(dearest).macs)} multiply-adds takes about "
+            f"{format_duration(found.seconds)} and {gigabytes(found.bytes)} (measured)",
+            f"in all at most about {rounds * found.seconds / 60:.1f} minutes and "
+            f"{gigabytes(where.workers * found.bytes)}{limit}",
+            "nothing was trained to its end, and nothing is kept",
+        ]
+    )
+
+
+def measured(evaluator: Evaluator, spec: ArchSpec, device: str, workers: int) -> Taken:
+    """``taken`` in a process with the environment of one of so many workers."""
+    variables = {**thread_variables(max(1, cores() // workers)), **device_variables(device)}
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        with child_environment(variables):
+            found = pool.submit(taken, evaluator, spec)
+        return found.result()
+
+
+def taken(evaluator: Evaluator, spec: ArchSpec) -> Taken:
+    """By a training of ``spec``'s proxy twin, from the speed of some of its steps; of inherited
+    weights, which are scored without a training, by the whole of it."""
+    recipe, data = evaluator.recipe, evaluator.source.data()
+    if recipe.epochs:
+        found = speed(evaluator, spec)
+        images = len(first(data.train, recipe.images)) * recipe.epochs
+        seconds = found.before + images / found.images_per_second
+    else:
+        begun = time.perf_counter()
+        evaluator(spec, 0)
+        seconds = time.perf_counter() - begun
+    if torch.cuda.is_available() and torch.cuda.max_memory_reserved():
+        return Taken(seconds, torch.cuda.max_memory_reserved())
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Taken(seconds, most if sys.platform == "darwin" else 1024 * most)  # bytes there
