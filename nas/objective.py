@@ -114,8 +114,7 @@ class Objective:
         inside = (self.low * self.budget <= cost) & (cost <= self.high * self.budget)
         if limited is None:
             return inside
-        within: NDArray[np.bool_] = inside & (limited <= self.most).all(-1)
-        return within
+        return np.asarray(inside & (limited <= self.most).all(-1))
 
     def outside(
         self, cost: NDArray[np.float64], limited: NDArray[np.float64] | None = None

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from training.evaluator import Evaluator
     from training.transfer.parent import Parent
 
+LIMITED = {"params": "5M", "activations": "8M", LATENCY: "12ms"}  # with an example of each
+
 DESCRIPTION = """\
 Step 1: find a baseline network for your pictures.
 
@@ -112,13 +114,13 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
-def add_limits(goal: argparse._ArgumentGroup) -> None:
+def add_limits(goal: argparse._ArgumentGroup, kinds: Sequence[str] = tuple(LIMITED)) -> None:
     """The greatest cost of other kinds than the budget's."""
-    for kind, example in (("params", "5M"), ("activations", "8M"), (LATENCY, "12ms")):
+    for kind in kinds:
         goal.add_argument(
             f"--max-{kind}",
             metavar="LIMIT",
-            help=f"{kind}, such as {example}: no network of more is trained, whatever the budget",
+            help=f"{kind}, such as {LIMITED[kind]}: nothing of more is trained, in any budget",
         )
 
 
@@ -300,7 +302,7 @@ def _finals(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> Fi
 
 def limits_of(args: argparse.Namespace) -> dict[str, float]:
     """What --max-… say, by kind of cost. Raises ValueError for what is no cost."""
-    given = {kind: getattr(args, f"max_{kind}") for kind in ("params", "activations", LATENCY)}
+    given = {kind: getattr(args, f"max_{kind}", None) for kind in LIMITED}
     return {kind: read_cost(kind, text) for kind, text in given.items() if text is not None}
 
 
