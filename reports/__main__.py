@@ -13,7 +13,11 @@ from collections.abc import Sequence
 
 from common.command import parser, path, run, storage_url
 
-_OF_NO_RUN = {"networks": "reports.networks", "ranks": "reports.commands.ranks"}
+_OF_NO_RUN = {
+    "networks": "reports.networks",
+    "ranks": "reports.commands.ranks",
+    "channels": "reports.commands.channels",
+}
 
 
 def options() -> argparse.ArgumentParser:

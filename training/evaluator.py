@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from statistics import fmean
 from typing import Any, overload
 
 import torch
@@ -20,6 +22,7 @@ from training.transfer.parent import Parent
 from trials.record import Evaluation, Rungs, Stopped
 
 _TRAINING = 0.8  # of the time of a search: the rest is for measuring, proposals, building networks
+REPEAT_STEP = 2_000_003  # between the seeds of one network's trainings
 _EPOCHS, _MOST_EPOCHS, _FEWEST_IMAGES = 5, 30, 2000
 
 
@@ -82,13 +85,15 @@ class Evaluator:
 
     With a ``parent`` the twin inherits its weights, and a recipe of 0 epochs scores them as they
     are (``training.transfer.child``). Given bars, it measures the training on its way and stops it
-    below one; a child is never stopped.
+    below one; a child is never stopped. ``repeats`` trainings under seeds of their own are averaged
+    where they are several; bars are for the first.
     """
 
     source: ByName | ByValue
     recipe: Recipe
     device: str = "auto"
     parent: Parent | None = None
+    repeats: int = 1
 
     @overload
     def __call__(self, spec: ArchSpec, seed: int) -> Evaluation: ...
@@ -97,12 +102,39 @@ class Evaluator:
     def __call__(self, spec: ArchSpec, seed: int, bars: Rungs) -> Evaluation | Stopped: ...
 
     def __call__(self, spec: ArchSpec, seed: int, bars: Rungs = ()) -> Evaluation | Stopped:
+        first = self._trained(spec, seed, bars)
+        if self.repeats == 1 or isinstance(first, Stopped):
+            return first
+        seeds = ((seed + n * REPEAT_STEP) % 2**31 for n in range(1, self.repeats))
+        others = [self._trained(spec, one) for one in seeds]
+        return averaged([first, *(one for one in others if isinstance(one, Evaluation))])
+
+    def _trained(self, spec: ArchSpec, seed: int, bars: Rungs = ()) -> Evaluation | Stopped:
         data = self.source.data()
         if self.parent is not None:
             return child(self.parent, spec, self.recipe, data, seed, self.device)[1]
         if bars:
             return train_above(spec, self.recipe, data, seed, bars, self.device)
         return train(spec, self.recipe, data, seed, self.device)
+
+
+def averaged(found: Sequence[Evaluation]) -> Evaluation:
+    """The means of several trainings of one network: accuracy, loss and whatever real number all of
+    them have among their details; all else is the first one's. ``accuracies`` keeps each."""
+    details = dict(found[0].details)
+    for name, value in details.items():
+        each = [one.details.get(name) for one in found]
+        known = [one for one in each if isinstance(one, float)]
+        if isinstance(value, float) and len(known) == len(found):
+            details[name] = fmean(known)
+    losses = [one.loss for one in found if one.loss is not None]
+    return replace(
+        found[0],
+        accuracy=fmean(one.accuracy for one in found),
+        loss=fmean(losses) if len(losses) == len(found) else None,
+        seconds=sum(one.seconds for one in found),
+        details=details | {"accuracies": [one.accuracy for one in found]},
+    )
 
 
 def proxy_recipe(

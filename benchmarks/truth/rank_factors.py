@@ -33,6 +33,7 @@ from training.loop.train import train
 from training.recipe import Recipe
 
 SIDE = 32
+DECODED = 10_000  # training pictures
 BUDGET = 4e6  # multiply-adds of every step
 PICTURES = 256  # of the validation split, on which ranks are measured
 T90 = {2: 2.92, 3: 2.353, 4: 2.132, 5: 2.015, 6: 1.943, 7: 1.895}  # of Student's t, by freedom
@@ -137,7 +138,7 @@ def table(found: Sequence[Found], tolerance: float) -> str:
 def options() -> argparse.ArgumentParser:
     made = parser("benchmarks.truth.rank_factors", "ReXNet's verification of its design rules.")
     made.add_argument("--data", type=place, default="mnist")
-    made.add_argument("--images", type=count, default=10000, help="training images")
+    made.add_argument("--images", type=count, default=DECODED, help="training images, at most")
     made.add_argument("--epochs", type=count, default=5)
     made.add_argument("--seeds", type=int, default=5, choices=range(3, 9))
     made.add_argument("--tolerance", type=float, default=1e-2, choices=TOLERANCES)
@@ -148,8 +149,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train all steps, print the table."""
     torch.set_num_threads(1)
     args = options().parse_args(argv)
-    data = load(args.data, size=SIDE, images=args.images)
-    recipe = Recipe(images=args.images, held_out=5000, epochs=args.epochs, batch=64, lr=0.4)
+    data = load(args.data, size=SIDE, images=DECODED)
+    recipe = Recipe(images=args.images, held_out=2000, epochs=args.epochs, batch=32, lr=0.4)
     found = [measured(step, data, recipe, args.seeds, args.tolerance) for step in STEPS]
     print(table(found, args.tolerance))
 

@@ -54,8 +54,11 @@ def _stages(space: Space) -> list[list[int]]:
     found: list[list[int]] = []
     for i, place in enumerate(space.places):
         before = space.places[i - 1] if i else None
-        same = isinstance(place, LayerChoices) and isinstance(before, LayerChoices)
-        if same and place.stride == 1 and place.channels == before.channels:  # type: ignore[union-attr]
+        if (
+            isinstance(place, LayerChoices)
+            and isinstance(before, LayerChoices)
+            and (place.stride, place.channels) == (1, before.channels)
+        ):
             found[-1].append(i)
         else:
             found.append([i])

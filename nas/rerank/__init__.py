@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nas.candidates import Candidates
+from nas.channels import CHANNELS, channel_space
 from nas.costing import COSTS, LATENCY, Costing, Limited, cost_text, costing
 from nas.costing.latency import Latency
 from nas.objective import Objective
@@ -85,14 +86,17 @@ def space_of(run: RunView) -> Space:
     name, finished = run.settings["space"], run.finished()
     if not finished:
         raise ValueError("no trial of the search has finished")
-    if name in SPACES:
-        one = finished[0].spec
+    one = finished[0].spec
+    made: Space | None = None
+    if name == CHANNELS:
+        made = channel_space(one)
+    elif name in SPACES:
         made = space(name).with_template(**{field: getattr(one, field) for field in _SHARED})
-        if sides := run.settings.get("resolutions"):
-            made = made.at(sides)
-        if made.template.key == run.settings["template"]:
-            return made
-    raise ValueError(_OWN.format("space", name))
+    if made is not None and (sides := run.settings.get("resolutions")):
+        made = made.at(sides)
+    if made is None or made.template.key != run.settings["template"]:
+        raise ValueError(_OWN.format("space", name))
+    return made
 
 
 def _cost(run: RunView, searched: Space, objective: Objective) -> Costing:

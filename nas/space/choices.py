@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from common.plain import plain
 from models.spec import StageSpec
@@ -98,7 +98,17 @@ class LayerChoices:
         return self.stride == 1 and self.channels == cin
 
 
-Place = StageChoices | LayerChoices
+class Place(Protocol):
+    """What may stand in one place of a template, as ``StageChoices`` and ``LayerChoices`` say."""
+
+    @property
+    def values(self) -> Mapping[str, tuple[Value, ...]]: ...
+
+    def label(self, i: int, name: str) -> str: ...
+
+    def stage(self, values: Mapping[str, Value], cin: int) -> StageSpec | None: ...
+
+    def may_be_absent(self, cin: int) -> bool: ...
 
 
 def joined(before: StageSpec, layer: StageSpec) -> StageSpec | None:

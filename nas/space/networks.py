@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +126,7 @@ class Space:
             digits = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + digits
         return f"{self.name}-{digits or '0'}"
 
-    def with_template(self, **changes: Any) -> Space:
+    def with_template(self, **changes: Any) -> Self:
         """The same choices around another template: ``resolution=192``, ``classes=10`` …"""
         return replace(self, template=replace(self.template, **changes))
 

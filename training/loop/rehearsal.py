@@ -18,8 +18,8 @@ from common.units import format_duration, format_size
 from models.cost import cost
 from models.spec import ArchSpec
 from training.evaluator import Evaluator
-from training.loop.sizing import machines, speed
 from training.loop.train import first
+from training.options.sizing import machines, speed
 from trials.workers.environment import (
     child_environment,
     cores,

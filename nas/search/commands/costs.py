@@ -14,12 +14,13 @@ from nas.candidates import Candidates
 from nas.costing import LATENCY, read_cost
 from nas.costing.latency import Latency
 from nas.objective import Objective
+from nas.search.commands.options import LIMITED
 from nas.space import Space
 
 
 def limits_of(args: argparse.Namespace) -> dict[str, float]:
     """What --max-… say, by kind of cost. Raises ValueError for what is no cost."""
-    given = {kind: getattr(args, f"max_{kind}") for kind in ("params", "activations", LATENCY)}
+    given = {kind: getattr(args, f"max_{kind}", None) for kind in LIMITED}
     return {kind: read_cost(kind, text) for kind, text in given.items() if text is not None}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from common.command import count, parser, place
 from nas.costing import COSTS, LATENCY
@@ -11,6 +12,8 @@ from nas.objective import AIMS
 from nas.samplers import NAMES
 from nas.search.against import FEWEST_TRIALS, USUAL
 from nas.space import SPACES
+
+LIMITED = {"params": "5M", "activations": "8M", LATENCY: "12ms"}  # with an example of each
 
 DESCRIPTION = """\
 Step 1: find a baseline network for your pictures.
@@ -100,13 +103,13 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
-def add_limits(goal: argparse._ArgumentGroup) -> None:
+def add_limits(goal: argparse._ArgumentGroup, kinds: Sequence[str] = tuple(LIMITED)) -> None:
     """The greatest cost of other kinds than the budget's."""
-    for kind, example in (("params", "5M"), ("activations", "8M"), (LATENCY, "12ms")):
+    for kind in kinds:
         goal.add_argument(
             f"--max-{kind}",
             metavar="LIMIT",
-            help=f"{kind}, such as {example}: no network of more is trained, whatever the budget",
+            help=f"{kind}, such as {LIMITED[kind]}: nothing of more is trained, in any budget",
         )
 
 

@@ -1,0 +1,229 @@
+"""``python -m nas.channels``: one search for each setting of the limits, and one page for all."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from common.command import count, parser, run, when_stopped
+from common.units import format_size, parse_size
+from models.choose import choose
+from models.spec import ArchSpec
+from nas.candidates import Candidates
+from nas.channels.compare import CONVENTIONS, LINEAR, STAGEWISE, train_conventions
+from nas.channels.conventions import largest, linear, stagewise
+from nas.channels.space import CHANNELS, ChannelSpace, channel_space
+from nas.costing import LATENCY
+from nas.objective import Objective
+from nas.samplers import NAMES
+from nas.search import search
+from nas.search.commands.costs import clocked, limits_of
+from nas.search.commands.options import add_clock, add_limits
+from trials.progress import Progress
+
+if TYPE_CHECKING:
+    from training.data import Data
+    from training.evaluator import Evaluator
+
+REPEATS = 3  # trainings a network, as in the paper
+DESCRIPTION = """\
+How should a network's channels grow from block to block?
+
+ReXNet's search: the network's channels c_i = a*f(i) + b, f piecewise linear, are chosen for the
+greatest accuracy under limits of FLOPs and parameters; nothing else of it changes. FLOPs are
+multiply-adds of convolution and linear layers for one image at --resolution. Several limits are
+several searches: --flops 100M 200M --params 2M 3M. Each network is trained --repeats times; the
+accuracies are averaged.
+
+At the end of each search the largest network on a line and the largest by EfficientNet-B0's stages
+that obey the limits are trained --compare times each, and the page says whether one is better."""
+
+
+class Setting(NamedTuple):
+    """The greatest FLOPs and parameters of one search."""
+
+    flops: float
+    params: float
+
+    @property
+    def name(self) -> str:
+        return f"{format_size(self.flops)}-{format_size(self.params)}"
+
+
+def options() -> argparse.ArgumentParser:
+    """The command's options."""
+    from training.options import add_options
+
+    made = parser("nas.channels", DESCRIPTION)
+    goal = made.add_argument_group("what is searched")
+    goal.add_argument("--flops", nargs="+", default=["400M"], metavar="F", help="limits of FLOPs")
+    goal.add_argument("--params", nargs="+", default=["5M"], metavar="P", help="of parameters")
+    add_limits(goal, ("activations", LATENCY))
+    goal.add_argument("--low", type=float, default=0.8, help="least FLOPs, as a share of the limit")
+    goal.add_argument(
+        "--around", default="rexnet-1.0", help="the network whose channels are searched: a family, "
+        "a spec file or a run; ReXNet's and MobileNetV2's blocks can be",
+    )  # fmt: skip
+    goal.add_argument("--depth", type=count, help="blocks in all; default: the network's own")
+    goal.add_argument("--sampler", default="auto", choices=NAMES)
+    goal.add_argument("--trials", type=count, default=30, help="networks to train, each setting")
+    goal.add_argument("--repeats", type=count, default=REPEATS, help="trainings a network")
+    goal.add_argument(
+        "--stop-early", action="store_true", help="do not repeat a training that will lose: stop it"
+    )
+    goal.add_argument(
+        "--compare", type=int, default=6, help="trainings of either convention, each setting"
+    )
+    goal.add_argument("--resolution", type=count, help="pixels FLOPs are counted at; default: 224")
+    add_clock(made.add_argument_group("latency", "with --max-latency"))
+    add_options(made)
+    made.set_defaults(init="scratch")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Search every setting, train the conventions, draw the pages, print what was found."""
+    from reports.channels import report, told
+    from training.given import pictures_name, settle_pictures
+    from training.options import prepare, run_directory
+
+    args = options().parse_args(argv)
+    settle_pictures(args)
+    settings, space = _settings(args), _space(args)
+    if args.init != "scratch":
+        raise ValueError(
+            f"--init {args.init!r:.60}: channels are compared by trainings of their own"
+        )
+    name = "+".join(setting.name for setting in settings)
+    place = run_directory(args, f"channels-{name}-{pictures_name(args.data)}")
+    directories = [place / setting.name for setting in settings]
+    evaluator, data = prepare(
+        args,
+        reference=space.template.resolution,
+        largest=_largest(args, space, settings),
+        run_dir=_begun(directories),
+    )
+    space = space.with_template(classes=len(data.classes), in_channels=data.channels)
+    print(f"run directory: {place}", file=sys.stderr)
+    with when_stopped(f"stopped; finished trainings are kept in {place}: go on with --resume"):
+        for setting, directory in zip(settings, directories, strict=True):
+            _search(args, space, setting, directory, (evaluator, data))
+    print(told(directories))
+    print(f"report:   {report(place)}")
+
+
+def _settings(args: argparse.Namespace) -> list[Setting]:
+    """One for each limit of FLOPs. Raises ValueError where the limits of parameters are neither
+    one nor as many, or a setting comes twice."""
+    flops, params = ([parse_size(text) for text in given] for given in (args.flops, args.params))
+    if len(params) not in (1, len(flops)):
+        raise ValueError(
+            f"{len(flops)} limits of FLOPs and {len(params)} of parameters: give as many, or one"
+        )
+    params *= len(flops) if len(params) == 1 else 1
+    found = [Setting(*pair) for pair in zip(flops, params, strict=True)]
+    if len({setting.name for setting in found}) < len(found):
+        raise ValueError("two settings of --flops and --params are the same: leave one out")
+    return found
+
+
+def _space(args: argparse.Namespace) -> ChannelSpace:
+    """At the pixels that its FLOPs are counted at."""
+    network = choose(args.around)
+    if args.resolution:
+        network = replace(network, resolution=args.resolution)
+    return channel_space(network, args.depth)
+
+
+def _begun(directories: Sequence[Path]) -> Path | None:
+    """The first setting's directory that there is, whose recipe holds for all."""
+    return next((one for one in directories if (one / "run.json").exists()), None)
+
+
+def _objective(args: argparse.Namespace, setting: Setting) -> Objective:
+    """Accuracy alone is maximised: limits are limits."""
+    limits = {"params": setting.params} | limits_of(args)
+    return Objective(setting.flops, w=0.0, low=args.low, limits=limits)
+
+
+def _largest(
+    args: argparse.Namespace, space: ChannelSpace, settings: Sequence[Setting]
+) -> Iterator[ArchSpec] | None:
+    """As ``nas.search`` seeks them, in the setting of the most FLOPs."""
+    aim = _objective(args, max(settings))
+    if LATENCY in (aim.limits or {}):
+        return None
+    inside = Candidates(space, aim)
+    return (inside.greatest(field) for field in ("params", "activations"))
+
+
+def _search(
+    args: argparse.Namespace,
+    space: ChannelSpace,
+    setting: Setting,
+    directory: Path,
+    trained_by: tuple[Evaluator, Data],
+) -> None:
+    """One setting's search, its page, and the trainings of both conventions."""
+    from reports.nas import report
+    from training.options import executor, facts
+
+    evaluator, data = trained_by
+    limits = [("params", setting.params), *((clocked(args, kind), most) for kind, most in
+              limits_of(args).items())]  # fmt: skip
+    repeated = replace(evaluator, repeats=args.repeats)
+    search(
+        space,
+        repeated,
+        setting.flops,
+        args.trials,
+        args.sampler,
+        seed=args.seed,
+        run_dir=directory,
+        resume=args.resume and (directory / "run.json").exists(),
+        w=0.0,
+        low=args.low,
+        limits=limits,
+        stop_early=args.stop_early,
+        executor=lambda: executor(args, repeated),
+        storage=args.storage,
+        join=args.join,
+        minutes=args.minutes,
+        settings=facts(args.data, data, evaluator) | {"repeats": args.repeats},
+        progress=Progress,
+    )
+    report(directory, args.storage)
+    if args.compare > 0:
+        _compare(args, space, setting, directory, evaluator)
+
+
+def _compare(
+    args: argparse.Namespace,
+    space: ChannelSpace,
+    setting: Setting,
+    directory: Path,
+    evaluator: Evaluator,
+) -> None:
+    """Train the largest network of either convention that obeys the closed-form limits."""
+    from training.options import executor
+
+    aim = _objective(args, setting)
+    known = {kind: most for kind, most in (aim.limits or {}).items() if kind != LATENCY}
+    inside = Candidates(space, replace(aim, limits=known))
+    networks = {
+        name: replace(space.spec(largest(convention, inside)), name=name)
+        for name, convention in ((LINEAR, linear), (STAGEWISE, stagewise))
+    }
+    runner = functools.partial(executor, args, evaluator)
+    place, key = directory / CONVENTIONS, evaluator.recipe.key
+    print(f"{CHANNELS}: {args.compare} trainings of either convention", file=sys.stderr)
+    train_conventions(networks, args.compare, place, args.seed, key, runner)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,21 @@
+"""``python -m reports channels RUN``: the page of ``nas.channels`` again, from studies alone."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from common.command import parser, path
+from reports.channels import report
+
+
+def options() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = parser("reports channels", "Draw the page of a search for channels again.")
+    made.add_argument("run", type=path, help="the directory of nas.channels, of all its settings")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw it, and say where it is."""
+    print(report(options().parse_args(argv).run))
