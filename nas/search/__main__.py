@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
-    from training.loop.rehearsal import rehearsed
     from training.options import executor, facts, resumed
+    from training.options.rehearsal import rehearsed
     from training.transfer.child import keep_answer
     from training.transfer.options import here, trained_further
     from training.transfer.parent import alike

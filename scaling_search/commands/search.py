@@ -103,8 +103,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None:
     from reports.scaling import report
     from training.given import next_command, say_if_other
-    from training.loop.rehearsal import rehearsed
     from training.options import executor, facts, inherited_from, prepare, resumed
+    from training.options.rehearsal import rehearsed
     from training.transfer.options import FINE_TUNING
     from training.variation import as_options
 
