@@ -11,7 +11,9 @@ layers for one image, at the network's own resolution):
              by EfficientNet's rule (1.2, 1.1, 1.15)
     random   a network of the space in the window, another one for each seed, inherited alike
     scratch  that which a search by short trainings from scratch names, inherited alike
-    found    that which a search by inherited weights names, of several resolutions
+    found    that which a search by inherited weights names, of several resolutions, each network
+             scored without a training
+    tuned    the same, each network fine-tuned shortly for its score
 
 Accuracy is on the test split, under --seeds seeds. The differences to ``parent`` are paired by seed
 and by picture; their 90 % intervals resample both. What is finished is kept in --out and not done
@@ -50,7 +52,7 @@ from training.loop.train import final, first
 from training.recipe import Recipe
 from training.stopwatch import Stopwatch
 from training.transfer.child import born, settled
-from training.transfer.options import FURTHER, transfer_recipe
+from training.transfer.options import FINE_TUNING, FURTHER, transfer_recipe
 from training.transfer.parent import Parent, alike, keep, prepared
 from training.transfer.sources import open_parent, read_parent
 from trials.record import Evaluation
@@ -59,7 +61,7 @@ from trials.store.view import Record
 
 CPU = torch.device("cpu")
 TEST = 2000  # pictures at most
-PARENT_EPOCHS, SEARCHES = 6, ("scratch", "found")
+PARENT_EPOCHS = 6
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -206,9 +208,17 @@ class Bench:
 
     def found(self, seed: int) -> ArchSpec:
         """One search for all seeds: what differs is the fine-tuning."""
-        evaluator = Evaluator(ByValue(self.data), self.recipe, "cpu", self.ready)
-        tuned = replace(evaluator, recipe=replace(self.recipe, epochs=FURTHER))
-        return self._searched("found", evaluator, further(tuned))
+        return self._inherited("found", 0)
+
+    def tuned(self, seed: int) -> ArchSpec:
+        """One search for all seeds."""
+        return self._inherited("tuned", FINE_TUNING)
+
+    def _inherited(self, way: str, epochs: int) -> ArchSpec:
+        recipe = replace(self.recipe, epochs=epochs)
+        evaluator = Evaluator(ByValue(self.data), recipe, "cpu", self.ready)
+        longer = replace(evaluator, recipe=replace(self.recipe, epochs=FURTHER))
+        return self._searched(way, evaluator, further(longer))
 
     def _searched(self, way: str, evaluator: Evaluator, finals: Finals | None) -> ArchSpec:
         out, trials = self.args.out / f"search-{way}", self.args.trials
@@ -252,6 +262,7 @@ _WAYS: dict[str, Callable[[Bench, int], ArchSpec]] = {
     "random": Bench.random,
     "scratch": Bench.scratch,
     "found": Bench.found,
+    "tuned": Bench.tuned,
 }
 
 
