@@ -87,8 +87,7 @@ class Trainer:
                 self.network = synchronise(self.network, device)
         self._forward = self.network
         if among.count > 1:
-            # Running statistics are put together where they are used: at the end.
-            self._forward = DistributedDataParallel(self.network, broadcast_buffers=False)
+            self._forward = DistributedDataParallel(self.network)
         self.averaged = copy.deepcopy(self.network) if recipe.ema else self.network
         # Where a number in Python would be read too early, or once and for all.
         fixed = device.type == "cuda" or graph is not None
