@@ -16,6 +16,7 @@ from nas.space import Batch
 ROWS = 600  # of a prior table that are used, at most
 NONE, CAPACITY, PRIOR = "none", "capacity", "prior"
 
+STRONG = 0.5  # trust from which a prior is a stronger guess than capacity
 LEAST_DOUBT = 0.1  # other pictures are other pictures
 ALIKE = 1e-9  # standard deviation of accuracies that tell no networks apart
 
@@ -32,10 +33,11 @@ class Knowledge:
     what may be found out. The strongest guess comes first.
 
     ``trust`` is how far the prior can be trusted, by how well it foretells rows of its own table
-    that it has not seen (leave-one-out R² of a model of the table, or as a distilled prior says of
-    itself): a table whose accuracies have nothing to do with its architectures says so before it
-    has cost a training, and is no source; nor is a prior to which all of the window's networks are
-    alike. ``believed`` are the sources that have a view.
+    that it has not seen: leave-one-out R² of a model of the table, or what a distilled prior says
+    of itself, less the farther the window lies from its table. A table whose accuracies have
+    nothing to do with its architectures says so before it has cost a training, and is no source;
+    nor is a prior to which all of the window's networks are alike. ``believed`` are the sources
+    that have a view.
     """
 
     def __init__(self, candidates: Candidates, prior: AnyPrior | None = None) -> None:
@@ -44,7 +46,8 @@ class Knowledge:
         self.believed: tuple[str, ...] = (PRIOR, CAPACITY)
         if isinstance(prior, Distilled):
             foretold = Foretold(prior, candidates.space)
-            self._ask(lambda rows, _: foretold(rows), prior.trust)
+            out, _ = foretold.beyond(self.reference)
+            self._ask(lambda rows, _: foretold(rows), prior.trust / (1 + out**2))
         elif prior is not None:
             model = self._modelled(prior)
             self._ask(lambda _, plain: model.mean(plain), max(0.0, model.leave_one_out()))
@@ -55,7 +58,8 @@ class Knowledge:
         guesses = {CAPACITY: groups[CAPACITY][:, 0]}
         if self.trust:
             expected = (self._expects(rows, plain) - self._mean) / self._sd
-            guesses = {PRIOR: self.trust * expected} | guesses
+            told = {PRIOR: self.trust * expected}
+            guesses = told | guesses if self.trust > STRONG else guesses | told
             groups = groups | {PRIOR: expected[:, None]}
         views = {
             name: Data(groups | {"guess": guess[:, None]}, guess)

@@ -14,7 +14,7 @@ from scipy.stats import kendalltau
 
 from models.families import family
 from nas.belief.belief import Belief
-from nas.belief.knowledge import NONE, PRIOR, Knowledge
+from nas.belief.knowledge import CAPACITY, NONE, PRIOR, Knowledge
 from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.prior import Distilled, imagenet, read_prior
@@ -203,8 +203,20 @@ def test_evidence_decides_about_it() -> None:
     told = Foretold(imagenet(), MNASNET)(rows)
     noise = 0.002 * np.random.default_rng(0).standard_normal(10)
     assert Belief(see, rows, told + noise).weights[PRIOR] > 0.9
-    assert Belief(see, rows, 1.2 - told + noise).weights[PRIOR] < 0.05
+    assert Belief(see, rows, 1.2 - told + noise).weights[PRIOR] < 0.3
     assert see.doubt(PRIOR) < see.doubt(NONE) == 1
+
+
+def test_it_is_trusted_less_where_it_is_far() -> None:
+    """And where it is hardly trusted, capacity is asked first."""
+    known, other, far = (
+        Knowledge(Candidates(searched, Objective(budget)), imagenet())
+        for searched, budget in ((MBCONV, 400e6), (MNASNET, 400e6), (MACRO, 70e6))
+    )
+    assert imagenet().trust == pytest.approx(known.trust, abs=1e-6)
+    assert known.trust > other.trust > 0.5 > 0.1 > far.trust > 0
+    assert next(iter(other(other.reference[:2]))) == PRIOR
+    assert next(iter(far(far.reference[:2]))) == CAPACITY
 
 
 def test_a_space_whose_networks_are_all_alike_to_it_has_no_such_view() -> None:
