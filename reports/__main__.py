@@ -41,11 +41,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if given[:1] and given[0] in _OF_NO_RUN:
         importlib.import_module(_OF_NO_RUN[given[0]]).main(given[1:])
         return
+    args = options().parse_args(given)
     from reports import nas, scaling
     from reports.scaling import study
     from trials.store.header import read_header
 
-    args = options().parse_args(given)
     reports = {"nas": nas.report, "scaling": scaling.report, "study": study.report}
     kind = read_header(args.run).settings["kind"]
     if kind not in reports:

@@ -34,6 +34,10 @@ _MARKS: tuple[dict[str, Any], ...] = tuple(
     for marker, color in (("*", CHOSEN), ("D", "#953800"), ("s", "#8250df"), ("P", "#24292f"),
                           ("X", "#953800"), ("^", "#8250df"), ("v", "#24292f"))
 )  # fmt: skip
+_ROLES: dict[str, dict[str, Any]] = {
+    role: {"marker": marker, "s": 70, "color": "#24292f", "lw": 0, "zorder": 4, "clip_on": False}
+    for role, marker in (("depth", "v"), ("width", ">"), ("resolution", "^"), ("paper", "s"))
+}
 _DASHES = ((0, (4, 3)), (0, (8, 3, 1, 3)))
 DPI = 130
 
@@ -167,21 +171,20 @@ def surface(path: Path, found: ScalingResult, points: pd.DataFrame) -> None:
         zorder=3,
         label="trained; larger: more often",
     )
+    # By shapes and a legend: names at the points would lie on one another and on lines.
     for row in trained.to_dict("records"):
         if row["role"]:
-            label = row["role"].replace("paper", "paper's 1.2/1.1/1.15")
-            axes.annotate(
-                f"  {label}",
-                (row["realised_width"], row["realised_resolution"]),
-                fontsize=8,
-                va="center",
+            first = row["role"].split(", ")[0]
+            label = row["role"].replace("paper", "the paper's 1.2/1.1/1.15")
+            axes.scatter(
+                row["realised_width"], row["realised_resolution"], label=label, **_ROLES[first]
             )
     best = found.coefficients
     answer = f"answer: α {best.alpha:.2f}, β {best.beta:.2f}, γ {best.gamma:.2f}"
     axes.scatter([best.beta], [best.gamma], label=answer, **_STAR)
     axes.set_xlabel("width multiplier β (realised)")
     axes.set_ylabel("resolution multiplier γ (realised)")
-    axes.legend(fontsize=8, loc="upper right")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3, frameon=False)
     save(figure, path)
 
 

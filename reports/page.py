@@ -23,6 +23,16 @@ th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align
 th:first-child, td:first-child { text-align: left; } thead th { background: var(--soft); }
 tr.chosen td { font-weight: 600; } code { font-size: .9em; overflow-wrap: anywhere; }
 pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: .85rem; }
+@media (max-width: 600px) {
+  body { margin: 1rem auto; font-size: 15px; } h1 { font-size: 1.35rem; overflow-wrap: anywhere; }
+  .lead { font-size: 1.05rem; overflow-wrap: anywhere; } th, td { padding: .25rem .4rem; }
+  figure { overflow-x: auto; } img { max-width: none; width: 40rem; }
+}
+@media print {
+  :root { color-scheme: light; } body { max-width: none; margin: 0; font-size: 10pt; }
+  h2 { break-after: avoid; } figure, tr { break-inside: avoid; } .scroll { overflow: visible; }
+  table { font-size: 7.5pt; } th, td { padding: .1rem .25rem; overflow-wrap: anywhere; }
+}
 """
 
 

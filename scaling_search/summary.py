@@ -63,8 +63,8 @@ def _verdicts(comparisons: Sequence[Comparison]) -> Iterator[str]:
         yield f"{sentence[:1].upper()}{sentence[1:]}."
     if "open" in of:
         yield (
-            f"Whether it is better than {listed(of['open'])} is not told yet: the networks were "
-            "not trained again with other seeds."
+            f"Whether it is better than {listed(of['open'])} is not told yet: these networks were "
+            "not trained again with other seeds, and there are too few others."
         )
 
 

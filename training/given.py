@@ -7,11 +7,13 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.command import place, program
-from training.data import Data, Parts, chosen_source
-from trials.store.header import FILE_NAME, read_header
+from training.pictures.layout import Parts
+
+if TYPE_CHECKING:
+    from training.data import Data
 
 DEFAULT = "mnist"
 Pictured = str | Parts
@@ -41,6 +43,8 @@ def settle_pictures(args: argparse.Namespace, baseline: str | None = None) -> No
     """
     given = args.data, args.train, args.validation, args.test
     if any(given):
+        from training.data import chosen_source  # with torch, which --help need not wait for
+
         args.data = chosen_source(*given)
         return
     own = args.out if getattr(args, "resume", False) else None
@@ -56,6 +60,8 @@ def settle_pictures(args: argparse.Namespace, baseline: str | None = None) -> No
 
 def source_of(directory: Path) -> Pictured | None:
     """What the run in that directory was given as pictures; None where there is no such run."""
+    from trials.store.header import FILE_NAME, read_header
+
     if not (directory / FILE_NAME).is_file():
         return None
     found = read_header(directory).settings.get("source")
@@ -84,6 +90,8 @@ def say_if_other(data: Data, baseline: str) -> None:
 
     The same ones have another digest at another size: then name, classes and channels decide.
     """
+    from trials.store.header import FILE_NAME, read_header
+
     directory = Path(os.path.expanduser(baseline))
     if not (directory / FILE_NAME).is_file():
         return

@@ -107,7 +107,8 @@ def _study(
     from reports.scaling.study import report
     from training.given import next_command
     from training.options import executor, facts, inherited_from, prepare
-    from training.transfer.options import FINE_TUNING, SCRATCH
+    from training.options.flags import SCRATCH
+    from training.transfer.options import FINE_TUNING
     from training.variation import as_options
 
     ladders, coefficients, splits, _ = choices

@@ -93,7 +93,7 @@ def test_rooms_can_be_taken_in_at_a_glance() -> None:
         "trials.loop",
         "trials.conduct",
         "trials.workers.pool",
-        "nas.search",
+        "nas.search.searching",
         "scaling_search.search",
     ],
 )

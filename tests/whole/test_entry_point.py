@@ -60,3 +60,33 @@ def test_it_starts_without_what_takes_long() -> None:
     code = "import sys, evenscale; evenscale.main([]); sys.exit('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["search", "scale", "report", "models"])
+def test_help_does_not_wait_for_what_takes_seconds(name: str) -> None:
+    code = (
+        "import sys, evenscale\n"
+        f"try: evenscale.main([{name!r}, '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'optuna', 'scipy', 'pandas', 'matplotlib', 'sqlalchemy', 'sklearn'}\n"
+        "sys.exit(', '.join(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_help_says_is_what_there_is() -> None:
+    """Its choices and defaults are told a second time, so that nothing need be loaded for them."""
+    from nas import samplers
+    from nas.costing import latency
+    from nas.search import against
+    from nas.search.commands import options
+    from scaling_search.commands import search
+    from scaling_search.surface.samplers import METHODS
+
+    assert options.NAMES == samplers.NAMES
+    assert options.SAMPLE == latency.SAMPLE
+    assert (options.USUAL, options.FEWEST_TRIALS) == (against.USUAL, against.FEWEST_TRIALS)
+    assert search.METHODS == METHODS

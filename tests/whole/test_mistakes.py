@@ -115,6 +115,7 @@ QUICK = ("--data", "digits", "--proxy-images", 60, "--proxy-epochs", 1, "--devic
          "--workers", 1)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_dry_run_measures_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

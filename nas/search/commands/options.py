@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 from common.command import count, parser, place
 from nas.costing import COSTS, LATENCY
-from nas.costing.latency import SAMPLE
 from nas.objective import AIMS
-from nas.samplers import NAMES
-from nas.search.against import FEWEST_TRIALS, USUAL
 from nas.space import SPACES
 
 LIMITED = {"params": "5M", "activations": "8M", LATENCY: "12ms"}  # with an example of each
+# As nas.samplers, nas.costing.latency and nas.search.against have them, which take seconds to load;
+# a test compares.
+NAMES = ("auto", "tpe", "gp", "nsga2", "nsga3", "random", "evolution", "controller")
+SAMPLE = 32
+USUAL, FEWEST_TRIALS = ("efficientnet-b0", "mobilenet-v2"), 10
 
 DESCRIPTION = """\
 Step 1: find a baseline network for your pictures.

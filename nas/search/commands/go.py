@@ -1,0 +1,167 @@
+"""The run of ``python -m nas.search``, and what is written at its end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from common.command import when_stopped
+from nas.costing import cost_text, read_cost
+from nas.objective import Objective
+from nas.result import SearchResult
+from nas.search import search
+from nas.search.commands.costs import clocked, largest_of, limits_of
+from nas.search.commands.further import against_of, calibrate, compared, finals_of
+from nas.search.commands.known import known_before
+from nas.search.commands.resolutions import members, resolutions, within
+from nas.search.ending import as_json, summary
+from nas.space import Space, space
+from trials.caution import cautions, closing, closing_json
+from trials.progress import Progress
+from trials.store.recalled import kept
+from trials.store.study import not_dead
+
+if TYPE_CHECKING:
+    from training.data import Data
+    from training.evaluator import Evaluator
+
+
+def go(args: argparse.Namespace) -> None:
+    """Search, draw the report, print what was found and where; then calibrate, where asked to."""
+    from training.given import pictures_name, settle_pictures
+    from training.options import run_directory
+
+    settle_pictures(args)
+    budget = read_cost(args.cost, args.budget)
+    aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high, limits_of(args))
+    asked = cost_text(args.cost, budget).replace(" ", "")
+    run_dir = run_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
+    with not_dead(run_dir):
+        _search(args, aim, run_dir)
+
+
+def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
+    from training.options import executor, facts, resumed
+    from training.options.rehearsal import rehearsed
+    from training.transfer.child import keep_answer
+    from training.transfer.options import here, trained_further
+    from training.transfer.parent import alike
+    from training.transfer.sources import BASELINE
+
+    counted = clocked(args, args.cost)
+    limits = [(clocked(args, kind), most) for kind, most in limits_of(args).items()]
+    named, evaluator, data = _prepared(args, aim, run_dir)
+    like = {} if evaluator.parent is None else alike(evaluator.parent.spec)
+    searched = named.with_template(classes=len(data.classes), in_channels=data.channels, **like)
+    plan = compared(args, searched.template, aim, counted)
+    own = args.trials - plan.trainings
+    if args.dry_run:
+        dearest = next(largest_of(args, searched, aim) or iter([searched.template]))
+        print(rehearsed(args, evaluator, dearest, own, plan.trainings))
+        return
+    print(f"run directory: {run_dir}", file=sys.stderr)
+    settings = {**facts(args.data, data, evaluator), "options": kept(args)}
+    prior = known_before(args, searched, data, resumed(args, run_dir), aim)
+    with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
+        found = search(
+            searched,
+            evaluator,
+            aim.budget,
+            own,
+            args.sampler,
+            args.aim,
+            counted,
+            args.seed,
+            run_dir,
+            args.resume,
+            w=args.w,
+            over=args.over,
+            low=args.low,
+            high=args.high,
+            limits=limits,
+            executor=lambda: executor(args, evaluator),
+            storage=args.storage,
+            join=args.join,
+            minutes=args.minutes and args.minutes * own / args.trials,
+            settings=settings,
+            progress=Progress,
+            prior=prior,
+            trust=args.trust,
+            stop_early=args.stop_early,
+            near=members(searched, evaluator.parent),
+            finals=finals_of(args, evaluator, run_dir),
+            against=against_of(args, plan, evaluator, run_dir),
+        )
+        if evaluator.parent is not None:
+            keep_answer(
+                evaluator.parent,
+                found.best.spec,
+                trained_further(evaluator.recipe),
+                data,
+                here(args),
+                run_dir / BASELINE,
+            )
+    _end(found, args, aim, evaluator, settings, run_dir)
+
+
+def _prepared(
+    args: argparse.Namespace, aim: Objective, run_dir: Path
+) -> tuple[Space, Evaluator, Data]:
+    """The space at its pixels, what evaluates its networks, and the pictures."""
+    from training.options import inherited_from, prepare, resumed
+    from training.transfer.options import at_home
+
+    named = space(args.space)
+    drawn = named.random(4, np.random.default_rng(0))
+    parent = inherited_from(
+        args, run_dir, examples=[named.spec_of(row) for row in drawn], follow=True
+    )
+    if parent is not None and args.stop_early:
+        raise ValueError("--stop-early is for trainings from scratch: add --init scratch")
+    named = named.at(resolutions(args, named, parent, resumed(args, run_dir), aim.budget))
+    if parent is not None:
+        parent = replace(parent, spec=within(parent.spec, named, aim.budget))
+    evaluator, data = prepare(
+        args,
+        parent=parent,
+        reference=named.template.resolution,
+        own=at_home((named.template.resolution,), args.device),
+        largest=largest_of(args, named, aim),
+        run_dir=run_dir,
+    )
+    return named, evaluator, data
+
+
+def _end(
+    found: SearchResult,
+    args: argparse.Namespace,
+    aim: Objective,
+    evaluator: Evaluator,
+    settings: Mapping[str, Any],
+    run_dir: Path,
+) -> None:
+    """Draw the page and say the answer, which stands whatever becomes of the calibration."""
+    from reports.nas import report
+    from training.given import next_command
+    from training.variation import as_options
+
+    with when_stopped(f"stopped; the search's answer is in {run_dir}: go on with --resume"):
+        report(run_dir, args.storage)
+        further = next_command(
+            "scaling_search", "--target-flops", "2x", "--baseline", run_dir,
+            *as_options(evaluator.recipe), data=args.data,
+        )  # fmt: skip
+        told = cautions(settings, found.evaluations)
+        if args.json:
+            print(closing_json(told, as_json(found, aim, run_dir, args.cost), further), flush=True)
+        else:
+            print(closing(told, summary(found, aim, run_dir, args.cost), further), flush=True)
+        if args.calibrate:
+            calibrate(found, args, evaluator, run_dir)
+            report(run_dir, args.storage)

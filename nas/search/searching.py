@@ -1,0 +1,286 @@
+"""The search itself: what is asked of it, checked, conducted and concluded."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from models.cost import cost as price
+from models.spec import ArchSpec
+from nas import samplers
+from nas.candidates import Candidates
+from nas.costing import LATENCY, Costing, Limited, OfSpec, costing
+from nas.costing.latency import Latency
+from nas.finals import Finals, decided, finalists
+from nas.objective import Objective
+from nas.result import Candidate, SearchResult, candidates, result
+from nas.samplers import SpaceExhausted
+from nas.samplers.auto import conclude
+from nas.space import Space
+from nas.stopping import Curves
+from trials.conduct import Means, Watch, conduct, processes
+from trials.record import Evaluation, Stopped
+from trials.store.run import Run
+from trials.store.study import open_run
+from trials.store.view import Proposal, Record
+from trials.workers.pool import Executor
+
+if TYPE_CHECKING:
+    from nas.prior import AnyPrior
+
+# (spec, seed), and with stop_early the bars
+Evaluate = Callable[..., Evaluation | Stopped | float]
+CostOf = str | Callable[[ArchSpec], float] | Latency
+
+KIND = "nas"
+
+
+def search(
+    space: Space,
+    evaluate: Evaluate,
+    budget: float = 400e6,
+    trials: int = 300,
+    sampler: str = "auto",
+    aim: str = "reward",
+    cost: CostOf = "macs",
+    seed: int = 0,
+    run_dir: str | Path | None = None,
+    resume: bool = False,
+    *,
+    w: float = -0.07,
+    over: float | None = None,
+    low: float = 0.5,
+    high: float = 1.0,
+    limits: Sequence[tuple[CostOf, float]] = (),
+    prior: AnyPrior | None = None,
+    trust: float | None = None,
+    stop_early: bool = False,
+    near: Sequence[ArchSpec] = (),
+    finals: Finals | None = None,
+    against: Callable[[Candidate], dict[str, Any] | None] | None = None,
+    workers: int = 1,
+    executor: Callable[[], Executor] | None = None,
+    storage: str | None = None,
+    join: bool = False,
+    minutes: float | None = None,
+    settings: dict[str, Any] | None = None,
+    progress: Watch | None = None,
+) -> SearchResult:
+    """Train up to ``trials`` networks of ``space`` and name the best.
+
+    evaluate    (spec, seed) → ``Evaluation`` or accuracy in [0, 1]; raising fails that trial only
+    budget      T, in the unit of ``cost``: no T changes which network has the greatest reward, so
+                T acts through the window, ``low``·T to ``high``·T, of costs that may be trained
+    aim, w, over    as ``nas.objective.Objective``
+    sampler     a name of ``nas.samplers.NAMES``
+    cost        "macs", "params", "activations", a function of the spec, or a
+                ``nas.costing.latency.Latency``, of which the budget is then seconds
+    limits      other kinds of cost and the greatest that may be trained of each, in its own unit:
+                ``[("params", 5e6), ("activations", 8e6)]``; they act as the window does
+    trust       what sampler auto goes by follows from the run's own evidence (``docs/belief.md``).
+                A number in (0, 1] overrides that: so many parts of what the evidence says, the
+                rest the prior's guess, or what parameters alone say
+    stop_early  stop trainings that will lose (``nas.stopping``): ``evaluate(spec, seed, bars)`` is
+                then given pairs of a share of the training and the least accuracy to go on with.
+                It returns an Evaluation whose ``curve`` has its accuracies at these shares, or
+                ends below a bar and returns that as ``trials.record.Stopped``
+    near        networks of the space, in the window or not, from which weights are inherited: the
+                search begins with those inside, and sampler auto stays near to all of them
+    finals      trains the best networks further at the end, by which one is named (``nas.finals``);
+                None: the trials' own accuracies name it
+    against     compares the chosen network with others at the end (``nas.search.against``), JSON
+    run_dir     where the study and ``baseline.json`` are kept, so that ``resume`` can go on with
+                it; None: in memory
+    workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
+                ``executor`` makes another kind of runner, once the arguments have been checked
+    settings    further facts to record with the run, JSON, which must agree on resuming
+    progress    makes a context manager that sees each finished record (``trials.progress``)
+
+    Raises ValueError for bad arguments, and where nothing could be trained; ``SearchFailed`` where
+    the first candidates all fail.
+    """
+    objective = Objective(budget, aim, w, over, low, high, _named(cost, limits))
+    runner = executor or processes(evaluate, workers)
+    means = Means(runner, minutes, _scored(progress, objective))
+    if stop_early:
+        _check_stopping(evaluate, sampler, trust)
+    facts = {
+        **(settings or {}),
+        "kind": KIND,
+        "space": space.name,
+        "template": space.template.key,
+        "resolutions": list(space.resolutions) or None,
+        "objective": asdict(objective),
+        "sampler": sampler,
+        **_cost_facts(cost, limits),
+        "prior": prior.label if prior else None,
+        "trust": trust,
+        "stop_early": stop_early or None,  # as in runs of before it could be asked for
+        "seed": seed,
+        "trials": trials,
+        "minutes": minutes,
+    }
+    with open_run(
+        None if run_dir is None else Path(run_dir),
+        facts,
+        objective.directions,
+        from_json=ArchSpec.from_json,
+        resume=resume,
+        storage=storage,
+        join=join,
+    ) as run:
+        counted = _counted(cost, limits, space, objective, run)
+        made = samplers.sampler(
+            sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust, near=near
+        )
+        run.study.sampler = made
+        run.name_values(objective.names)
+        conduct(run, _propose(made.candidates, stop_early), _values(objective), trials, means)
+        found = result(run.finished(), objective)
+        if sampler == "auto":
+            said = conclude(run.study, space, objective, counted, prior, trust)
+            found = result(
+                found.trials, objective, said.number, said.basis, expected_front=said.front
+            )
+        if finals is not None:
+            found = _final(found, finals, objective)
+        if against is not None:
+            found = replace(found, against=against(found.best))
+        run.name_answer(found.answer, f"trial {found.best.number}: {found.best.spec.name}")
+        if run.dir is not None:
+            found.write(run.dir)
+        return found
+
+
+def _final(found: SearchResult, finals: Finals, objective: Objective) -> SearchResult:
+    """The outcome once the best networks have been trained further."""
+    trained = candidates(found.trials, objective)
+    chosen = finalists(found.best.number, trained, found.trials)
+    costs = {record.number: float(record.cost["cost"]) for record in chosen}
+    told = decided(finals(chosen), costs, objective)
+    number = told[0].number if told else found.best.number
+    return result(found.trials, objective, number, found.basis, told, found.expected_front)
+
+
+def _scored(progress: Watch | None, objective: Objective) -> Watch | None:
+    """``progress`` told what trials are scored by."""
+    return progress and partial(progress, what="reward", score=partial(_reward, objective))
+
+
+def _values(objective: Objective) -> Callable[[Record, Evaluation], list[float]]:
+    return lambda record, found: objective.values(found.accuracy, record.cost["cost"])
+
+
+def _cost_facts(cost: CostOf, limits: Sequence[tuple[CostOf, float]]) -> dict[str, Any]:
+    kinds = (cost, *(kind for kind, _ in limits))
+    timed = [kind.facts for kind in kinds if isinstance(kind, Latency)]
+    return {"cost": _name(cost), "latency": timed[0] if timed else None}
+
+
+def _name(cost: CostOf) -> str:
+    if isinstance(cost, str):
+        return cost
+    return LATENCY if isinstance(cost, Latency) else getattr(cost, "__name__", "function")
+
+
+def _named(cost: CostOf, limits: Sequence[tuple[CostOf, float]]) -> dict[str, float]:
+    """The limits as the objective has them. Raises ValueError where a kind is bounded twice."""
+    names = [_name(cost), *(_name(kind) for kind, _ in limits)]
+    if twice := [name for name in names[1:] if names.count(name) > 1]:
+        raise ValueError(
+            f"{twice[0]} is bounded twice: the budget's window bounds {names[0]}, and each other "
+            "kind of cost has one limit"
+        )
+    return {name: most for name, (_, most) in zip(names[1:], limits, strict=True)}
+
+
+def _counted(
+    cost: CostOf,
+    limits: Sequence[tuple[CostOf, float]],
+    space: Space,
+    objective: Objective,
+    run: Run,
+) -> Costing:
+    """The cost and what is limited beside it, measured as far as they must be before a search."""
+    own = _costing(cost, space, objective, run, "cost")
+    others = [
+        _costing(kind, space, Objective(most, low=0.0), run, _name(kind)) for kind, most in limits
+    ]
+    return Limited(own, others) if others else own
+
+
+def _costing(cost: CostOf, space: Space, objective: Objective, run: Run, known: str) -> Costing:
+    """``known`` is what a trial's record calls it."""
+    if isinstance(cost, Latency):
+        return _latencies(cost, space, objective, run)
+    made = costing(space, cost)
+    if isinstance(made, OfSpec):
+        _check_cost(made, run, known)
+    return made
+
+
+def _latencies(how: Latency, space: Space, objective: Objective, run: Run) -> Costing:
+    if run.shared:  # several drivers would measure the sample at once, and disturb each other
+        replace(how, measure=None).costing(space, objective, run.study, run.seed)
+    return how.costing(space, objective, run.study, run.seed)
+
+
+def _check_cost(cost: OfSpec, run: Run, known: str) -> None:
+    """A function is known by its name alone, and two may share one: compare what it says."""
+    for record in run.finished()[:1]:
+        now, before = cost.of(record.spec), float(record.cost[known])
+        if not math.isclose(now, before, rel_tol=1e-6, abs_tol=1e-12):
+            raise ValueError(
+                f"cost {cost.name} says {now:g} of {record.spec.name}, of which the run has "
+                f"{before:g}: give the function that the search was begun with"
+            )
+
+
+def _check_stopping(evaluate: Evaluate, sampler: str, trust: float | None) -> None:
+    if sampler == "auto" and trust is not None and trust < 1:
+        raise ValueError(
+            f"trust {trust:g} may name a network whose training loses, which stopping early would "
+            "rule out: leave trust out, or do not stop early"
+        )
+    try:
+        inspect.signature(evaluate).bind(None, 0, ())
+    except TypeError:
+        raise ValueError(
+            f"{evaluate!r:.200} cannot be stopped early: it must take (spec, seed, bars)"
+        ) from None
+
+
+def _propose(
+    candidates: Candidates, stop_early: bool
+) -> Callable[[optuna.Trial, Run], Proposal | None]:
+    space, costing = candidates.space, candidates.costing
+
+    def propose(trial: optuna.Trial, run: Run) -> Proposal | None:
+        try:
+            for name, values in space.choices.items():
+                trial.suggest_categorical(name, values)
+        except SpaceExhausted:
+            return None
+        row = space.indices([trial.params])[0]
+        spec = space.spec_of(row)
+        paid = {"cost": costing.settle(row), **price(spec)._asdict(), **costing.details(row)}
+        attrs = {"refused": candidates.refused} if candidates.refused else {}
+        if not stop_early:
+            return Proposal(spec, paid, attrs)
+        curves = Curves(run.study.get_trials(deepcopy=False), candidates.objective)
+        return Proposal(spec, paid, attrs, bars=curves.bars(paid["cost"]))
+
+    return propose
+
+
+def _reward(objective: Objective, record: Record) -> float:
+    if record.evaluation is None:
+        return 0.0
+    return objective.reward(record.evaluation.accuracy, float(record.cost["cost"]))

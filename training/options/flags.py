@@ -1,0 +1,101 @@
+"""The options that every search shares, without what trains: --help need not wait for that."""
+
+from __future__ import annotations
+
+import argparse
+
+from common.command import count, path, place, storage_url
+from training.given import add_pictures
+from training.variation import add_variation
+
+SCRATCH, INHERIT = "scratch", "inherit"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the pictures, the proxy training, its machines and the run directory."""
+    data = parser.add_argument_group("pictures")
+    add_pictures(data)
+    proxy = parser.add_argument_group(
+        "proxy training", "each candidate is trained shortly as its small twin; see docs/proxy.md"
+    )
+    proxy.add_argument("--proxy-resolution", type=count, help="pixels; default: by the pictures")
+    proxy.add_argument("--proxy-images", type=count, help="training images; default: by the device")
+    proxy.add_argument("--proxy-epochs", type=count, help="passes; default: by the device")
+    add_variation(parser)
+    add_init(parser.add_argument_group("weights to start from"))
+    add_machines(parser.add_argument_group("machines"))
+    run = parser.add_argument_group("run")
+    run.add_argument("--minutes", type=float, help="start no further training after this long")
+    run.add_argument("--seed", type=int, default=0, help="of the whole search")
+    run.add_argument("--out", type=path, help="run directory; default: a new one below runs/")
+    run.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    run.add_argument(
+        "--storage",
+        type=storage_url,
+        help="an Optuna storage URL in place of the run's journal file",
+    )
+    run.add_argument(
+        "--join", action="store_true", help="with --storage: work on a study others work on too"
+    )
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """--json and --dry-run, of the searches."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="print the answer as JSON, for scripts")
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="train nothing: say what would be trained, and the minutes and memory that it takes, "
+        "by a measured warm-up",
+    )
+
+
+def add_machines(group: argparse._ArgumentGroup) -> None:
+    """--device, --workers, --executor and what belongs to them."""
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    group.add_argument(
+        "--workers",
+        type=count,
+        help="trainings at once; default: one a GPU, or one a core on a "
+        "CPU; with Ray, what the cluster has room for",
+    )
+    group.add_argument(
+        "--trial-timeout", type=float, metavar="SECONDS", help="kill a training after this long"
+    )
+    group.add_argument(
+        "--executor",
+        default="processes",
+        choices=("processes", "ray"),
+        help="processes of this machine, or a Ray cluster (extra ray); pictures are decoded here "
+        "and sent to each of its nodes once",
+    )
+    group.add_argument(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="of the cluster, auto on one of its nodes; default: Ray is started on this machine",
+    )
+    group.add_argument(
+        "--gpus-per-trial",
+        type=float,
+        metavar="SHARE",
+        help="train on the cluster's GPUs: how "
+        "many, or which part of one, a training takes; default: 1 if --device is cuda",
+    )
+
+
+def add_init(group: argparse._ActionsContainer) -> None:
+    """--init and --parent-epochs."""
+    group.add_argument(
+        "--init",
+        type=place,
+        metavar=f"{SCRATCH}|{INHERIT}:PARENT",
+        help="what candidates start from: random weights, or those that they inherit from a family "
+        "with published weights, a run or a file; default: inherit for pictures in colour where "
+        "weights are at hand, else scratch",
+    )
+    group.add_argument(
+        "--parent-epochs",
+        type=count,
+        help="passes of the parent over the pictures before anything is inherited",
+    )
