@@ -12,7 +12,18 @@ from models.families import family
 from models.spec import ArchSpec
 from reports.__main__ import main
 from reports.scalability import between, closed_form, matched, matches, rexnet
-from tests.support.stub_clock import StubClock
+from trials.latencies import Reading
+
+
+class FakeClock:
+    """Seconds that are multiply-adds, in place of a stopwatch."""
+
+    def __init__(self, device: str, batch: int, threads: int) -> None:
+        self.measured_on = {"device": device, "batch": batch, "threads": threads}
+
+    def __call__(self, spec: ArchSpec) -> Reading:
+        seconds = 1e-10 * cost(spec).macs
+        return Reading(seconds, seconds, seconds, 4)
 
 
 @pytest.mark.parametrize("kind", ["macs", "params", "activations"])
@@ -69,7 +80,7 @@ def test_latencies_are_asked_for_beside_the_member() -> None:
 def test_command_writes_table_and_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reports.commands.scalability.Stopwatch", StubClock)
+    monkeypatch.setattr("reports.commands.scalability.Stopwatch", FakeClock)
     main(["scalability", "--members", "efficientnet-b0", "--out", str(tmp_path)])
     said = capsys.readouterr().out
     assert "| macs | B0 | 386M | 77.1 | x0.9" in said

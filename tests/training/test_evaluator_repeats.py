@@ -1,4 +1,4 @@
-"""A network that is trained several times: what the trainings' means are, and when it is stopped."""
+"""A network that is trained several times: the means of its trainings, and an early end."""
 
 from __future__ import annotations
 
