@@ -17,6 +17,7 @@ _OF_NO_RUN = {
     "networks": "reports.networks",
     "ranks": "reports.commands.ranks",
     "channels": "reports.commands.channels",
+    "scalability": "reports.commands.scalability",
 }
 
 

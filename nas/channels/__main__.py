@@ -17,7 +17,7 @@ from models.spec import ArchSpec
 from nas.candidates import Candidates
 from nas.channels.compare import CONVENTIONS, LINEAR, STAGEWISE, train_conventions
 from nas.channels.conventions import largest, linear, stagewise
-from nas.channels.space import CHANNELS, ChannelSpace, channel_space
+from nas.channels.space import ChannelSpace, channel_space
 from nas.costing import LATENCY
 from nas.objective import Objective
 from nas.samplers import NAMES
@@ -173,6 +173,8 @@ def _search(
     from reports.nas import report
     from training.options import executor, facts
 
+    # What cannot be made is told before anything is trained.
+    networks = _conventions(args, space, setting) if args.compare > 0 else {}
     evaluator, data = trained_by
     limits = [("params", setting.params), *((clocked(args, kind), most) for kind, most in
               limits_of(args).items())]  # fmt: skip
@@ -198,31 +200,24 @@ def _search(
         progress=Progress,
     )
     report(directory, args.storage)
-    if args.compare > 0:
-        _compare(args, space, setting, directory, evaluator)
+    if networks:
+        print(f"{args.compare} trainings of either convention", file=sys.stderr)
+        runner = functools.partial(executor, args, evaluator)
+        place, key = directory / CONVENTIONS, evaluator.recipe.key
+        train_conventions(networks, args.compare, place, args.seed, key, runner)
 
 
-def _compare(
-    args: argparse.Namespace,
-    space: ChannelSpace,
-    setting: Setting,
-    directory: Path,
-    evaluator: Evaluator,
-) -> None:
-    """Train the largest network of either convention that obeys the closed-form limits."""
-    from training.options import executor
-
+def _conventions(
+    args: argparse.Namespace, space: ChannelSpace, setting: Setting
+) -> dict[str, ArchSpec]:
+    """The largest network of either convention that obeys the closed-form limits."""
     aim = _objective(args, setting)
     known = {kind: most for kind, most in (aim.limits or {}).items() if kind != LATENCY}
     inside = Candidates(space, replace(aim, limits=known))
-    networks = {
+    return {
         name: replace(space.spec(largest(convention, inside)), name=name)
         for name, convention in ((LINEAR, linear), (STAGEWISE, stagewise))
     }
-    runner = functools.partial(executor, args, evaluator)
-    place, key = directory / CONVENTIONS, evaluator.recipe.key
-    print(f"{CHANNELS}: {args.compare} trainings of either convention", file=sys.stderr)
-    train_conventions(networks, args.compare, place, args.seed, key, runner)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 A block's numbers depend on the channels that come in and those that leave it. In the blocks of
 this space all that lies inside follows from what comes in: the hidden width, what squeezes and
 excites, everything but the convolution that projects. So for one number of channels in, each number
-is linear in the channels out, but where both are equal and a shortcut may stand: three networks of
-one block tell all of them.
+is linear in the channels out: along one line where more leave than come in, another where fewer do,
+and at a point of its own where they are equal, because that decides of the shortcut.
 """
 
 from __future__ import annotations
@@ -41,11 +41,14 @@ class ChannelCosts:
         found[:, 0] = numbers
         coming = np.full(len(widths), channels)
         for i, block in enumerate(self._blocks):
-            leaving = widths[:, i]
-            law = self._each(coming, partial(self._law, of, block, side), (of, block, side))
-            line = law[:, 1] + law[:, 2] * leaving[:, None]
-            found[:, i + 1] = np.where((coming == leaving)[:, None], law[:, 0], line)
-            coming, side = leaving, self._side(block, side)
+            for sign in (-1, 0, 1):  # narrower, as wide, wider
+                at = np.sign(widths[:, i] - coming) == sign
+                if not at.any():
+                    continue
+                law = partial(self._law, of, block, side, sign)
+                base, slope = self._each(coming[at], law, (of, block, side, sign)).swapaxes(0, 1)
+                found[at, i + 1] = base + slope * widths[at, i, None]
+            coming, side = widths[:, i], self._side(block, side)
         found[:, -1] = self._each(coming, partial(self._head, of, side), (of, side))
         return found
 
@@ -56,12 +59,16 @@ class ChannelCosts:
         found: Ints = np.array(each, dtype=np.int64)[place]
         return found
 
-    def _law(self, of: OfParts, block: StageSpec, side: int, cin: int) -> list[list[int]]:
-        """Numbers where as many channels leave as come in, and the line through all others."""
-        equal, one, two = (self._numbers(of, block, side, cin, cin + more) for more in (0, 1, 2))
-        slope = [b - a for a, b in zip(one, two, strict=True)]
-        base = [a - s * (cin + 1) for a, s in zip(one, slope, strict=True)]
-        return [list(equal), base, slope]
+    def _law(
+        self, of: OfParts, block: StageSpec, side: int, sign: int, cin: int
+    ) -> list[list[int]]:
+        """The line of each number on that side of ``cin``: where it begins, and its slope."""
+        first = self._numbers(of, block, side, cin, cin + sign)
+        if not sign or cin + 2 * sign < 1:  # a single point
+            return [list(first), [0] * len(first)]
+        second = self._numbers(of, block, side, cin, cin + 2 * sign)
+        slope = [sign * (b - a) for a, b in zip(first, second, strict=True)]
+        return [[a - s * (cin + sign) for a, s in zip(first, slope, strict=True)], slope]
 
     def _numbers(
         self, of: OfParts, block: StageSpec, side: int, cin: int, cout: int

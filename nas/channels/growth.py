@@ -18,7 +18,7 @@ ON = -1  # no other slope: the block is not in the subset
 # The steps of EfficientNet-B0's and MobileNetV2's stages, in units of 8 channels, are among them.
 SLOPES = (ON, 0, 1, 2, 4, 5, 8, 10, 16, 20)
 # 168.75 is ReXNet's (11.25 a block, 15 times), 304 that of the other two, from 16 to 320.
-GAINS = tuple(sorted({11.25 * step for step in range(4, 33)} | {304.0}))
+GAINS = tuple(sorted({11.25 * step for step in range(1, 33)} | {304.0}))
 FIRSTS = (8, 12, 16, 20, 24, 32)
 
 
