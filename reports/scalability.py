@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import FuncFormatter
 
 from models.cost import cost
 from models.families import EFFICIENTNET_MULTIPLIERS, family
@@ -156,11 +157,23 @@ def figure(directory: Path) -> list[Path]:
         axes.set_xscale("log")
         for label, colour, own in families:
             costs = [closed_form(kind)(spec) for spec, _ in own]
-            axes.plot(costs, [top1 for _, top1 in own], "o-", color=colour, label=label)
-        axes.xaxis.set_major_formatter(lambda value, _, kind=kind: cost_text(kind, value))
+            axes.plot(
+                costs,
+                np.array([top1 for _, top1 in own], dtype=float),
+                "o-",
+                color=colour,
+                label=label,
+            )
+        written = FuncFormatter(_writer(kind))
+        axes.xaxis.set_major_formatter(written)
+        axes.xaxis.set_minor_formatter(written)
         axes.set_xlabel(f"{kind}, counted")
         axes.set_ylabel("ImageNet top-1 accuracy, published (%)")
         axes.legend(fontsize=8, loc="lower right")
         paths.append(directory / f"scalability-{kind}.png")
         save(drawn, paths[-1])
     return paths
+
+
+def _writer(kind: str) -> Callable[[float, Any], str]:
+    return lambda value, _: cost_text(kind, value)

@@ -43,11 +43,14 @@ class ChannelSpace(Space):
     strides, expansions, squeeze-and-excitation, skips; what its own channels are does not matter.
     ``nas.channels.growth`` says what the choices mean.
 
-    Raises ValueError for blocks of a kind whose hidden width does not follow from what comes in.
+    Raises ValueError for blocks of a kind whose hidden width does not follow from what comes in,
+    and for several resolutions.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.resolutions:
+            raise ValueError(f"channels are searched at one resolution, not {self.resolutions}")
         for stage in self.template.stages:
             if stage.block not in BLOCKS:
                 raise ValueError(

@@ -69,5 +69,5 @@ def depth(path: Path, told: Mapping[str, Sequence[Layer]], tolerance: int, says:
     axes.set_xlabel("convolution, from the first to the last")
     axes.set_ylabel(f"rank / channels out ({says})")
     axes.set_ylim(0, 1.05)
-    axes.legend(fontsize=8, ncols=2, loc="lower left")
+    figure.legend(fontsize=8, ncols=4, loc="outside upper center")
     save(figure, path)

@@ -118,6 +118,8 @@ def test_no_members_are_refused() -> None:
     assert not SPACES["rexnet"].contains(falling)
     with pytest.raises(ValueError, match="blocks of kind bottleneck"):
         channel_space(family("resnet-50"))
+    with pytest.raises(ValueError, match="at one resolution"):
+        SPACES["rexnet"].at((96, 128))
 
 
 def test_costs_are_those_of_the_specs(searched: Space) -> None:
