@@ -69,6 +69,7 @@ def test_all_is_as_in_memory_but_the_digest(odd: Path, size: int, options: dict[
     assert here.summary() == there.summary()
     assert here.counts() == there.counts()
     assert here.bytes == there.bytes > 0
+    assert here.in_colour == there.in_colour
     same = ("classes", "skipped", "enlarged", "native_size", "findings", "channels", "flip")
     assert all(getattr(here, name) == getattr(there, name) for name in same)
     assert here.digest != there.digest

@@ -151,13 +151,17 @@ def _computed_again(stage: nn.Module, forward: Callable[[Tensor], Tensor], x: Te
 def _uncounted(stage: nn.Module) -> Iterator[None]:
     """A block in which running statistics do not see the images a second time."""
     norms = [one for one in stage.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+    before = [(one, one.momentum, one.num_batches_tracked) for one in norms]
     for one in norms:
-        one.track_running_stats = False
+        # They move by nothing, for as many tensors as before must be kept; a count of its own.
+        one.momentum = 0.0
+        if one.num_batches_tracked is not None:
+            one.num_batches_tracked = one.num_batches_tracked.clone()
     try:
         yield
     finally:
-        for one in norms:
-            one.track_running_stats = True
+        for one, momentum, count in before:
+            one.momentum, one.num_batches_tracked = momentum, count
 
 
 def release(device: torch.device) -> None:

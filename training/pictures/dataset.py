@@ -97,6 +97,8 @@ class Data:
     @property
     def in_colour(self) -> bool:
         """Whether the first pictures have any colour."""
+        if self.seen is not None:
+            return self.seen.coloured
         some = self.train.images[:COLOURED]
         return bool((some != some[:, :1]).any())
 
