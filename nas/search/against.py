@@ -29,7 +29,8 @@ from trials.store.study import open_run
 from trials.store.view import Proposal
 
 USUAL = ("efficientnet-b0", "mobilenet-v2")
-FEWEST_TRIALS = 10  # of a search that is compared unless told otherwise
+FEWEST_TRIALS = 16  # of a search that is compared unless told otherwise
+THRICE = 30  # of one whose networks are compared by three trainings each, else by two
 LEVEL = 0.9
 _SEED = 1_618_033  # apart from the seeds of the search's own trainings
 _SIDES = range(32, 1025)  # pixels that are tried
@@ -174,7 +175,7 @@ def planned(
         else:
             where = " at every resolution" * resized
             left_out.append(f"{name}, whose cost lies outside the window{where}")
-    plan = Plan(tuple(known), tuple(left_out), 3 if trials >= 3 * FEWEST_TRIALS else 2)
+    plan = Plan(tuple(known), tuple(left_out), 3 if trials >= THRICE else 2)
     if plan.trainings >= trials:
         raise ValueError(
             f"{plan.trainings} trainings compare the chosen network with others, and --trials is "

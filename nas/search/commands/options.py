@@ -15,7 +15,7 @@ LIMITED = {"params": "5M", "activations": "8M", LATENCY: "12ms"}  # with an exam
 # a test compares.
 NAMES = ("auto", "tpe", "gp", "nsga2", "nsga3", "random", "evolution", "controller")
 SAMPLE = 32
-USUAL, FEWEST_TRIALS = ("efficientnet-b0", "mobilenet-v2"), 10
+USUAL, FEWEST_TRIALS = ("efficientnet-b0", "mobilenet-v2"), 16
 
 DESCRIPTION = """\
 Step 1: find a baseline network for your pictures.
