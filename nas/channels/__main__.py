@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from common.command import count, parser, run, when_stopped
+from common.command import count, parser, place, run, when_stopped
 from common.units import format_size, parse_size
 from models.choose import choose
 from models.spec import ArchSpec
@@ -66,9 +66,12 @@ def options() -> argparse.ArgumentParser:
     add_limits(goal, ("activations", LATENCY))
     goal.add_argument("--low", type=float, default=0.8, help="least FLOPs, as a share of the limit")
     goal.add_argument(
-        "--around", default="rexnet-1.0", help="the network whose channels are searched: a family, "
-        "a spec file or a run; ReXNet's and MobileNetV2's blocks can be",
-    )  # fmt: skip
+        "--around",
+        type=place,
+        default="rexnet-1.0",
+        help="the network whose channels are searched: a family, a spec file or a run; ReXNet's "
+        "and MobileNetV2's blocks can be",
+    )
     goal.add_argument("--depth", type=count, help="blocks in all; default: the network's own")
     goal.add_argument("--sampler", default="auto", choices=NAMES)
     goal.add_argument("--trials", type=count, default=30, help="networks to train, each setting")
@@ -100,8 +103,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"--init {args.init!r:.60}: channels are compared by trainings of their own"
         )
     name = "+".join(setting.name for setting in settings)
-    place = run_directory(args, f"channels-{name}-{pictures_name(args.data)}")
-    directories = [place / setting.name for setting in settings]
+    whole = run_directory(args, f"channels-{name}-{pictures_name(args.data)}")
+    directories = [whole / setting.name for setting in settings]
     evaluator, data = prepare(
         args,
         reference=space.template.resolution,
@@ -109,12 +112,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         run_dir=_begun(directories),
     )
     space = space.with_template(classes=len(data.classes), in_channels=data.channels)
-    print(f"run directory: {place}", file=sys.stderr)
-    with when_stopped(f"stopped; finished trainings are kept in {place}: go on with --resume"):
+    print(f"run directory: {whole}", file=sys.stderr)
+    with when_stopped(f"stopped; finished trainings are kept in {whole}: go on with --resume"):
         for setting, directory in zip(settings, directories, strict=True):
             _search(args, space, setting, directory, (evaluator, data))
     print(told(directories))
-    print(f"report:   {report(place)}")
+    print(f"report:   {report(whole)}")
 
 
 def _settings(args: argparse.Namespace) -> list[Setting]:
@@ -203,8 +206,8 @@ def _search(
     if networks:
         print(f"{args.compare} trainings of either convention", file=sys.stderr)
         runner = functools.partial(executor, args, evaluator)
-        place, key = directory / CONVENTIONS, evaluator.recipe.key
-        train_conventions(networks, args.compare, place, args.seed, key, runner)
+        kept, key = directory / CONVENTIONS, evaluator.recipe.key
+        train_conventions(networks, args.compare, kept, args.seed, key, runner)
 
 
 def _conventions(

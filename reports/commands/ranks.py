@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from common.command import count, parser, path
+from common.command import count, parser, path, place
 from common.paths import check_directory
 from models.build import build
 from models.spec import ArchSpec
@@ -44,6 +44,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--networks", type=count, default=1000, help="random networks of each block")
     made.add_argument(
         "--weights",
+        type=place,
         metavar="RUN|FAMILY",
         help="a run that has weights, or a family whose weights can be had: its layers instead",
     )

@@ -14,9 +14,13 @@ from common.command import path, place, storage_url
 
 COMMANDS = (
     "models.__main__",
+    "nas.channels.__main__",
     "nas.rerank.__main__",
     "nas.search.__main__",
     "reports.__main__",
+    "reports.commands.channels",
+    "reports.commands.ranks",
+    "reports.commands.scalability",
     "reports.networks",
     "scaling_search.commands.family",
     "scaling_search.commands.search",
@@ -25,7 +29,7 @@ COMMANDS = (
     "training.commands.predict",
     "training.commands.train",
 )
-SEARCHES = ("nas.search.__main__", "scaling_search.commands.search",
+SEARCHES = ("nas.channels.__main__", "nas.search.__main__", "scaling_search.commands.search",
             "scaling_search.commands.study")  # fmt: skip
 PLACES = {"out", "prior", "run", "data", "train", "validation", "test", "baseline", "spec", "init",
           "weights", "pictures", "name"}  # fmt: skip
