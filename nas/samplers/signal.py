@@ -17,14 +17,13 @@ FEWEST = 3  # trainings that a spread is taken of
 
 
 def told(accuracy: Floats, loss: Floats) -> Floats:
-    """(N,), NaN where ``accuracy`` is; the accuracies themselves where a training has no loss, and
-    where losses and accuracies do not agree at all."""
-    done = np.isfinite(accuracy)
+    """A new array (N,), NaN where ``accuracy`` is; the accuracies themselves where a training has
+    no loss, and where losses and accuracies do not agree at all."""
+    found, done = accuracy.copy(), np.isfinite(accuracy)
     if done.sum() < FEWEST or not np.isfinite(loss[done]).all():
-        return accuracy
+        return found
     seen, merit = accuracy[done], np.exp(-loss[done])
     if not np.cov(seen, merit)[0, 1] > 0:
-        return accuracy
-    found = accuracy.copy()
+        return found
     found[done] = (seen + seen.mean() + (merit - merit.mean()) * seen.std() / merit.std()) / 2
     return found
