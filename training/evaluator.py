@@ -141,6 +141,8 @@ def proxy_recipe(
     native: int,
     device: str = "auto",
     growth: float = 1.0,
+    reference: int = 224,
+    stride: int = 32,
     *,
     minutes: float | None = None,
     trials: int | None = None,
@@ -152,8 +154,9 @@ def proxy_recipe(
     The proxy resolution is at most three quarters of the pictures' own (20 pixels for 28, 24 for
     32), and leaves room for ``growth``, the greatest multiple of it that a scaling search will
     train, to about the pictures' own size: more resolution then carries more information. It is 32
-    pixels at most on a CPU, 96 on a GPU. Leading strides are taken out until
-    the last maps of a network of stride 32 have 2 pixels or more. Docs: ``docs/proxy.md``.
+    pixels at most on a CPU, 96 on a GPU. Specs of ``reference`` pixels are trained at it, whose
+    greatest total stride is ``stride``: leading strides are taken out until their last maps have
+    2 pixels or more. Docs: ``docs/proxy.md``.
 
     Pictures and epochs are constants of the device, unless all is known that it takes to fill
     ``minutes`` with ``trials`` trainings one after the other: at ``images_per_second``, as
@@ -164,7 +167,8 @@ def proxy_recipe(
     images, held_out, epochs, batch = (2000, 2000, 2, 32) if on_cpu else (50_000, None, 5, 256)
     recipe = Recipe(
         resolution=side,
-        drop_strides=max(0, 6 - math.ceil(math.log2(side))),
+        reference=reference,
+        drop_strides=max(0, 1 + math.ceil(math.log2(stride)) - math.ceil(math.log2(side))),
         images=images,
         held_out=held_out,
         epochs=epochs,

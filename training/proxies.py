@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -25,6 +25,7 @@ from training.data import Data
 from training.device import choose_device
 from training.evaluator import proxy_recipe
 from training.loop.train import train
+from training.options.flags import ZERO_COST as ZERO_COST  # of the untrained network
 
 
 class Score(NamedTuple):
@@ -57,6 +58,34 @@ def proxy(name: str, device: str = "auto") -> Proxy:
         return Score(found, time.perf_counter() - start)
 
     return timed
+
+
+def score_all(
+    names: Sequence[str], data: Data, device: str = "cpu"
+) -> Callable[[Sequence[ArchSpec]], list[dict[str, float]]]:
+    """Networks → the scores ``names`` of each; by one seed, so that a network has one score.
+
+    NaN where an untrained network has none: where it is too deep for its numbers to stay finite, or
+    too small for its activations to differ. Raises ValueError for a name that is none of
+    ``ZERO_COST``.
+    """
+    for name in names:
+        if name not in ZERO_COST:
+            known = ", ".join(ZERO_COST)
+            raise ValueError(f"score {name!r:.60} is unknown: choose of {known}, or none")
+    proxies = {name: proxy(name, device) for name in names}
+
+    def scores(specs: Sequence[ArchSpec]) -> list[dict[str, float]]:
+        return [{name: _number(one, spec, data) for name, one in proxies.items()} for spec in specs]
+
+    return scores
+
+
+def _number(score: Proxy, spec: ArchSpec, data: Data) -> float:
+    try:
+        return score(spec, data, 0).value
+    except (ValueError, OverflowError):  # the logarithm of 0, of a negative or infinite sum
+        return math.nan
 
 
 def _capacity(spec: ArchSpec, data: Data, seed: int, device: torch.device) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nas.belief.belief import Belief
-from nas.belief.knowledge import CAPACITY, NONE, PRIOR, Knowledge, Views
+from nas.belief.knowledge import CAPACITY, NONE, PRIOR, SCORES, Knowledge, Views
+from nas.belief.scored import REFERENCE
 from nas.candidates import Floats
 
 NETWORKS = 200  # of the window that sources are compared over
@@ -19,7 +20,7 @@ TOTALS = ("macs", "params", "activations", "depth")  # the columns of the featur
 
 
 def account(belief: Belief, see: Knowledge) -> dict[str, Any]:
-    """JSON, over random networks of the window:
+    """JSON, over random networks of the window (with scores, those of which they are known):
 
     weights     each view's probability; they sum to 1
     agreement   each source's correlation with accuracy, as believed: median and 90 % interval
@@ -27,13 +28,13 @@ def account(belief: Belief, see: Knowledge) -> dict[str, Any]:
                 foretold; the rest is what trainings found besides, or (above 1) took back
     noise       standard deviation between trainings of one network, as believed
     """
-    views = see(see.reference[:NETWORKS])
+    views = see.scored(see.reference[: REFERENCE if see.scores else NETWORKS])
     drawn = _drawn(belief, views)
     return {
         "weights": belief.weights,
         "agreement": {
             name: np.quantile(_correlations(drawn, source), INTERVAL).tolist()
-            for name, source in _sources(views).items()
+            for name, source in _sources(views, see.scores).items()
         },
         "foretold": _foretold(belief, views),
         "noise": float(belief.shares @ [model.deviation for model in belief.models.values()]),
@@ -52,10 +53,12 @@ def _drawn(belief: Belief, views: Views) -> Floats:
     )
 
 
-def _sources(views: Views) -> dict[str, Floats]:
+def _sources(views: Views, scores: Sequence[str]) -> dict[str, Floats]:
     groups = views[NONE].groups
     own = {name: groups[name][:, 0] for name in (PRIOR, CAPACITY) if name in groups}
-    return own | dict(zip(TOTALS, groups["totals"].T, strict=True))
+    totals = dict(zip(TOTALS, groups["totals"].T, strict=True))
+    columns = groups.get(SCORES, np.empty((0, 0))).T
+    return own | totals | dict(zip(scores, columns, strict=True))
 
 
 def _correlations(drawn: Floats, source: Floats) -> Floats:
@@ -86,4 +89,11 @@ def in_words(found: Mapping[str, Any]) -> str:
     return (
         f"what foretold these trainings best: {likely}; of the differences expected between "
         f"networks, {share:.0f} % were foretold so, {100 - share:.0f} % were found by training"
+        + _paid(found.get("scored"))
     )
+
+
+def _paid(scored: Mapping[str, Any] | None) -> str:
+    if scored is None:
+        return ""
+    return f"; {scored['networks']} networks were scored untrained, in {scored['seconds']:.0f} s"

@@ -23,7 +23,8 @@ class Belief:
     rest is the first view's guess, whatever trainings say. A training of seconds errs in the same
     direction whenever it is repeated (it likes networks that learn fast), which no model of its
     noise can see. ``rows`` (N, D) are the trained networks in their order, ``error`` is as the
-    models'.
+    models'. Other networks are seen with their own scores where ``scored`` is asked for, which
+    costs seconds each, and else with those that are expected of them.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Belief:
         trust: float | None = None,
         error: Floats | float = 0.0,
     ) -> None:
-        views = see(rows)
+        views = see.scored(rows)
         error = np.broadcast_to(error, accuracy.shape)
         models = {n: Model(data, accuracy, error, see.doubt(n)) for n, data in views.items()}
         evidence = np.array([model.evidence for model in models.values()])
@@ -45,15 +46,15 @@ class Belief:
         self._centre, self._middle = float(accuracy.mean()), _first(views).mean()
         self._slope = SPREAD * min(max(1 - self._centre, 1e-4), 1.0)
 
-    def mean(self, rows: Batch) -> Floats:
+    def mean(self, rows: Batch, scored: bool = False) -> Floats:
         """The accuracies expected, (N,)."""
-        views = self._see(rows)
+        views = self._views(rows, scored)
         means = np.array([model.mean(views[name]) for name, model in self.models.items()])
         return self._overridden(self.shares @ means, views)
 
-    def predict(self, rows: Batch) -> tuple[Floats, Floats]:
+    def predict(self, rows: Batch, scored: bool = False) -> tuple[Floats, Floats]:
         """Mean and standard deviation of what trainings can still change, (N,) each."""
-        views = self._see(rows)
+        views = self._views(rows, scored)
         found = [model.predict(views[name]) for name, model in self.models.items()]
         means, sds = np.array([mean for mean, _ in found]), np.array([sd for _, sd in found])
         mean = self.shares @ means
@@ -62,7 +63,7 @@ class Belief:
 
     def believe(self, pending: Batch) -> None:
         """Take running trials to come out as expected."""
-        views = self._see(pending)
+        views = self._views(pending, scored=True)
         for name, model in self.models.items():
             model.believe(views[name])
 
@@ -72,6 +73,9 @@ class Belief:
         kept = np.array([self.weights[name] for name in self.models])
         found: Floats = kept / kept.sum()
         return found
+
+    def _views(self, rows: Batch, scored: bool) -> Views:
+        return self._see.scored(rows) if scored else self._see.expected(rows)
 
     def _overridden(self, mean: Floats, views: Views) -> Floats:
         if self._trust == 1:

@@ -8,6 +8,8 @@ import numpy as np
 
 from nas.belief.features import Features
 from nas.belief.model import Data, Model
+from nas.belief.scored import Scored
+from nas.belief.scores import Scores
 from nas.candidates import Candidates, Floats
 from nas.prior import AnyPrior, Distilled, Prior
 from nas.prior.distilled import Foretold
@@ -15,6 +17,7 @@ from nas.space import Batch
 
 ROWS = 600  # of a prior table that are used, at most
 NONE, CAPACITY, PRIOR = "none", "capacity", "prior"
+SCORES = "scores"  # the group of them
 
 STRONG = 0.5  # trust from which a prior is a stronger guess than capacity
 LEAST_DOUBT = 0.1  # other pictures are other pictures
@@ -38,9 +41,16 @@ class Knowledge:
     nothing to do with its architectures says so before it has cost a training, and is no source;
     nor is a prior to which all of the window's networks are alike. ``believed`` are the sources
     that have a view.
+
+    ``scores`` of untrained networks are further features of all views, never a view: which of them
+    counts, and with which sign, only trainings say. They take seconds a network, so that rows are
+    seen in three ways: without them (a call), with each score as the other features foretell it
+    (``expected``), and with the networks' own (``scored``).
     """
 
-    def __init__(self, candidates: Candidates, prior: AnyPrior | None = None) -> None:
+    def __init__(
+        self, candidates: Candidates, prior: AnyPrior | None = None, scores: Scores | None = None
+    ) -> None:
         self._features = Features(candidates)
         self.trust = 0.0
         self.believed: tuple[str, ...] = (PRIOR, CAPACITY)
@@ -51,6 +61,9 @@ class Knowledge:
         elif prior is not None:
             model = self._modelled(prior)
             self._ask(lambda _, plain: model.mean(plain), max(0.0, model.leave_one_out()))
+        self._scored = None
+        if scores is not None:
+            self._scored = Scored(scores, candidates.space, self.reference, self._plain)
 
     def __call__(self, rows: Batch) -> Views:
         plain = self._plain(rows)
@@ -73,10 +86,30 @@ class Knowledge:
         prior missed of rows that it had not seen, and never nothing."""
         return max(1 - self.trust, LEAST_DOUBT) if view == PRIOR else 1.0
 
+    def expected(self, rows: Batch) -> Views:
+        """With each score as the other features foretell it: nobody is asked, and what is known of
+        these very networks does not count, so that a search decides alike without its file."""
+        return self(rows) if self._scored is None else self._with(rows, self._scored.expected(rows))
+
+    def scored(self, rows: Batch) -> Views:
+        """With the networks' own scores."""
+        return self(rows) if self._scored is None else self._with(rows, self._scored.own(rows))
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The names of the scores, by the columns of their group."""
+        return () if self._scored is None else self._scored.names
+
     @property
     def reference(self) -> Batch:
         """Random networks of the window."""
         return self._features.reference
+
+    def _with(self, rows: Batch, scores: Floats) -> Views:
+        return {
+            name: Data(view.groups | {SCORES: scores}, view.guess)
+            for name, view in self(rows).items()
+        }
 
     def _plain(self, rows: Batch) -> Data:
         """What is known without a prior, and no guess."""

@@ -41,7 +41,7 @@ class Term(NamedTuple):
 TERMS = (
     Term("totals", 0, -1.5), Term("types", 0, -2), Term("trends", 0, -2), Term("choices", 0, -2.5),
     Term("choices", 1, -1.5), Term("stages", 1, -2), Term("totals", 1.5, -1),
-    Term("capacity", 0, -1), Term("prior", 0, -1), Term("guess", 3, 0),
+    Term("capacity", 0, -1), Term("prior", 0, -1), Term("guess", 3, 0), Term("scores", 0, -1),
 )  # fmt: skip
 WIDTH = 0.7  # prior standard deviation of every term's log variance
 NOISE, NOISE_WIDTH = -3.0, 2.0  # prior of the noise's log variance

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nas.belief.scores import FILE, Scores
 from nas.candidates import Candidates
 from nas.channels import CHANNELS, channel_space
 from nas.costing import COSTS, LATENCY, Costing, Limited, cost_text, costing
@@ -58,8 +59,8 @@ def expected(run: RunView, prior: AnyPrior | None = None) -> dict[int, float]:
     """What the model of the sampler ``auto`` expects of each trained network, by trial number.
 
     The model is fitted as the search fitted it, to a space and a cost made again from the run's
-    settings. Raises ValueError where the search had another ``prior``, or a space or a cost of its
-    caller's own.
+    settings, and the scores that it kept. Raises ValueError where the search had another ``prior``,
+    where its scores are lost, and for a space or a cost of its caller's own.
     """
     settings = run.settings
     stated, given = settings.get("prior"), prior.label if prior else None
@@ -72,10 +73,16 @@ def expected(run: RunView, prior: AnyPrior | None = None) -> dict[int, float]:
     candidates = Candidates(searched, objective, _cost(run, searched, objective))
     history = History(candidates, run.study)
     candidates.learn(history.settled)
-    auto = Auto(candidates, prior, settings.get("trust"))
+    auto = Auto(candidates, prior, settings.get("trust"), scores=_scores(run))
     done = history.finished
-    means = auto.fit(history).mean(history.rows[done])
+    means = auto.fit(history).mean(history.rows[done], scored=True)
     return dict(zip(history.numbers[done].tolist(), means.tolist(), strict=True))
+
+
+def _scores(run: RunView) -> Scores | None:
+    """Those of untrained networks that the search had; what is not kept of them nobody gives."""
+    names = run.settings.get("scores")
+    return Scores(names, path=run.dir and run.dir / FILE) if names else None
 
 
 def space_of(run: RunView) -> Space:

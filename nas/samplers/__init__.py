@@ -27,6 +27,7 @@ from nas.space import Batch, Space
 
 if TYPE_CHECKING:
     from models.spec import ArchSpec
+    from nas.belief.scores import Scores
     from nas.prior import AnyPrior
 
 NAMES = ("auto", *MAKERS, "evolution", "controller")
@@ -44,6 +45,7 @@ def sampler(
     prior: AnyPrior | None = None,
     trust: float | None = None,
     near: Sequence[ArchSpec] = (),
+    scores: Scores | None = None,
 ) -> NetworkSampler:
     """The search method of that name over ``space``.
 
@@ -54,20 +56,27 @@ def sampler(
             the others take trainings at their word
     near    networks of the space, in the window or not: the search begins with those inside, and
             ``auto`` stays near to them all and to the best that it finds
+    scores  of untrained networks, by which ``auto`` also learns (``nas.belief.scores``)
 
-    Raises ValueError for an unknown name, a prior that the method cannot use, a trust out of range
-    and a window in which the space has no network. Proposing raises SpaceExhausted (a ValueError)
-    when every network in the window was proposed.
+    Raises ValueError for an unknown name, a prior or scores that the method cannot use, a trust out
+    of range and a window in which the space has no network. Proposing raises SpaceExhausted (a
+    ValueError) when every network in the window was proposed.
     """
     if name not in NAMES:
         raise ValueError(f"sampler {name!r:.60} is unknown: choose one of {', '.join(NAMES)}")
     if prior is not None and name != "auto":
         raise ValueError(f"sampler {name} cannot use a prior: choose auto")
+    if scores is not None and name != "auto":
+        raise ValueError(f"sampler {name} cannot use scores: choose auto")
     if trust is not None and not 0 < trust <= 1:
         raise ValueError(f"trust {trust} is not in (0, 1]: leave it out to go by the evidence")
     candidates = Candidates(space, objective, cost)
     rows = [_row(space, spec) for spec in near]
-    method = _method(name, candidates, seed, prior, trust, np.array(rows) if rows else None)
+    near_rows = np.array(rows) if rows else None
+    if name == "auto":
+        method: Method = Auto(candidates, prior, trust, near_rows, scores)
+    else:
+        method = _other(name, candidates, seed)
     return NetworkSampler(candidates, method, seed, rows)
 
 
@@ -79,20 +88,11 @@ def _row(space: Space, spec: ArchSpec) -> Batch:
     return row
 
 
-def _method(
-    name: str,
-    candidates: Candidates,
-    seed: int,
-    prior: AnyPrior | None,
-    trust: float | None,
-    near: Batch | None,
-) -> Method:
+def _other(name: str, candidates: Candidates, seed: int) -> Method:
     if name in MAKERS:
         return Borrowed(candidates, name)
     if name == "evolution":
         return Evolution(candidates)
-    if name == "controller":
-        from nas.samplers.controller import Controller  # the only method that needs torch
+    from nas.samplers.controller import Controller  # the only method that needs torch
 
-        return Controller(candidates, seed)
-    return Auto(candidates, prior, trust, near)
+    return Controller(candidates, seed)

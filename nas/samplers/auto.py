@@ -12,11 +12,16 @@ spread over the window. They follow the strongest guess beforehand (``belief.kno
 guess in turn: where a source misleads, their networks differ, and the evidence sees it. Running
 trials are believed to come out as predicted (kriging believer, Ginsbourger et al. 2010), so that
 workers spread.
+
+Scores of untrained networks, where the caller gives them, cost seconds a network. So candidates are
+searched by the scores that are expected of them, and the best ``SHORTLIST`` ranked again by their
+own. What was trained is learned from by its own scores alone: no decision rests on an expected one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -37,6 +42,7 @@ from nas.samplers.history import History
 from nas.space import Batch, Space
 
 if TYPE_CHECKING:
+    from nas.belief.scores import Scores
     from nas.prior import AnyPrior
 
 OPENING = 3  # trainings that are begun before the model decides
@@ -46,12 +52,14 @@ SPREAD = 1.2  # the same without a guess; and once ``OPENING`` are begun and non
 DRAWN = 2000  # random candidates that a search for the next one starts from
 CLIMBERS = 16  # of the best, whose neighbours are looked at
 ROUNDS = 10
+SHORTLIST = 16  # candidates whose own scores are asked for
 REACH = 3  # choices of a region's centre that a candidate may have otherwise
 CENTRES = 4  # of the best that were trained
 ALONG = 5  # of so many trainings one is for the front, where the aim is a single network
 ASSUMED = 0.7, 0.03  # accuracy and its spread before any training
 
 Score = Callable[[Batch, Floats], Floats]  # rows (N, D) and their costs (N,) → (N,)
+Promise = Callable[[bool], Score]  # by the rows' own scores, or by those expected of them
 
 
 class Conclusion(NamedTuple):
@@ -65,7 +73,8 @@ class Conclusion(NamedTuple):
 
 
 class Auto:
-    """``prior`` is what was learned before (``nas.prior``), ``trust`` as in ``belief.Belief``.
+    """``prior`` is what was learned before (``nas.prior``), ``trust`` as in ``belief.Belief``,
+    ``scores`` as in ``belief.Knowledge``.
 
     ``near`` are networks (N, D), in the window or not, from which weights are inherited. What is
     far from all of them has been cut to pieces; so candidates are sought within ``REACH`` choices
@@ -79,20 +88,25 @@ class Auto:
         prior: AnyPrior | None = None,
         trust: float | None = None,
         near: Batch | None = None,
+        scores: Scores | None = None,
     ) -> None:
         self._candidates, self._trust, self._near = candidates, trust, near
+        self._scores = scores
         self.along: int | None = ALONG
-        self.see = Knowledge(candidates, prior)
+        self.see = Knowledge(candidates, prior, scores)
 
     def propose(
         self, study: optuna.Study, trial: FrozenTrial, history: History, rng: np.random.Generator
     ) -> Iterator[Batch]:
         # Workers must not prolong the opening: one result and what runs are enough to go on with.
         if len(history.rows) < OPENING or not len(history.finished):
-            score, starts = self._opening(len(history.rows), rng), history.rows[:0]
-        else:
-            score, starts = self._promise(history, self._for_the_front(trial.number))
-        yield from self._search(score, starts, rng)
+            yield from self._search(self._opening(len(history.rows), rng), history.rows[:0], rng)
+            return
+        promise, starts = self._promise(history, self._for_the_front(trial.number))
+        found = self._search(promise(False), starts, rng)
+        if self.see.scores:
+            found = self._ranked(promise(True), found, history.taken)
+        yield from found
 
     def fit(self, history: History) -> Belief:
         """What is believed of a study with at least one finished trial."""
@@ -112,7 +126,7 @@ class Auto:
             raise ValueError("no trial of the study has finished: train some networks first")
         reward = history.reward[done]
         if len(done) >= OPENING:
-            expected = (belief or self.fit(history)).mean(history.rows[done])
+            expected = (belief or self.fit(history)).mean(history.rows[done], scored=True)
             reward = self._candidates.objective.reward(expected, history.cost[done])
         return int(history.numbers[done[np.argmax(reward)]])
 
@@ -125,6 +139,9 @@ class Auto:
         front = expected_front(belief, self._candidates, history.rows[done])
         number = self.recommend(history, belief)
         basis = account(belief, self.see) | self._expected(history, belief, number)
+        if self._scores is not None:
+            asked = {"networks": self._scores.asked, "seconds": self._scores.seconds}
+            basis |= {"scored": asked}
         return Conclusion(number, basis, tuple(front))
 
     @staticmethod
@@ -132,7 +149,7 @@ class Auto:
         """ "expected": the accuracies that are expected of the ``chosen`` trial and of the one with
         the highest accuracy, by number."""
         done = history.finished
-        numbers, means = history.numbers[done], belief.mean(history.rows[done])
+        numbers, means = history.numbers[done], belief.mean(history.rows[done], scored=True)
         told = {chosen, int(numbers[np.argmax(history.accuracy[done])])}
         pairs = zip(numbers.tolist(), means.tolist(), strict=True)
         return {"expected": {str(number): mean for number, mean in pairs if number in told}}
@@ -172,12 +189,21 @@ class Auto:
             return True
         return self.along is not None and number % self.along == self.along - 1
 
-    def _promise(self, history: History, for_the_front: bool) -> tuple[Score, Batch]:
+    def _ranked(self, score: Score, found: Iterator[Batch], taken: Taken) -> Iterator[Batch]:
+        """The first ``SHORTLIST`` new candidates by falling ``score``, then the others."""
+        rows = list(islice((row for row in found if row not in taken), SHORTLIST))
+        if rows:
+            first = np.stack(rows)
+            order = np.argsort(-score(first, self._candidates.costs(first)), kind="stable")
+            yield from first[order]
+        yield from found
+
+    def _promise(self, history: History, for_the_front: bool) -> tuple[Promise, Batch]:
         """The acquisition function, and the candidates to search from, the best first."""
         model, aim = self.fit(history), self._candidates.objective
         known = np.flatnonzero(np.isfinite(history.accuracy) | history.running)
         costs = history.cost[known]
-        believed = model.mean(history.rows[known])
+        believed = model.mean(history.rows[known], scored=True)
         rewards = aim.reward(believed, costs)
         if history.running.any():
             model.believe(history.rows[history.running])
@@ -186,14 +212,18 @@ class Auto:
         if for_the_front:
             starts = history.rows[known[_spaced(believed, costs, CLIMBERS)]]
 
-        def score(rows: Batch, costs_: Floats) -> Floats:
-            mean, sd = model.predict(rows)
-            if for_the_front:
-                return expected_hypervolume_improvement(mean, sd, costs_, (believed, costs), worst)
-            factor = aim.factor(costs_)
-            return expected_improvement(mean * factor, sd * factor, float(rewards.max()))
+        def promise(scored: bool) -> Score:
+            def score(rows: Batch, costs_: Floats) -> Floats:
+                mean, sd = model.predict(rows, scored)
+                if for_the_front:
+                    seen = believed, costs
+                    return expected_hypervolume_improvement(mean, sd, costs_, seen, worst)
+                factor = aim.factor(costs_)
+                return expected_improvement(mean * factor, sd * factor, float(rewards.max()))
 
-        return score, starts
+            return score
+
+        return promise, starts
 
     def _dearest(self, costs: Floats) -> float:
         aim = self._candidates.objective
@@ -265,9 +295,10 @@ def recommend(
     cost: CostOf = "macs",
     prior: AnyPrior | None = None,
     trust: float | None = None,
+    scores: Scores | None = None,
 ) -> int:
     """The number that ``Auto.recommend`` names of a study."""
-    auto, history = _of(study, space, objective, cost, prior, trust)
+    auto, history = _of(study, space, objective, cost, prior, trust, scores)
     return auto.recommend(history)
 
 
@@ -278,9 +309,10 @@ def conclude(
     cost: CostOf = "macs",
     prior: AnyPrior | None = None,
     trust: float | None = None,
+    scores: Scores | None = None,
 ) -> Conclusion:
     """``Auto.conclude`` of a study."""
-    auto, history = _of(study, space, objective, cost, prior, trust)
+    auto, history = _of(study, space, objective, cost, prior, trust, scores)
     return auto.conclude(history)
 
 
@@ -291,8 +323,9 @@ def _of(
     cost: CostOf,
     prior: AnyPrior | None,
     trust: float | None,
+    scores: Scores | None,
 ) -> tuple[Auto, History]:
     candidates = Candidates(space, objective, cost)
     history = History(candidates, study)
     candidates.learn(history.settled)
-    return Auto(candidates, prior, trust), history
+    return Auto(candidates, prior, trust, scores=scores), history

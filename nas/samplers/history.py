@@ -14,19 +14,21 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.candidates import Candidates, Floats, Taken
 from nas.objective import Objective
+from nas.samplers.signal import told
 from nas.space import Batch
 from nas.stopping import Curves
 
 
 class Entry(NamedTuple):
     """One trial: its candidate (D,), None without all its choices; what it costs of each kind,
-    "cost" being the objective's; its accuracy, NaN where it has none; whether it runs, was stopped,
-    has ended; what was refused before it."""
+    "cost" being the objective's; its accuracy and loss, NaN where it has none; whether it runs, was
+    stopped, has ended; what was refused before it."""
 
     number: int
     row: Batch | None
     costs: Mapping[str, Any]
     accuracy: float
+    loss: float
     running: bool
     stopped: bool
     ended: bool
@@ -38,20 +40,25 @@ class Entry(NamedTuple):
         return float(self.costs.get("cost", np.nan))
 
 
-def outcome(accuracy: float, cost: float) -> dict[str, Any]:
+def outcome(accuracy: float, cost: float, loss: float | None = None) -> dict[str, Any]:
     """The user attributes by which a trial says what its training came to, and at what cost.
 
     A search stores more of both (``trials``). Samplers learn from these and not from the trial's
     values, which an aim may have made anything of.
     """
-    return {"cost": {"cost": cost}, "evaluation": {"accuracy": accuracy}}
+    return {"cost": {"cost": cost}, "evaluation": {"accuracy": accuracy, "loss": loss}}
 
 
 def tell(
-    study: optuna.Study, trial: optuna.Trial, objective: Objective, accuracy: float, cost: float
+    study: optuna.Study,
+    trial: optuna.Trial,
+    objective: Objective,
+    accuracy: float,
+    cost: float,
+    loss: float | None = None,
 ) -> None:
     """Finish a trial of a study that no search drives, so that its sampler learns from it."""
-    for name, value in outcome(accuracy, cost).items():
+    for name, value in outcome(accuracy, cost, loss).items():
         trial.set_user_attr(name, value)
     study.tell(trial, objective.values(accuracy, cost))
 
@@ -66,6 +73,11 @@ def _accuracy(trial: FrozenTrial) -> float:
             f"trial {trial.number} is complete and stores no accuracy to learn from: tell it by "
             "nas.samplers.tell"
         ) from None
+
+
+def _loss(trial: FrozenTrial) -> float:
+    loss = trial.user_attrs.get("evaluation", {}).get("loss")
+    return float("nan") if loss is None else float(loss)
 
 
 class Ledger:
@@ -114,6 +126,7 @@ class Ledger:
             row,
             costs=attrs.get("cost", {}),
             accuracy=np.nan if row is None else _accuracy(trial),
+            loss=_loss(trial),
             running=trial.state == TrialState.RUNNING,
             stopped=trial.state == TrialState.PRUNED,
             ended=trial.state.is_finished(),
@@ -133,7 +146,8 @@ class History:
     numbers     (N,) of the trials
     cost        (N,) as the objective counts it
     accuracy    (N,), NaN for a trial that failed, was stopped or is running
-    estimate    (N,), the accuracy, or for a trial that was stopped what its curve lets expect
+    estimate    (N,), the accuracy, and what the loss says of it where all have one
+                (``signal.told``); for a trial that was stopped what its curve lets expect
     error       (N,), the estimate's standard error beyond a training's own noise
     running     (N,) bool
     reward      (N,), NaN as the accuracy is
@@ -208,7 +222,8 @@ class History:
 
     @cached_property
     def _foretold(self) -> tuple[Floats, Floats]:
-        estimate, error = self.accuracy.copy(), np.zeros(len(self._entries))
+        losses = np.array([entry.loss for entry in self._entries], dtype=float)
+        estimate, error = told(self.accuracy, losses), np.zeros(len(self._entries))
         stopped = {e.number: i for i, e in enumerate(self._entries) if e.stopped}
         if stopped:
             trials = self._study.get_trials(deepcopy=False)

@@ -15,6 +15,7 @@ import optuna
 from models.cost import cost as price
 from models.spec import ArchSpec
 from nas import samplers
+from nas.belief.scores import FILE, Asked, Scores
 from nas.candidates import Candidates
 from nas.costing import LATENCY, Costing, Limited, OfSpec, costing
 from nas.costing.latency import Latency
@@ -63,6 +64,7 @@ def search(
     trust: float | None = None,
     stop_early: bool = False,
     near: Sequence[ArchSpec] = (),
+    scores: Asked | None = None,
     finals: Finals | None = None,
     against: Callable[[Candidate], dict[str, Any] | None] | None = None,
     workers: int = 1,
@@ -93,6 +95,10 @@ def search(
                 ends below a bar and returns that as ``trials.record.Stopped``
     near        networks of the space, in the window or not, from which weights are inherited: the
                 search begins with those inside, and sampler auto stays near to all of them
+    scores      of untrained networks, by which sampler auto also learns: names, and a function of
+                specs that gives them, always the same of a network. It is asked in this process:
+                of 64 networks once, then of about ``nas.samplers.auto.SHORTLIST`` before each
+                training. What it answers is kept in ``run_dir``
     finals      trains the best networks further at the end, by which one is named (``nas.finals``);
                 None: the trials' own accuracies name it
     against     compares the chosen network with others at the end (``nas.search.against``), JSON
@@ -122,6 +128,7 @@ def search(
         **_cost_facts(cost, limits),
         "prior": prior.label if prior else None,
         "trust": trust,
+        "scores": list(scores.names) if scores else None,
         "stop_early": stop_early or None,  # as in runs of before it could be asked for
         "seed": seed,
         "trials": trials,
@@ -137,15 +144,17 @@ def search(
         join=join,
     ) as run:
         counted = _counted(cost, limits, space, objective, run)
+        known = scores and Scores(*scores, None if run.dir is None else run.dir / FILE)
         made = samplers.sampler(
-            sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust, near=near
-        )
+            sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust, near=near,
+            scores=known,
+        )  # fmt: skip
         run.study.sampler = made
         run.name_values(objective.names)
         conduct(run, _propose(made.candidates, stop_early), _values(objective), trials, means)
         found = result(run.finished(), objective)
         if sampler == "auto":
-            said = conclude(run.study, space, objective, counted, prior, trust)
+            said = conclude(run.study, space, objective, counted, prior, trust, known)
             found = result(
                 found.trials, objective, said.number, said.basis, expected_front=said.front
             )

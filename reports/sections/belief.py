@@ -15,6 +15,11 @@ SOURCES = {
     "params": "parameters",
     "activations": "activations",
     "depth": "depth",
+    "naswot": "NASWOT, of the untrained network",
+    "snip": "SNIP, of the untrained network",
+    "gradient-norm": "gradient norm, of the untrained network",
+    "zico": "ZiCo, of the untrained network",
+    "synflow": "synflow, of the untrained network",
 }
 
 

@@ -13,10 +13,11 @@ from models.build import build
 from models.capacity import capacity
 from models.cost import cost, parts
 from models.families import family
+from training import proxies
 from training.data import Data, load
 from training.loop.augment import to_float
 from training.loop.train import first
-from training.proxies import AUTO, NAMES, proxy
+from training.proxies import AUTO, NAMES, proxy, score_all
 from training.zero_cost import LOOKS, PICTURES, SIDE
 
 KNOWN = ("capacity", "params", "macs")
@@ -144,3 +145,24 @@ def test_unknown_proxy() -> None:
     with pytest.raises(ValueError, match="auto, capacity"):
         proxy("magic")
     assert AUTO in NAMES
+
+
+def test_all_scores_of_a_network_are_those_of_one_seed(digits: Data) -> None:
+    specs = [family(SMALL), family("mobilenet-v2-0.5")]
+    found = score_all(["naswot", "synflow"], digits)(specs)
+    assert [list(one) for one in found] == [["naswot", "synflow"]] * 2
+    assert found[1]["naswot"] == proxy("naswot", "cpu")(specs[1], digits, 0).value
+
+
+def test_a_network_may_have_no_score(digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    def zero(*_: object) -> float:
+        return math.log(0)
+
+    monkeypatch.setitem(proxies._VALUES, "snip", zero)
+    assert math.isnan(score_all(["snip"], digits)([family(SMALL)])[0]["snip"])
+
+
+@pytest.mark.parametrize("name", ["short", "capacity", "nothing", ""])
+def test_only_the_untrained_networks_scores_are_a_searchs(name: str, digits: Data) -> None:
+    with pytest.raises(ValueError, match="is unknown: choose of naswot"):
+        score_all([name], digits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from models.cost import cost, parts
 from models.families import family
 from models.scale import scale
+from nas.space import space
 from training.evaluator import proxy_recipe
-from training.recipe import Recipe
+from training.recipe import Recipe, total_stride
 
 
 def test_key_names_the_settings() -> None:
@@ -83,6 +85,36 @@ def test_proxy_resolution_leaves_room_and_pixels(native: int, growth: float) -> 
     twin = recipe.network(family("efficientnet-b0"), 10, 3)
     assert parts(twin)[-2].side >= 2
     assert cost(twin).macs > 0
+
+
+@given(
+    native=st.integers(11, 512),
+    reference=st.integers(8, 320),
+    stride=st.sampled_from([4, 8, 16, 32]),
+)
+def test_networks_of_any_resolution_and_stride_are_trained_at_the_proxys(
+    native: int, reference: int, stride: int
+) -> None:
+    recipe = proxy_recipe(native, "cpu", reference=reference, stride=stride)
+    spec = replace(family("efficientnet-b0"), resolution=reference)
+    assert recipe.side(spec) == recipe.resolution
+    left = stride >> recipe.drop_strides
+    assert recipe.resolution is not None
+    assert recipe.resolution / left > 1
+    assert recipe.drop_strides == 0 or recipe.resolution / (2 * left) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("efficientnet-b0", 32), ("resnet-50", 32), ("convnext-t", 32), ("mobilenet-v2", 32)],
+)
+def test_total_strides(name: str, expected: int) -> None:
+    assert total_stride(family(name)) == expected
+
+
+def test_total_stride_of_small_pictures_networks() -> None:
+    macro = space("macro")
+    assert total_stride(macro.spec_of(macro.random(1, np.random.default_rng(0))[0])) == 8
 
 
 def test_proxy_resolution_of_the_built_in_pictures() -> None:

@@ -225,6 +225,13 @@ def test_else_they_are_as_ever(
     assert prepare(args, largest=[B0])[0].recipe == expected
 
 
+def test_networks_are_trained_at_the_proxys_resolution_whatever_their_own() -> None:
+    spec = replace(B0, resolution=32, stem=replace(B0.stem, stride=1))
+    recipe = prepare(arguments(), reference=32, stride=16)[0].recipe
+    assert recipe.side(spec) == recipe.resolution == 8
+    assert recipe.drop_strides == proxy_recipe(8, "cpu").drop_strides - 1
+
+
 @pytest.mark.usefixtures("two_cards")
 def test_a_speed_that_cannot_be_measured_sizes_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

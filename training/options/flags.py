@@ -9,6 +9,7 @@ from training.given import add_pictures
 from training.variation import add_variation
 
 SCRATCH, INHERIT = "scratch", "inherit"
+ZERO_COST = ("naswot", "snip", "gradient-norm", "zico", "synflow")  # scores (``training.proxies``)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -28,6 +28,7 @@ def prepare(
     *,
     parent: Parent | None = None,
     reference: int = 224,
+    stride: int = 32,
     own: bool = False,
     epochs: int = 0,
     largest: Iterable[ArchSpec] | None = None,
@@ -38,6 +39,7 @@ def prepare(
     growth   the greatest multiple of the proxy resolution that will be trained
     parent   of ``inherited_from``
     reference    the resolution of the specs, the highest, before any growth
+    stride   the greatest total stride of the specs
     own      whether a parent's children are seen at their own resolutions
     epochs   of a child's fine-tuning where --proxy-epochs does not say it; 0: scored as it is
     largest  networks, of which none that will be trained asks for more memory and time: by them a
@@ -55,7 +57,7 @@ def prepare(
     if kept is None and parent is not None:
         made = replace(transfer_recipe(native, device, growth, reference, own), epochs=epochs)
     else:
-        made = proxy_recipe(native, device, growth) if kept is None else kept
+        made = kept or proxy_recipe(native, device, growth, reference, stride)
     recipe = _with_options(made, args)
     side = recipe.resolution or reference
     # No larger than it is used: a candidate's batches are then not resized at every step.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -252,6 +253,12 @@ class Recipe:
     def mixes(self) -> bool:
         """Whether pictures of a batch are mixed."""
         return bool(self.mixup or self.cutmix)
+
+
+def total_stride(spec: ArchSpec) -> int:
+    """Pixels of the input, a side, to one of the last maps."""
+    stem = spec.stem.stride * (2 if spec.stem.pool else 1)
+    return stem * math.prod(stage.stride for stage in spec.stages)
 
 
 def _without_strides(spec: ArchSpec, count: int) -> ArchSpec:

@@ -20,6 +20,7 @@ from nas.search.commands.costs import clocked, largest_of, limits_of
 from nas.search.commands.further import against_of, calibrate, compared, finals_of
 from nas.search.commands.known import known_before
 from nas.search.commands.resolutions import members, resolutions, within
+from nas.search.commands.scores import scores_of
 from nas.search.ending import as_json, summary
 from nas.space import Space, space
 from trials.caution import cautions, closing, closing_json
@@ -95,6 +96,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
             trust=args.trust,
             stop_early=args.stop_early,
             near=members(searched, evaluator.parent),
+            scores=scores_of(args, data, resumed(args, run_dir)),
             finals=finals_of(args, evaluator, run_dir),
             against=against_of(args, plan, evaluator, run_dir),
         )
@@ -115,13 +117,12 @@ def _prepared(
 ) -> tuple[Space, Evaluator, Data]:
     """The space at its pixels, what evaluates its networks, and the pictures."""
     from training.options import inherited_from, prepare, resumed
+    from training.recipe import total_stride
     from training.transfer.options import at_home
 
     named = space(args.space)
-    drawn = named.random(4, np.random.default_rng(0))
-    parent = inherited_from(
-        args, run_dir, examples=[named.spec_of(row) for row in drawn], follow=True
-    )
+    drawn = [named.spec_of(row) for row in named.random(4, np.random.default_rng(0))]
+    parent = inherited_from(args, run_dir, examples=drawn, follow=True)
     if parent is not None and args.stop_early:
         raise ValueError("--stop-early is for trainings from scratch: add --init scratch")
     named = named.at(resolutions(args, named, parent, resumed(args, run_dir), aim.budget))
@@ -131,6 +132,7 @@ def _prepared(
         args,
         parent=parent,
         reference=named.template.resolution,
+        stride=max(map(total_stride, drawn)),
         own=at_home((named.template.resolution,), args.device),
         largest=largest_of(args, named, aim),
         run_dir=run_dir,

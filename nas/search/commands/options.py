@@ -33,6 +33,7 @@ trained: none is, whose measured latency lies outside the window."""
 def options() -> argparse.ArgumentParser:
     """The command's options."""
     from training.options import add_options, add_output
+    from training.options.flags import ZERO_COST
 
     made = parser("nas.search", DESCRIPTION)
     goal = made.add_argument_group("what is searched")
@@ -90,6 +91,12 @@ def options() -> argparse.ArgumentParser:
         help="known networks to compare the chosen one with, trained alike; they and it take some "
         f"of --trials and --minutes; default: {','.join(USUAL)} where --trials is at least "
         f"{FEWEST_TRIALS}, else none",
+    )
+    goal.add_argument(
+        "--scores",
+        metavar="NAME,…|none",
+        help="scores of untrained networks by which sampler auto also learns, as far as trainings "
+        f"bear them out, seconds a network: {', '.join(ZERO_COST)}; default: none",
     )
     goal.add_argument(
         "--calibrate",

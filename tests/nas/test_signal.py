@@ -1,0 +1,90 @@
+"""A training's loss beside its accuracy: it reads as one, and both are learned from."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.spec import ArchSpec
+from nas.candidates import Candidates
+from nas.samplers.history import History
+from nas.samplers.signal import told
+from nas.search import search
+from nas.space import space
+from tests.nas.test_samplers import create, middle, step, tiny
+from trials.record import Evaluation
+
+MERITS = st.lists(st.floats(0.05, 0.95), min_size=3, max_size=20, unique=True)
+
+
+@given(MERITS, st.integers(0, 2**32 - 1))
+def test_a_loss_reads_as_an_accuracy(merits: list[float], seed: int) -> None:
+    loss = -np.log(merits)
+    accuracy = 0.1 + 0.8 * np.array(merits)
+    accuracy += 0.1 * np.ptp(merits) * np.random.default_rng(seed).uniform(0, 1, len(merits))
+    found = told(accuracy, loss)
+    assert found.mean() == pytest.approx(accuracy.mean())
+    if np.cov(accuracy, merits)[0, 1] > 0:
+        alone = 2 * found - accuracy  # what the losses say
+        assert alone.std() == pytest.approx(accuracy.std())
+        assert np.corrcoef(alone, merits)[0, 1] == pytest.approx(1)
+
+
+@given(MERITS, st.floats(0.1, 0.9), st.floats(0.1, 10))
+def test_a_loss_that_says_the_same_changes_nothing(
+    merits: list[float], level: float, slope: float
+) -> None:
+    accuracy = level + slope * (np.array(merits) - 0.5)
+    assert told(accuracy, -np.log(merits)) == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [[1.0, 0.9, math.nan, 0.7], [0.7, 0.8, 0.9, 1.0], [1.0, 1.0, 1.0, 1.0]],
+    ids=["one has none", "the other way", "all alike"],
+)
+def test_accuracies_stand_where_losses_do_not_tell(loss: list[float]) -> None:
+    accuracy = np.array([0.1, 0.2, 0.3, 0.4])
+    found = told(accuracy, np.array(loss))
+    assert (found == accuracy).all()
+    found[:] = 0  # what stopped trials are expected to reach is written into it
+    assert accuracy.min() > 0
+
+
+def test_a_running_trial_has_neither() -> None:
+    accuracy, loss = np.array([0.1, np.nan, 0.3, 0.2]), np.array([3.0, np.nan, 1.0, 1.5])
+    found = told(accuracy, loss)
+    assert np.isnan(found[1])
+    assert found[[0, 3, 2]].tolist() == sorted(found[[0, 3, 2]].tolist())
+    few = accuracy[:3]
+    assert np.array_equal(told(few, loss[:3]), few, equal_nan=True)
+
+
+def test_trials_told_without_a_loss_are_known_by_their_accuracy() -> None:
+    searched = tiny(2)
+    study = create("random", searched, middle(searched))
+    for _ in range(4):
+        step(study, searched, middle(searched))
+    history = History(Candidates(searched, middle(searched)), study)
+    assert (history.estimate == history.accuracy).all()
+
+
+def test_the_default_search_follows_the_loss() -> None:
+    """Accuracies of few pictures are coarse; losses tell which network is the best."""
+    mbconv = space("mbconv")
+
+    def layers(spec: ArchSpec) -> int:
+        return sum(stage.layers for stage in spec.stages)
+
+    def evaluate(spec: ArchSpec, seed: int) -> Evaluation:
+        accuracy = 0.5 + 0.02 * (layers(spec) > 14)
+        return Evaluation(accuracy, seed, 1.0, loss=1.5 - 0.02 * layers(spec))
+
+    found = search(mbconv, evaluate, trials=16, aim="hard", seed=1)
+    most = max(layers(record.spec) for record in found.trials)
+    assert layers(found.best.spec) == most
+    assert found.best.accuracy in (0.5, 0.52)
