@@ -44,8 +44,8 @@ def parse_duration(text: str) -> float:
 def parse_target(text: str, baseline: float, read: Callable[[str], float] = parse_size) -> float:
     """``"2x"`` → twice ``baseline``; anything else as ``read`` does.
 
-    Raises ValueError for a bad multiple, a bare number that can only be meant as one, and as
-    ``read`` does.
+    Raises ValueError for a bad multiple, a bare size that can only be meant as one, and as ``read``
+    does.
     """
     stripped = text.strip()
     if stripped[-1:] in ("x", "X", "×"):
@@ -53,7 +53,7 @@ def parse_target(text: str, baseline: float, read: Callable[[str], float] = pars
             return parse_size(stripped[:-1]) * baseline
         except ValueError:
             raise ValueError(f"{text!r:.80} is no multiple: write a number such as 2x") from None
-    if (number := bare(text)) is not None and number < _LEAST:
+    if read is parse_size and (number := bare(text)) is not None and number < _LEAST:
         meant = f"{stripped}x, a multiple" if number < 100 else f"{stripped}M"
         raise ValueError(f"{stripped!r} has no unit: did you mean {meant}?")
     return read(text)
