@@ -1,4 +1,4 @@
-"""NumPy's numbers as Python's own, so that whatever holds them prints and compares alike."""
+"""Numbers as Python's own, so that whatever holds them prints and compares alike; text to print."""
 
 from __future__ import annotations
 
@@ -24,3 +24,8 @@ def make_plain(record: Any) -> None:
         value = getattr(record, field.name)
         if type(value) not in _OWN:
             object.__setattr__(record, field.name, plain(value))
+
+
+def printable(text: str) -> str:
+    """``text`` with what no terminal can show spelt out: names of files need not be text."""
+    return text.encode("utf-8", "backslashreplace").decode()

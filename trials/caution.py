@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from common.plain import printable
 from trials.record import Evaluation
 
 CHANCE, FEW, SKIPPED = "chance", "few", "skipped"
@@ -158,7 +159,7 @@ def _of_few(pictures: Pictures) -> Caution | None:
 def _of_skipped(skipped: Sequence[Sequence[str]]) -> Caution | None:
     if not skipped:
         return None
-    path, reason = skipped[0]
+    path, reason = map(printable, skipped[0])
     count = f"{len(skipped)} pictures" if len(skipped) > 1 else "1 picture"
     return Caution(
         SKIPPED,

@@ -98,7 +98,7 @@ def test_export_keeps_the_weights_given(tmp_path: Path) -> None:
         (["cost", "eficientnet-b0"], "did you mean"),
         (["cost", "convnext-t", "--resolution", "3"], "raise the resolution"),
         (["show", "."], "baseline.json"),
-        (["export", "rexnet-1.0", "--to", "pt2", "--out", "x", "--weights", "pretrained"],
+        (["export", "rexnet-0.9", "--to", "pt2", "--out", "x", "--weights", "pretrained"],
          "no published weights"),
     ],
 )  # fmt: skip

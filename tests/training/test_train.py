@@ -125,11 +125,12 @@ def test_first_images_are_stratified(digits: Data) -> None:
 
 
 def test_schedule() -> None:
-    assert schedule(0, 0.2) == 0
-    assert schedule(0.1, 0.2) == pytest.approx(0.5)
-    assert schedule(0.2, 0.2) == 1
-    assert schedule(1, 0.2) == pytest.approx(0)
-    assert schedule(0.0, 0.0) == 1
+    recipe = Recipe(warmup=0.2)
+    assert schedule(0, recipe) == 0
+    assert schedule(0.1, recipe) == pytest.approx(0.5)
+    assert schedule(0.2, recipe) == 1
+    assert schedule(1, recipe) == pytest.approx(0)
+    assert schedule(0.0, Recipe(warmup=0)) == 1
 
 
 @pytest.mark.parametrize("name", ["efficientnet-b0", "resnet-18", "rexnet-1.0"])

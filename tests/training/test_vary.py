@@ -100,7 +100,7 @@ def test_what_was_drawn_before_is_drawn_the_same_beside_more() -> None:
     """A seed's order, offsets and mirrors do not depend on what else is asked for, in a batch."""
     plain, more = (
         draw(torch.Generator().manual_seed(3), 64, 64, reach=2, flip=True, hole_side=8,
-             vertical=asked, zoom=asked, colours=asked)
+             vertical=asked, zoom=asked, colours=asked, seeds=asked)
         for asked in (False, True)
     )  # fmt: skip
     assert torch.equal(plain[0, :6], more[0, :6])

@@ -216,7 +216,7 @@ def test_a_damaged_zipped_table(content: bytes) -> None:
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bomb.csv.gz"
     path.write_bytes(gzip.compress(b"architecture,accuracy\n" + bytes(1 << 26)))
-    monkeypatch.setattr(prior, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("nas.prior.table._MOST_BYTES", 1 << 20)
     tracemalloc.start()
     with pytest.raises(ValueError, match=r"more than 1,048,576 bytes: give a part"):
         read_prior(path, MBCONV)

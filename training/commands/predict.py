@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from common.command import count, parser, path, place
 from common.paths import check_file
+from common.plain import printable
 from training.pictures.listing import Listing
 from training.pictures.names import natural_key
 from training.predict import Prediction, Predictor
@@ -51,13 +52,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = predictor([name for given in args.pictures for name in _files(given)])
     for one in found:
         if one.error is not None:
-            print(_shown(f"skipped: {one.path}: {one.error}"), file=sys.stderr)
+            print(printable(f"skipped: {one.path}: {one.error}"), file=sys.stderr)
     read = [one for one in found if one.error is None]
     if not read:
         raise ValueError(f"none of {len(found)} pictures could be read")
     text = _written(read, predictor.expects.classes, args.format, args.top)
     if args.out is None:
-        print(_shown(text), end="")
+        print(printable(text), end="")
     else:
         args.out.write_text(text, "utf-8", "surrogateescape")
         print(args.out)
@@ -79,11 +80,6 @@ def _files(given: str) -> list[str]:
     return [
         os.path.join(given, name) for name in sorted({file.path for file in found}, key=natural_key)
     ]
-
-
-def _shown(text: str) -> str:
-    """As a screen takes it: a file's name need not be text."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _written(found: list[Prediction], classes: Sequence[str], form: str, top: int) -> str:

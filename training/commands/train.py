@@ -138,8 +138,8 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
                 workers=_workers(args, recipe, data, among), among=among,
             )  # fmt: skip
             if among.is_first:
-                if parent is not None and not data.streams:  # of so many the classifier has learned
-                    there = placed(data, next(network.parameters()).device)
+                if parent is not None:
+                    there = placed(held(data, _FITTED), next(network.parameters()).device)
                     found = settled(network, side, recipe, there, found, "test")
                 _write(args.out, spec, network, data, found)
                 keeper.forget()

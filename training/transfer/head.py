@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from training.data import Data, Split
 from training.device import untried
 from training.loop.augment import to_float
+from training.loop.feeds.feed import batches_of
 from training.loop.trainer import autocast
 
 _PENALTIES = torch.logspace(-6, 1, 29, dtype=torch.float64)  # of the sum of the features' variances
@@ -55,8 +56,9 @@ def features(network: nn.Module, split: Split, side: int, data: Data) -> Tensor:
     device = split.labels.device
     try:
         with untried(device), autocast(device):
-            for images in torch.split(split.images, batch):
-                network(to_float(images, side, data.mean, data.std, channels_last=True))
+            for images, _ in batches_of(split, batch):
+                x = images.to(device)
+                network(to_float(x, side, data.mean, data.std, channels_last=True))
     finally:
         hook.remove()
     return torch.cat(found).float()
