@@ -29,7 +29,8 @@ HOSTILE = "<script>alert(\"1\")</script><img src=x onerror='alert(2)'>&amp;$\\no
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY"
                          "42YAAAAASUVORK5CYII=")  # fmt: skip
 OURS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "pre", "code", "div",
-        "table", "thead", "tbody", "tr", "th", "td", "figure", "img", "figcaption"}  # fmt: skip
+        "table", "thead", "tbody", "tr", "th", "td", "figure", "img", "figcaption",
+        "strong"}  # fmt: skip
 ATTRIBUTES = {"lang", "charset", "name", "content", "class", "alt", "src"}
 
 
