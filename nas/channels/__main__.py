@@ -24,7 +24,9 @@ from nas.samplers import NAMES
 from nas.search import search
 from nas.search.commands.costs import clocked, limits_of
 from nas.search.commands.options import add_clock, add_limits
+from trials.caution import cautions, closing
 from trials.progress import Progress
+from trials.record import Evaluation
 
 if TYPE_CHECKING:
     from training.data import Data
@@ -92,8 +94,8 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Search every setting, train the conventions, draw the pages, print what was found."""
     from reports.channels import report, told
-    from training.given import pictures_name, settle_pictures
-    from training.options import prepare, run_directory
+    from training.given import next_command, pictures_name, settle_pictures
+    from training.options import facts, prepare, run_directory
 
     args = options().parse_args(argv)
     settle_pictures(args)
@@ -114,10 +116,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     space = space.with_template(classes=len(data.classes), in_channels=data.channels)
     print(f"run directory: {whole}", file=sys.stderr)
     with when_stopped(f"stopped; finished trainings are kept in {whole}: go on with --resume"):
-        for setting, directory in zip(settings, directories, strict=True):
-            _search(args, space, setting, directory, (evaluator, data))
-    print(told(directories))
-    print(f"report:   {report(whole)}")
+        trained = [
+            one
+            for setting, directory in zip(settings, directories, strict=True)
+            for one in _search(args, space, setting, directory, (evaluator, data))
+        ]
+    answer = f"{told(directories)}\nreport:   {report(whole)}"
+    further = next_command(
+        "scaling_search", "--target-flops", "2x", "--baseline", directories[-1], data=args.data
+    )
+    print(closing(cautions(facts(args.data, data, evaluator), trained), answer, further))
 
 
 def _settings(args: argparse.Namespace) -> list[Setting]:
@@ -171,8 +179,9 @@ def _search(
     setting: Setting,
     directory: Path,
     trained_by: tuple[Evaluator, Data],
-) -> None:
-    """One setting's search, its page, and the trainings of both conventions."""
+) -> list[Evaluation]:
+    """One setting's search, its page, and the trainings of both conventions; what the search's
+    trainings came to."""
     from reports.nas import report
     from training.options import executor, facts
 
@@ -182,7 +191,7 @@ def _search(
     limits = [("params", setting.params), *((clocked(args, kind), most) for kind, most in
               limits_of(args).items())]  # fmt: skip
     repeated = replace(evaluator, repeats=args.repeats)
-    search(
+    found = search(
         space,
         repeated,
         setting.flops,
@@ -208,6 +217,7 @@ def _search(
         runner = functools.partial(executor, args, evaluator)
         kept, key = directory / CONVENTIONS, evaluator.recipe.key
         train_conventions(networks, args.compare, kept, args.seed, key, runner)
+    return found.evaluations
 
 
 def _conventions(
