@@ -120,14 +120,14 @@ def test_a_dry_run_measures_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = ("--space", "mbconv", "--resolution", 64, "--budget", "20M", "--low", 0.1)
-    given = (*QUICK, *small, "--trials", 12, "--dry-run", "--out", tmp_path / "run")
+    given = (*QUICK, *small, "--trials", 16, "--dry-run", "--out", tmp_path / "run")
     done = in_process(nas_command, given, capsys)
     assert done.returncode == 0, done.stderr
-    assert "would train 6 networks and 6 trainings to compare, 1 at once on cpu" in done.stdout
+    assert "would train 10 networks and 6 trainings to compare, 1 at once on cpu" in done.stdout
     (each,) = re.findall(r"takes about ([\d.]+) (s|ms) and ([\d.]+) GiB", done.stdout)
     seconds = float(each[0]) * (1 if each[1] == "s" else 1e-3)
     (whole,) = re.findall(r"at most about ([\d.]+) minutes", done.stdout)
-    assert float(whole) == pytest.approx(12 * seconds / 60, abs=0.06)
+    assert float(whole) == pytest.approx(16 * seconds / 60, abs=0.06)
     assert 0.1 < float(each[2]) < 10
     assert list(tmp_path.iterdir()) == []
 
