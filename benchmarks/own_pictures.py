@@ -44,7 +44,7 @@ from models.spec import ArchSpec
 from nas.calibrate import SEED_STEP
 from nas.finals import SEEDS, Finals
 from nas.search import search
-from nas.space import Space, sides_about, space
+from nas.space import Space, highest, sides_about, space
 from training.data import Data, Split, load
 from training.evaluator import ByValue, Evaluator, proxy_recipe
 from training.loop.augment import to_float
@@ -116,10 +116,10 @@ def _ways(text: str) -> tuple[str, ...]:
 def largest(spec: ArchSpec, budget: float) -> ArchSpec:
     """``spec`` at the highest resolution within the budget, of 16·n + 1 pixels, which suit it."""
     sides = range(33, 1000, 16)
-    fitting = [side for side in sides if cost(replace(spec, resolution=side)).macs <= budget]
-    if not fitting:
+    found = highest(spec, sides, budget)
+    if found is None:
         raise ValueError(f"{spec.name} at {sides[0]} pixels costs over {format_size(budget)}")
-    return replace(spec, resolution=fitting[-1])
+    return found
 
 
 def _ready(parent: Parent, recipe: Recipe, data: Data, path: Path) -> Parent:

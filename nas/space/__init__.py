@@ -6,7 +6,7 @@ from nas.space.catalogue import SPACES, space
 from nas.space.choices import Choices, LayerChoices, StageChoices, Value
 from nas.space.costs import Batch, Costs, OfParts
 from nas.space.networks import RESOLUTION, Space, layerwise
-from nas.space.resolutions import sides_about
+from nas.space.resolutions import highest, sides_about
 
 __all__ = [
     "RESOLUTION",
@@ -19,6 +19,7 @@ __all__ = [
     "Space",
     "StageChoices",
     "Value",
+    "highest",
     "layerwise",
     "sides_about",
     "space",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from models.cost import cost
@@ -12,6 +13,13 @@ STEP = 16  # pixels: sides are one more than a multiple, where this project's pa
 LEAST = 65
 WITHIN = 0.6, 1.7  # of the budget: what costs more is cut to it, what costs less may grow
 MOST = 5
+
+
+def highest(spec: ArchSpec, sides: Iterable[int], budget: float) -> ArchSpec | None:
+    """``spec`` at the most of ``sides`` at which it costs at most ``budget`` multiply-adds; None
+    where it costs more at each."""
+    at = (replace(spec, resolution=side) for side in sorted(sides, reverse=True))
+    return next((one for one in at if cost(one).macs <= budget), None)
 
 
 def sides_about(spec: ArchSpec, budget: float) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from nas.rerank import expected, space_of
 from nas.samplers.auto import REACH
 from nas.samplers.base import NEARBY
 from nas.search import search
-from nas.space import RESOLUTION, Space, sides_about, space
+from nas.space import RESOLUTION, Space, highest, sides_about, space
 from trials.store.study import read_run
 
 LITE = family("efficientnet-lite0")
@@ -145,3 +145,10 @@ def test_what_inherits_is_sought_near_its_parents_and_the_best(tmp_path: Path) -
     leaner = [t.spec for t in found.trials if t.spec.resolution == 129]
     assert leaner
     assert all(cost(spec).macs < cost(near[2]).macs for spec in leaner)
+
+
+def test_the_highest_resolution_within_a_budget() -> None:
+    found = highest(LITE, (129, 81, 97), 105e6)
+    assert found is not None
+    assert found.resolution == 97
+    assert highest(LITE, SIDES, 1e6) is None

@@ -57,7 +57,8 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
 
     counted = clocked(args, args.cost)
     limits = [(clocked(args, kind), most) for kind, most in limits_of(args).items()]
-    named, evaluator, data = _prepared(args, aim, run_dir)
+    before = resumed(args, run_dir)
+    named, evaluator, data = _prepared(args, aim, run_dir, before)
     like = {} if evaluator.parent is None else alike(evaluator.parent.spec)
     searched = named.with_template(classes=len(data.classes), in_channels=data.channels, **like)
     plan = compared(args, searched.template, aim, counted)
@@ -68,7 +69,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
         return
     print(f"run directory: {run_dir}", file=sys.stderr)
     settings = {**facts(args.data, data, evaluator), "options": kept(args)}
-    prior = known_before(args, searched, data, resumed(args, run_dir), aim)
+    prior = known_before(args, searched, data, before, aim)
     with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
         found = search(
             searched,
@@ -96,7 +97,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
             trust=args.trust,
             stop_early=args.stop_early,
             near=members(searched, evaluator.parent),
-            scores=scores_of(args, data, resumed(args, run_dir)),
+            scores=scores_of(args, data, before),
             finals=finals_of(args, evaluator, run_dir),
             against=against_of(args, plan, evaluator, run_dir),
         )
@@ -113,10 +114,11 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
 
 
 def _prepared(
-    args: argparse.Namespace, aim: Objective, run_dir: Path
+    args: argparse.Namespace, aim: Objective, run_dir: Path, before: Mapping[str, Any]
 ) -> tuple[Space, Evaluator, Data]:
-    """The space at its pixels, what evaluates its networks, and the pictures."""
-    from training.options import inherited_from, prepare, resumed
+    """The space at its pixels, what evaluates its networks, and the pictures; ``before`` are the
+    settings of a run that is gone on with."""
+    from training.options import inherited_from, prepare
     from training.recipe import total_stride
     from training.transfer.options import at_home
 
@@ -125,7 +127,7 @@ def _prepared(
     parent = inherited_from(args, run_dir, examples=drawn, follow=True)
     if parent is not None and args.stop_early:
         raise ValueError("--stop-early is for trainings from scratch: add --init scratch")
-    named = named.at(resolutions(args, named, parent, resumed(args, run_dir), aim.budget))
+    named = named.at(resolutions(args, named, parent, before, aim.budget))
     if parent is not None:
         parent = replace(parent, spec=within(parent.spec, named, aim.budget))
     evaluator, data = prepare(

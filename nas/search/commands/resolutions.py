@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from models.cost import cost
 from models.spec import ArchSpec
-from nas.space import Space, sides_about
+from nas.space import Space, highest, sides_about
 
 if TYPE_CHECKING:
     from training.transfer.parent import Parent
@@ -44,8 +43,8 @@ def resolutions(
 
 def within(spec: ArchSpec, named: Space, budget: float) -> ArchSpec:
     """``spec`` at the highest resolution of the space that the budget allows, or at its lowest."""
-    at = [replace(spec, resolution=side) for side in _pixels(named)]
-    return next((one for one in reversed(at) if cost(one).macs <= budget), at[0])
+    sides = _pixels(named)
+    return highest(spec, sides, budget) or replace(spec, resolution=min(sides))
 
 
 def _pixels(named: Space) -> tuple[int, ...]:
