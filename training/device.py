@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
 
@@ -39,8 +39,9 @@ def kind_of(name: str) -> str:
 def arithmetic(device: torch.device, deterministic: bool = False) -> Iterator[None]:
     """How a GPU computes in this block: as fast as it can, or every time the same.
 
-    Fast: cuDNN tries its algorithms for each shape and keeps the fastest, and single precision is
-    TF32, 10 bits of mantissa, in products. ``deterministic``, or where torch was told so before:
+    Fast: single precision is TF32, 10 bits of mantissa, in products. cuDNN goes by its own choice:
+    to try its algorithms for each new shape takes the time of hundreds of steps and saves some per
+    cent of each (``docs/gpu.md``). ``deterministic``, or where torch was told so before:
     the same bits from the same input, by algorithms that may be much slower; an operation that has
     none raises RuntimeError. Settings are put back afterwards. On other devices nothing changes: a
     CPU repeats itself.
@@ -55,7 +56,7 @@ def arithmetic(device: torch.device, deterministic: bool = False) -> Iterator[No
     repeat = deterministic or strict
     if repeat:
         os.environ.setdefault(_WORKSPACE, ":4096:8")
-    flags = torch.backends.cudnn.flags(enabled=True, benchmark=not repeat, deterministic=repeat)
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=repeat)
     with torch.cuda.device(device), flags:
         torch.set_float32_matmul_precision("high")
         torch.use_deterministic_algorithms(repeat)
@@ -64,12 +65,3 @@ def arithmetic(device: torch.device, deterministic: bool = False) -> Iterator[No
         finally:
             torch.set_float32_matmul_precision(precision)
             torch.use_deterministic_algorithms(strict)
-
-
-def untried(device: torch.device) -> AbstractContextManager[object]:
-    """A block in which cuDNN tries no algorithms: for shapes that do not come again and again."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=torch.backends.cudnn.deterministic
-    )

@@ -19,12 +19,12 @@ class Step(NamedTuple):
 
 # The most valuable first: the whole may be cut off at any time.
 STEPS = {
-    "prepare": Step(0.14, 120),
-    "proxies": Step(0.22, 240),
+    "prepare": Step(0.10, 120),
+    "proxies": Step(0.20, 240),
     "beginnings": Step(0.10, 150),
-    "fidelity": Step(0.20, 400),
+    "fidelity": Step(0.40, 400),
     "searches": Step(0.24, 400),
-    "tests": Step(0.07, 120),
+    "tests": Step(0.06, 120),
     "memory": Step(0.05, 60),
     "latency": Step(0.06, 90),
     "oom": Step(0.04, 60),
@@ -103,7 +103,7 @@ def _proxy(**changes: int) -> Recipe:
 FULL = Scale(
     device="cuda", candidates=2, recipe=_proxy(epochs=1), at_once=(1, 4), loaders=8,
     profiled=10, matrix=8192, copied=1 << 31, compiler="inductor", compiled=None,
-    macro=24, macro_recipes=(_macro(3), _macro(9)), accel=24, accel_recipe=_proxy(),
+    macro=24, macro_recipes=(_macro(9), _macro(3)), accel=24, accel_recipe=_proxy(),
     budgets=("--trials", "300"), halved=(256, 96), processes=4, batches=(1, 64),
     latencies=("efficientnet-b0", "mobilenet-v2", "resnet-50"),
     memory=(

@@ -1,4 +1,6 @@
-"""Layers trained on the CPU without what torch and oneDNN do slowly there.
+"""Layers trained without what torch does slowly on the device.
+
+On the CPU:
 
 - A 1×1 convolution is a matrix product over the pixels, and maps in channels-last memory are its
   matrix as they lie: BLAS takes it, and above all its gradients, at up to twice oneDNN's rate.
@@ -8,7 +10,11 @@
 - SiLU in place copies its input for the backward pass, and the gradient of a mean is written out
   pixel by pixel. Out of place, and as a sum over the pixels, neither happens.
 
-What each is worth: ``docs/throughput.md``.
+On CUDA cuDNN prepares an engine for each new shape, which of a network's first steps takes most:
+1×1 convolutions are matrix products, depthwise ones are ``training.loop.gpu``'s. A step's kernels
+are short there and their number counts: batch norms do not count batches.
+
+What each is worth: ``docs/throughput.md``, ``docs/gpu.md``.
 """
 
 from __future__ import annotations
@@ -20,6 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.loop.gpu import depthwise
+
 _LARGEST = {"depthwise": 7, "depthwise 3×3": 2, "dense": 3}
 """Output pixels a side up to which the sum over taps is quicker than oneDNN's weight gradient."""
 
@@ -27,7 +35,8 @@ _LARGEST = {"depthwise": 7, "depthwise 3×3": 2, "dense": 3}
 def quicken(network: nn.Module) -> nn.Module:
     """Give the layers of ``network`` this module's ways to compute, in place.
 
-    Outputs and gradients stay the same to rounding. It acts on the CPU and where it is the quicker.
+    Outputs and gradients stay the same to rounding. It acts on the devices named above and where it
+    is the quicker.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and _simple(module):
@@ -35,6 +44,8 @@ def quicken(network: nn.Module) -> nn.Module:
             module.forward = functools.partial(way, module)  # type: ignore[method-assign]
         elif isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size == 1:
             module.forward = _mean  # type: ignore[method-assign]
+        elif type(module) is nn.BatchNorm2d and module.momentum is not None:
+            module.forward = functools.partial(_norm, module)  # type: ignore[method-assign]
         elif isinstance(module, nn.SiLU | nn.Hardswish):
             module.inplace = False
     return network
@@ -51,10 +62,17 @@ def _simple(conv: nn.Conv2d) -> bool:
 
 
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    if x.device.type != "cpu":
+    if x.device.type not in ("cpu", "cuda"):
         return F.conv2d(x, conv.weight, conv.bias)
     y = F.linear(x.permute(0, 2, 3, 1), conv.weight.flatten(1), conv.bias)
     return y.permute(0, 3, 1, 2)
+
+
+def _norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Without the count of batches, a kernel of its own that only a mean over all of them reads."""
+    own = norm.training or norm.running_mean is None
+    mean, var = norm.running_mean, norm.running_var
+    return F.batch_norm(x, mean, var, norm.weight, norm.bias, own, norm.momentum or 0.0, norm.eps)
 
 
 def _mean(input: Tensor) -> Tensor:
@@ -63,13 +81,19 @@ def _mean(input: Tensor) -> Tensor:
 
 def _convolution(conv: nn.Conv2d, x: Tensor) -> Tensor:
     kernel, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
+    if depthwise.takes(conv, x):
+        return _biased(depthwise.convolve(x, conv.weight, stride, padding), conv.bias)
     out = (x.shape[2] + 2 * padding - kernel) // stride + 1
     kind = "dense" if conv.groups == 1 else "depthwise 3×3" if kernel == 3 else "depthwise"
     small = out <= _LARGEST[kind]
     if small and x.device.type == "cpu" and conv.weight.requires_grad and torch.is_grad_enabled():
         y: Tensor = _Convolution.apply(x, conv.weight, stride, padding, conv.groups)
-        return y if conv.bias is None else y + conv.bias[:, None, None]
+        return _biased(y, conv.bias)
     return F.conv2d(x, conv.weight, conv.bias, stride, padding, 1, conv.groups)
+
+
+def _biased(y: Tensor, bias: Tensor | None) -> Tensor:
+    return y if bias is None else y + bias[:, None, None]
 
 
 class _Convolution(torch.autograd.Function):

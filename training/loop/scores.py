@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from training.data import Data, Split, part
-from training.device import untried
 from training.loop.augment import to_float
 from training.loop.feeds.feed import batches_of
 from training.loop.processes import ALONE, Processes
@@ -89,7 +88,7 @@ def measure(
     device, classes = split.labels.device, len(data.classes)
     correct = torch.zeros(classes, dtype=torch.int64, device=device)
     loss = torch.zeros((), device=device)
-    with untried(device), autocast(device):
+    with autocast(device):
         for images, labels in batches_of(split, batch, workers):
             x = to_float(images.to(device), side, data.mean, data.std, channels_last=True)
             logits = network(x).float()

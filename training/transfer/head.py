@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.data import Data, Split
-from training.device import untried
 from training.loop.augment import to_float
 from training.loop.feeds.feed import batches_of
 from training.loop.trainer import autocast
@@ -55,7 +54,7 @@ def features(network: nn.Module, split: Split, side: int, data: Data) -> Tensor:
     hook = classifier(network).register_forward_pre_hook(lambda _, given: found.append(given[0]))
     device = split.labels.device
     try:
-        with untried(device), autocast(device):
+        with autocast(device):
             for images, _ in batches_of(split, batch):
                 x = images.to(device)
                 network(to_float(x, side, data.mean, data.std, channels_last=True))

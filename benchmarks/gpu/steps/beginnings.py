@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -19,6 +20,7 @@ from benchmarks.gpu.ways.ceilings import wait
 from benchmarks.gpu.ways.layers import WAYS, altered, settings
 from models.build import build
 from models.spec import ArchSpec
+from training.loop.graph import CudaGraph
 from training.loop.trainer import autocast
 
 
@@ -54,28 +56,52 @@ def main(way: str, device: str) -> None:
 
 
 def steps(spec: ArchSpec, scale: Scale, way: str) -> dict[str, float]:
-    """Seconds of the first and second step of its twin's training, and milliseconds of the
-    others; on random pictures."""
-    device, batch = torch.device(scale.device), scale.recipe.batch
+    """Seconds of the first and second step of its twin's training and milliseconds of the others,
+    as a graph too on CUDA; on random pictures."""
+    device = torch.device(scale.device)
+    with settings(way):
+        step = _stepping(spec, scale, way, device)
+        seconds = [_seconds(step, scale.device) for _ in range(2 + scale.profiled)]
+        others = 1e3 * statistics.median(seconds[2:])
+        found = {"first_s": seconds[0], "second_s": seconds[1], "others_ms": others}
+        if device.type == "cuda":
+            graph = CudaGraph(device)
+            graph.warm_up(step)
+            found["capturing_s"] = _seconds(lambda: graph.capture(step), scale.device)
+            again = [_seconds(graph.replay, scale.device) for _ in range(scale.profiled)]
+            found["replayed_ms"] = 1e3 * statistics.median(again)
+    return found
+
+
+def _seconds(work: Callable[[], object], device: str) -> float:
+    start = time.perf_counter()
+    work()
+    wait(device)
+    return time.perf_counter() - start
+
+
+def _stepping(
+    spec: ArchSpec, scale: Scale, way: str, device: torch.device
+) -> Callable[[], torch.Tensor]:
+    """A step of its twin's training, the same each time."""
+    batch = scale.recipe.batch
     twin = scale.recipe.network(spec, 10, 3)
     network = build(twin).to(device).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(altered(network, way).parameters(), 1e-3, fused=True)
     images = torch.rand(batch, 3, twin.resolution, twin.resolution, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(batch, device=device) % 10
-    seconds = []
-    with settings(way):
-        for _ in range(2 + scale.profiled):
-            start = time.perf_counter()
-            with autocast(device):
-                logits = network(images)
-            cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            optimizer.zero_grad()
-            wait(scale.device)
-            seconds.append(time.perf_counter() - start)
-    others = 1e3 * statistics.median(seconds[2:])
-    return {"first_s": seconds[0], "second_s": seconds[1], "others_ms": others}
+
+    def step() -> torch.Tensor:
+        with autocast(device):
+            logits = network(images)
+        loss = cross_entropy(logits.float(), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.detach()
+
+    return step
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from functools import partial
 from benchmarks.gpu.adapter import SEEDS, Jobs, Known, Training, accel, macro
 from benchmarks.gpu.step import Place
 from benchmarks.gpu.steps.prepare import ACCEL, MACRO
-from benchmarks.gpu.ways.at_once import as_they_end, pool_of
+from benchmarks.gpu.ways.at_once import as_they_end, pool_of, shared_by_service
 from nas.calibrate import FEWEST, agreement
 from training.evaluator import ByName
 from training.recipe import Recipe
@@ -31,7 +31,12 @@ def measure(place: Place) -> None:
     plan = [("NAS-Bench-Macro", recipe) for recipe in scale.macro_recipes]
     plan.append(("Accel-NASBench (ImageNet)", scale.accel_recipe))
     trainings = tuple(Training(source, recipe, scale.device) for _, recipe in plan)
-    with pool_of(Jobs(trainings), max(scale.at_once), scale.device) as pool:
+    with (
+        shared_by_service(place.work / "mps") as shared,
+        pool_of(Jobs(trainings), max(scale.at_once), scale.device) as pool,
+    ):
+        place.page.fact("processes that share the device", max(scale.at_once))
+        place.page.fact("by NVIDIA's service for several processes", shared)
         for which, (name, recipe) in enumerate(plan):
             known = tables[name]
             place.page.part(

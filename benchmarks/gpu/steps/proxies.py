@@ -5,8 +5,12 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from unittest import mock
+
+from torch import nn
 
 from benchmarks.gpu.adapter import SEEDS, Jobs, Training, candidates
 from benchmarks.gpu.step import Place
@@ -28,6 +32,7 @@ from training.evaluator import ByName
 
 TABLE = "trainings of one pass over the pictures, bf16, channels last"
 _WAYS = ("graphs", "eager")
+_CUDNN = "graphs, all convolutions by cuDNN"
 _TOP = 15  # kernels that are named
 _FEW = {"images": 512, "held_out": 256}  # pictures of a training that only prepares
 
@@ -37,13 +42,14 @@ def measure(place: Place) -> None:
     page, bench = place.page, Bench(place)
     page.part("ceilings", bench.measure_ceilings, most=40)
     page.part("plain loop", bench.plain)
-    for way in _WAYS:
-        page.part(way, partial(_alone, bench, way), most=60)
+    page.part("graphs", partial(_alone, bench, "graphs"), most=60)
     page.part("several processes", lambda: _processes(bench, ""), most=90)
+    page.part("processes under MPS", lambda: _under_mps(bench), most=60, least=20)
     page.part("by kernel", lambda: _by_kernel(bench), most=45)
+    for way in ("eager", _CUDNN):
+        page.part(way, partial(_alone, bench, way), most=60)
     page.part("threads and streams", lambda: _threads(bench), most=30, least=10)
     page.part("torch.compile", lambda: _compiled(bench), most=75, least=20)
-    page.part("processes under MPS", lambda: _under_mps(bench), most=60, least=20)
     page.part("vectorised", lambda: _vectorised(bench), most=30)
 
 
@@ -111,12 +117,17 @@ def _at_most(count: int | None, there: int) -> int:
 
 def _alone(bench: Bench, way: str) -> None:
     """One after the other; what a network's first training takes longer is a cost of its own."""
-    training, first = bench.training(way == "graphs"), []
-    for spec in bench.specs:
-        first.append(_seconds(training, spec, 0))
-        bench.page.fact(f"{way}: seconds of the networks' first trainings", str(first))
-    seconds = [_seconds(training, spec, 1) for spec in bench.specs]
+    training, first = bench.training(way != "eager"), []
+    with mock.patch("training.loop.trainer.quicken", _as_is) if way == _CUDNN else nullcontext():
+        for spec in bench.specs:
+            first.append(_seconds(training, spec, 0))
+            bench.page.fact(f"{way}: seconds of the networks' first trainings", str(first))
+        seconds = [_seconds(training, spec, 1) for spec in bench.specs]
     bench.row(f"this project, {way}", bench.specs, sum(seconds))
+
+
+def _as_is(network: nn.Module) -> nn.Module:
+    return network
 
 
 def _seconds(training: Training, spec: ArchSpec, seed: int) -> float:
@@ -145,7 +156,7 @@ def _under_mps(bench: Bench) -> None:
         if there:
             _processes(bench, " under MPS")
         else:
-            bench.page.say("processes under MPS: nvidia-cuda-mps-control is not installed")
+            bench.page.say("processes under MPS: there is none here that works")
 
 
 def _threads(bench: Bench) -> None:

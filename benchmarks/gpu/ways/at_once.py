@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -81,7 +82,7 @@ def seconds_in_threads(
 @contextmanager
 def shared_by_service(folder: Path) -> Iterator[bool]:
     """Processes started in this block share the GPU by NVIDIA's multi-process service; False where
-    the machine has none. It ends with the block, and no setting of the card is touched."""
+    the machine has none that works. It ends with the block; no setting of the card is touched."""
     daemon = shutil.which(_DAEMON)
     if daemon is None:
         yield False
@@ -93,15 +94,27 @@ def shared_by_service(folder: Path) -> Iterator[bool]:
     os.environ |= variables
     try:
         time.sleep(1)
-        if service.poll() is not None:
-            raise RuntimeError(f"{_DAEMON} ended at once with exit code {service.returncode}")
-        yield True
+        works = _computes()
+        if not works:
+            for name in variables:
+                del os.environ[name]
+        yield works
     finally:
         try:
-            subprocess.run([daemon], input=b"quit -t 3\n", timeout=8, check=False)
+            there = os.environ | variables
+            subprocess.run([daemon], input=b"quit -t 3\n", env=there, timeout=8, check=False)
             service.wait(5)
         except subprocess.TimeoutExpired:
             service.kill()
             service.wait()
         for name in variables:
-            del os.environ[name]
+            os.environ.pop(name, None)
+
+
+def _computes() -> bool:
+    """Whether a new process can use the GPU."""
+    line = [sys.executable, "-c", "import torch; torch.zeros(1, device='cuda').item()"]
+    try:
+        return subprocess.run(line, timeout=30, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False

@@ -14,23 +14,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.loop.quick import quicken
+
 TRYING = "cuDNN, trying algorithms"
+QUICK = "as trainings do: matrix products and Triton"
 WAYS = (
     TRYING,
+    QUICK,
     "cuDNN, by its own choice",
+    f"{QUICK}, trying algorithms",
     "1×1 as matrix products",
-    "1×1 as matrix products, depthwise without cuDNN",
+    "1×1 as matrix products, depthwise by torch's own kernels",
 )
-"""From as a training has it to with as little of cuDNN as can be."""
+"""The most telling first."""
 
 
 def settings(way: str) -> AbstractContextManager[object]:
     """A block in which cuDNN goes about it in this way."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=way == TRYING)
+    return torch.backends.cudnn.flags(enabled=True, benchmark="trying" in way)
 
 
 def altered(network: nn.Module, way: str) -> nn.Module:
     """``network`` with its convolutions computed in this way, in place; the same to rounding."""
+    if way.startswith(QUICK):
+        return quicken(network)
     for module in network.modules():
         if not isinstance(module, nn.Conv2d):
             continue
