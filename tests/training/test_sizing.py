@@ -198,7 +198,14 @@ def test_on_gpus_the_minutes_size_the_trainings(
     assert evaluator.recipe == expected
     assert (expected.images, expected.epochs) == (len(data.train), 30)
     assert "2,000 images a second after 9.0 s" in capsys.readouterr().err
-    args.trials = 1000  # more than there is time to begin
+    args.trials = 1000  # more than there is time to begin: half of it goes into trainings
+    fewer = proxy_recipe(
+        8, "cuda", minutes=10 - 33 * 9 / 60, trials=33, images_per_second=2000.0,
+        available=len(data.train),
+    )  # fmt: skip
+    assert prepare(args, largest=[B0])[0].recipe == fewer
+    assert "for some 66 networks" in capsys.readouterr().err
+    args.minutes = 0.01  # not even one
     least = prepare(args, largest=[B0])[0].recipe
     assert (least.images, least.epochs) == (len(data.train), 1)
 

@@ -68,9 +68,9 @@ def machines(device: str, workers: int | None, recipe: Recipe) -> Machines:
 def workers_per_device(recipe: Recipe, device_memory: int) -> int:
     """How many processes train side by side on a GPU of so many bytes, unless --workers says it.
 
-    1: where steps are captured (``training.loop.graph``), one process leaves a GPU idle only
-    between trainings and with the smallest networks; what a second one adds has not been measured,
-    while it takes half of the memory and the time of another context.
+    1: four made 1.4 times as many trainings an hour of two networks at 24 pixels on an H200
+    (``docs/gpu.md``), which are about the smallest there are, while each takes a share of the
+    memory and the time of another context.
     """
     return 1
 
@@ -101,7 +101,9 @@ def filling(
     """The evaluator's recipe with pictures and epochs such that the trials take the minutes.
 
     On GPUs, all at work, by a measurement of the network that costs most; elsewhere, and where
-    that is impossible, the recipe as it is. Says on stderr what it came to.
+    that is impossible, the recipe as it is. Where the trials are so many that to begin with them
+    would take most of the minutes, as many are meant as it takes half of them to begin with: more
+    and shorter ones would tell less each and cost as much. Says on stderr what it came to.
     """
     recipe = evaluator.recipe
     if where.devices is None or not specs:
@@ -114,7 +116,8 @@ def filling(
             raise
         print(f"the speed could not be measured, and sizes nothing: {error}", file=sys.stderr)
         return recipe
-    each = math.ceil(trials / len(where.devices))
+    asked = math.ceil(trials / len(where.devices))
+    each = max(1, min(asked, int(60 * minutes / (2 * found.before))))
     sized = proxy_recipe(
         data.native_size,
         "cuda",
@@ -126,7 +129,8 @@ def filling(
     )
     print(
         f"{found.images_per_second:,.0f} images a second after {found.before:.1f} s: "
-        f"{sized.images:,} pictures and {sized.epochs} epochs a training",
+        f"{sized.images:,} pictures and {sized.epochs} epochs a training"
+        + (f", for some {each * len(where.devices)} networks" if each < asked else ""),
         file=sys.stderr,
     )
     return replace(recipe, images=sized.images, held_out=sized.held_out, epochs=sized.epochs)

@@ -32,7 +32,7 @@ def measure(place: Place) -> None:
     plan.append(("Accel-NASBench (ImageNet)", scale.accel_recipe))
     trainings = tuple(Training(source, recipe, scale.device) for _, recipe in plan)
     with (
-        shared_by_service(place.work / "mps") as shared,
+        shared_by_service(place.work / "fidelity-mps") as shared,
         pool_of(Jobs(trainings), max(scale.at_once), scale.device) as pool,
     ):
         place.page.fact("processes that share the device", max(scale.at_once))

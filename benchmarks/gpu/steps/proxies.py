@@ -152,7 +152,7 @@ def _processes(bench: Bench, label: str) -> None:
 
 
 def _under_mps(bench: Bench) -> None:
-    with shared_by_service(bench.place.work / "mps") as there:
+    with shared_by_service(bench.place.work / "proxies-mps") as there:
         if there:
             _processes(bench, " under MPS")
         else:

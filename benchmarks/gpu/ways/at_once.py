@@ -87,7 +87,7 @@ def shared_by_service(folder: Path) -> Iterator[bool]:
     if daemon is None:
         yield False
         return
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     variables = {"CUDA_MPS_PIPE_DIRECTORY": str(folder), "CUDA_MPS_LOG_DIRECTORY": str(folder)}
     # In the foreground, and so among this process's group: it is killed with the step.
     service = subprocess.Popen([daemon, "-f"], env=os.environ | variables)
