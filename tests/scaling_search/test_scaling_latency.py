@@ -21,7 +21,7 @@ from scaling_search.points.costs import Flops
 from scaling_search.points.grid import Grid, grid
 from scaling_search.points.latency import LatencyCost
 from scaling_search.points.point import TOLERANCE, Point, baseline_point
-from scaling_search.points.reach import reach
+from scaling_search.points.reach import _EXPONENTS, reach
 from scaling_search.points.scalable import SpecBaseline
 from scaling_search.points.target import latency_ratio
 from scaling_search.result import ScalingResult
@@ -31,6 +31,7 @@ from tests.support.stub_clock import SECONDS, Clock, Notes
 from tests.support.surface import baseline, evaluate
 from trials.latencies import FEWEST, MOST, Paired, Reading
 
+LEAST_POWER = _EXPONENTS[0]
 HERE = {"device": "stub", "threads": 1, "batch": 1}
 Weights = tuple[float, float, float]
 
@@ -287,7 +288,7 @@ def test_a_direction_is_followed_to_the_target(
     exponent: float, constant: float, ratio: float
 ) -> None:
     """Latency is a power of the FLOPs beside a constant: the target is met, or needs more FLOPs
-    (or fewer) than may be asked for."""
+    (or fewer) than may be asked for, or lies where latency hardly depends on them."""
     clock = Clock(LARGE, (1.0, 1.0, 2 * exponent), constant=constant)
     cost = LatencyCost(Paired(Notes(), LARGE.spec, clock), LARGE.spec)
     target = ratio * cost.base.low
@@ -302,4 +303,5 @@ def test_a_direction_is_followed_to_the_target(
     assert abs(math.log(found.ratio)) < limit + 0.1
     if abs(found.error) > TOLERANCE:
         part = (ratio - constant) / (1 - constant)  # of the time that changes
-        assert part <= 0 or abs(math.log(part)) / exponent > limit - 0.1
+        power = exponent * (ratio - constant) / ratio  # of the FLOPs, at the target
+        assert power < LEAST_POWER or abs(math.log(part)) / exponent > limit - 0.1
