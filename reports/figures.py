@@ -17,12 +17,14 @@ from matplotlib.figure import Figure
 from matplotlib.tri import Triangulation
 
 from common.units import format_size
+from nas.belief.account import NAMED
 from nas.result import Candidate
 from scaling_search.result import ScalingResult
 from scaling_search.surface.simplex import MESH, mesh, multiples
 
 CHOSEN, FRONT, PLAIN, SCALE = "#d1242f", "#1f6feb", "#8c959f", "#57606a"
 BELIEVED = "#009e73"
+VIEWS = {"prior": BELIEVED, "capacity": FRONT, "none": SCALE}
 # The chosen network is told by its shape and its edge by whoever sees no difference of colours.
 _STAR: dict[str, Any] = {
     "marker": "*", "s": 280, "color": CHOSEN, "edgecolor": "black", "lw": 0.9, "zorder": 5,
@@ -144,6 +146,21 @@ def history(path: Path, trained: Sequence[Candidate]) -> None:
     axes.set_xlabel("trial")
     axes.set_ylabel("reward")
     axes.legend(fontsize=8, loc="lower right")
+    save(figure, path)
+
+
+def weights(path: Path, course: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+    """The probability of each view of a belief, after so many trainings."""
+    figure, axes = new_figure(height=3.2)
+    trainings = [count for count, _ in course]
+    for (name, color), style in zip(VIEWS.items(), ("-", "--", ":"), strict=True):
+        if name in course[-1][1]:
+            shares = [found[name] for _, found in course]
+            axes.plot(trainings, shares, style, marker="o", ms=3.5, color=color, label=NAMED[name])
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_xlabel("trainings")
+    axes.set_ylabel("probability")
+    axes.legend(fontsize=8, loc="best")
     save(figure, path)
 
 

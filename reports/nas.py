@@ -43,7 +43,7 @@ PUBLISHED = {"EfficientNet-B0": "efficientnet-b0", "MobileNetV2": "mobilenet-v2"
 
 
 def report(run_dir: Path, storage: str | None = None) -> Path:
-    """Write trials.csv, pareto.csv, pareto.png, history.png and report.html into ``run_dir``.
+    """Write trials.csv, pareto.csv, report.html and its pictures into ``run_dir``.
 
     Raises ValueError where the run has no finished training yet.
     """
@@ -69,7 +69,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         "that were not trained here.",
     )
     _front(page, found, settings)
-    about_belief(page, found.basis, settings, bool(found.finals))
+    about_belief(page, found.basis, settings, bool(found.finals), run_dir / "weights.png")
     page.heading("The chosen network")
     page.table(
         ["operator", "input", "channels", "layers", "FLOPs", "parameters"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from nas.candidates import Floats
 
 NETWORKS = 200  # of the window that sources are compared over
 DRAWS = 400
+LOOKS = 12
 INTERVAL = 0.05, 0.5, 0.95
 NAMED = {PRIOR: "the prior", CAPACITY: "capacity", NONE: "no guess"}
 TOTALS = ("macs", "params", "activations", "depth")  # the columns of the features' "totals"
@@ -39,6 +40,15 @@ def account(belief: Belief, see: Knowledge) -> dict[str, Any]:
         "foretold": _foretold(belief, views),
         "noise": float(belief.shares @ [model.deviation for model in belief.models.values()]),
     }
+
+
+def course(
+    fit: Callable[[int], Belief], first: int, last: int
+) -> list[tuple[int, dict[str, float]]]:
+    """How weights moved, JSON: after so many trainings, from ``first`` to ``last``, each view's;
+    ``fit`` gives the belief by so many. At most ``LOOKS`` of them, closer together at first."""
+    steps = np.unique(np.geomspace(first, last, LOOKS).round().astype(int)).tolist()
+    return [(step, fit(step).weights) for step in steps]
 
 
 def _drawn(belief: Belief, views: Views) -> Floats:

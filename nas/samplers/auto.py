@@ -21,6 +21,7 @@ own. What was trained is learned from by its own scores alone: no decision rests
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,7 +29,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
-from nas.belief.account import account
+from nas.belief.account import account, course
 from nas.belief.belief import Belief
 from nas.belief.features import Groups
 from nas.belief.knowledge import NONE, Knowledge
@@ -108,9 +109,10 @@ class Auto:
             found = self._ranked(promise(True), found, history.taken)
         yield from found
 
-    def fit(self, history: History) -> Belief:
-        """What is believed of a study with at least one finished trial."""
-        known = history.known
+    def fit(self, history: History, trainings: int | None = None) -> Belief:
+        """What is believed of a study with at least one finished trial; by the first
+        ``trainings`` of it alone, where that is asked for."""
+        known = history.known[:trainings]
         rows, accuracy = history.rows[known], history.estimate[known]
         return Belief(self.see, rows, accuracy, self._trust, history.error[known])
 
@@ -139,6 +141,7 @@ class Auto:
         front = expected_front(belief, self._candidates, history.rows[done])
         number = self.recommend(history, belief)
         basis = account(belief, self.see) | self._expected(history, belief, number)
+        basis |= {"course": course(partial(self.fit, history), OPENING, len(history.known))}
         if self._scores is not None:
             asked = {"networks": self._scores.asked, "seconds": self._scores.seconds}
             basis |= {"scored": asked}

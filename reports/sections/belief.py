@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from nas.belief.account import in_words
+from reports import figures
 from reports.page import Page
 
 SOURCES = {
@@ -28,9 +30,10 @@ def about_belief(
     found: Mapping[str, Any] | None,
     settings: Mapping[str, Any],
     finals: bool,
+    figure: Path,
 ) -> None:
     """The sources that counted, with intervals, from what the run keeps with its answer; whether
-    ``finals`` had the last word."""
+    ``finals`` had the last word. How the views' weights moved is drawn into ``figure``."""
     if found is None:  # another sampler, few trainings, or a run of an earlier version
         return
     page.heading("What the answer rests on")
@@ -56,6 +59,14 @@ def about_belief(
             for name, (low, middle, high) in found["agreement"].items()
         ],
     )
+    if len(course := found.get("course", ())) > 1:  # none in runs of an earlier version
+        figures.weights(figure, course)
+        page.figure(
+            figure,
+            "How probable each guess was after so many trainings: which of them expected the "
+            "accuracies that came out. Probabilities that still move say that more trainings "
+            "would change the belief.",
+        )
     page.text(
         "Correlations are over random networks of the window, between a source and the accuracies "
         "that the model holds possible. An interval that holds 0 says that these trainings cannot "

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.belief.account import account, in_words
+from nas.belief.account import account, course, in_words
 from nas.belief.belief import Belief
 from nas.belief.features import Features
 from nas.belief.knowledge import CAPACITY, NONE, Knowledge
 from nas.belief.model import Model
-from nas.candidates import Candidates
+from nas.candidates import Candidates, Floats
 from nas.objective import Objective
 from nas.search import search
 from nas.space import space
@@ -117,15 +117,36 @@ def test_an_account_finds_what_accuracies_follow() -> None:
     assert high - low > 0.5
 
 
+def test_weights_move_with_what_trainings_say() -> None:
+    """Of a truth that capacity foretells its view ends ahead, of the opposite the other."""
+    for truth, ahead in (("capacity", CAPACITY), ("opposite", NONE)):
+        values = truths()[truth]
+
+        def fit(count: int, values: Floats = values) -> Belief:
+            return Belief(SEE, ROWS[:count], values[:count])
+
+        found = course(fit, 3, 40)
+        counts = [count for count, _ in found]
+        assert (counts[0], counts[-1]) == (3, 40)
+        assert counts == sorted(set(counts))
+        assert all(sum(weights.values()) == pytest.approx(1) for _, weights in found)
+        assert found[-1][1][ahead] > max(0.8, found[0][1][ahead])
+
+
 def test_a_run_says_what_its_answer_rests_on(tmp_path: Path) -> None:
     """In its result, in the study and in the report, which reads the study alone."""
     found = search(MBCONV, stub, trials=8, run_dir=tmp_path / "run", resume=False)
     assert found.basis is not None
     assert set(found.basis["weights"]) == {"capacity", "none"}
+    # The last look at the weights is the answer's own, the first one after the opening.
+    assert [count for count, _ in found.basis["course"]] == [3, 4, 5, 6, 7, 8]
+    assert found.basis["course"][-1][1] == found.basis["weights"]
     page = report(tmp_path / "run").read_text()
     assert "What the answer rests on" in page
     assert f"{found.basis['weights']['capacity']:.2f}" in page
     assert "overruled" not in page
+    assert "after so many trainings" in page
+    assert (tmp_path / "run" / "weights.png").stat().st_size > 5000
     search(MBCONV, stub, trials=8, run_dir=tmp_path / "other", trust=0.2)
     assert "--trust 0.2 overruled that" in report(tmp_path / "other").read_text()
     plain = search(MBCONV, stub, trials=8, sampler="random", run_dir=tmp_path / "random")
