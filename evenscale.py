@@ -43,6 +43,9 @@ COMMANDS = {
     "latency": Command(
         "training latency", "training.__main__", ("latency",), "how long a network takes"
     ),
+    "cache": Command(
+        "training cache", "training.__main__", ("cache",), "what is kept of decoded pictures"
+    ),
     "report": Command("reports", "reports.__main__", (), "a run's page again"),
     "models": Command("models", "models.__main__", (), "named networks: list, show, cost, export"),
 }

@@ -1,4 +1,5 @@
-"""``python -m training``: train a network, or its subcommands ``predict`` and ``latency``."""
+"""``python -m training``: train a network, or one of its subcommands ``predict``, ``latency`` and
+``cache``."""
 
 from __future__ import annotations
 
@@ -15,6 +16,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         from training.commands.latency import main as chosen
     elif given[:1] == ["predict"]:
         from training.commands.predict import main as chosen
+    elif given[:1] == ["cache"]:
+        from training.commands.cache import main as chosen
     else:
         from training.commands.train import main as chosen
 

@@ -19,9 +19,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from common.plain import printable
 from training.pictures.deep import Scale, Scales
 from training.pictures.reading import Pictures
 
+SUFFIXES = ".safetensors", ".part"  # of files that are whole and of those that are being written
+ROOT = "root"  # among a file's texts: the folder whose pictures it has
 _TENSORS = ("images", "sides", "doubts")
 _log = logging.getLogger(__name__)
 
@@ -56,10 +59,26 @@ def load(path: Path) -> Pictures | None:
     return Pictures(**tensors, skipped=skipped, scales=scales)
 
 
-def save(path: Path, pictures: Pictures) -> None:
-    """Store `pictures` at `path`, at once or not at all; a failure is only logged."""
+def save(path: Path, pictures: Pictures, root: str) -> None:
+    """Store `pictures` from the folder `root` at `path`, at once or not at all; a failure is only
+    logged."""
     told = {"skipped": json.dumps(pictures.skipped), "scales": json.dumps(pictures.scales)}
+    told |= {ROOT: printable(root)}
     store(path, {name: getattr(pictures, name) for name in _TENSORS}, told)
+
+
+def kept(folder: Path) -> list[tuple[Path, str]]:
+    """Every file in the cache and the folder whose pictures it has, "" where it does not say."""
+    files = (path for path in folder.glob("*") if path.suffix in SUFFIXES and path.is_file())
+    return [(path, _root(path)) for path in sorted(files)]
+
+
+def _root(path: Path) -> str:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {}).get(ROOT, ""))
+    except (OSError, SafetensorError):
+        return ""
 
 
 def fetch(

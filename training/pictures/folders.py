@@ -127,7 +127,7 @@ class _Files:
             return found
         paths = [file.path for file in members]
         pictures = reading.read(self.root, paths, size, scales, self.progress)
-        store.save(path, pictures)
+        store.save(path, pictures, self.root)
         # Read back, because the system can drop a file's pages while the splits are copied from
         # them.
         return store.load(path) or pictures
@@ -140,7 +140,7 @@ class _Files:
         found = scanning.load(path)
         if found is None or not self._still_unreadable(found, size):
             found = scanning.scan(self.root, paths, size, scales, self.progress)
-            scanning.save(path, found)
+            scanning.save(path, found, self.root)
         return found, Files(self.root, paths, size, scales)
 
     @cached_property

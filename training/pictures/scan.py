@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from common.plain import printable
 from training.pictures import cache, images, reading
 from training.pictures.deep import Scale, Scales
 from training.pictures.images import Decoded
@@ -131,7 +132,9 @@ def load(path: Path) -> Scan | None:
     return Scan(**tensors, skipped=skipped, scales=scales)
 
 
-def save(path: Path, found: Scan) -> None:
-    """Store it at ``path``, at once or not at all; a failure is only logged."""
+def save(path: Path, found: Scan, root: str) -> None:
+    """Store it, of the folder ``root``, at ``path``, at once or not at all; a failure is only
+    logged."""
     told = {"skipped": json.dumps(found.skipped), "scales": json.dumps(found.scales)}
+    told |= {cache.ROOT: printable(root)}
     cache.store(path, {name: getattr(found, name) for name in _TENSORS}, told)
