@@ -11,7 +11,12 @@ export OMP_NUM_THREADS ?= 1
 gpu-bundle: install
 	$(BIN)/python -m benchmarks.gpu.bundle
 
-.PHONY: gpu-bundle install demo test slow lint types clean
+# The site in build/site, of the extra docs; any warning fails.
+docs: install
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+.PHONY: docs gpu-bundle install demo test slow lint types clean
 
 # Everything that the demo, the tests and the checks need; again only when pyproject.toml changes.
 install: $(VENV)/.installed
