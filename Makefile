@@ -1,7 +1,6 @@
 PYTHON ?= python3
 VENV := .venv
-# Extras of pyproject.toml; CI adds reference, pretrained, onnx, ray and postgres, whose tests are
-# skipped without them.
+# Extras of pyproject.toml; CI adds the others, whose tests are skipped without them.
 EXTRAS ?= dev
 BIN := $(VENV)/bin
 # One thread a process: searches and tests run processes beside one another.

@@ -19,6 +19,7 @@ from nas.result import Finalist, SearchResult, candidates, result
 from nas.search.against import Against
 from nas.search.why import why
 from reports import figures
+from reports.interactive import look_into
 from reports.page import Page
 from reports.sections import latencies
 from reports.sections.agreement import about_agreement
@@ -68,6 +69,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         "networks trained alike to compare it with; upright lines stand at the cost of networks "
         "that were not trained here.",
     )
+    look_into(page, found, _trained(found), objective, settings["cost"])
     _front(page, found, settings)
     about_belief(page, found.basis, settings, bool(found.finals), run_dir / "weights.png")
     page.heading("The chosen network")

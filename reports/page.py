@@ -28,7 +28,10 @@ pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: .85r
   .lead { font-size: 1.05rem; overflow-wrap: anywhere; } th, td { padding: .25rem .4rem; }
   figure { overflow-x: auto; } img { max-width: none; width: 40rem; }
 }
+@media (prefers-color-scheme: dark) { img.drawn { filter: invert(.93) hue-rotate(180deg); } }
+.interactive { margin: 1.2rem 0; } .vega-bind { display: block; font-size: .9rem; }
 @media print {
+  .interactive { display: none; }
   :root { color-scheme: light; } body { max-width: none; margin: 0; font-size: 10pt; }
   h2 { break-after: avoid; } figure, tr { break-inside: avoid; } .scroll { overflow: visible; }
   table { font-size: 7.5pt; } th, td { padding: .1rem .25rem; overflow-wrap: anywhere; }
@@ -42,6 +45,7 @@ class Page:
     def __init__(self, title: str) -> None:
         self._title = title
         self._pieces: list[str] = []
+        self._libraries: list[str] = []
 
     def heading(self, text: str) -> None:
         self._pieces.append(f"<h2>{html.escape(text)}</h2>")
@@ -91,16 +95,24 @@ class Page:
         encoded = base64.b64encode(path.read_bytes()).decode()
         text = html.escape(caption)
         self._pieces.append(
-            f'<figure><img alt="{text}" src="data:image/png;base64,{encoded}">'
+            f'<figure><img class="drawn" alt="{text}" src="data:image/png;base64,{encoded}">'
             f"<figcaption>{text}</figcaption></figure>"
         )
+
+    def script(self, library: str, pieces: Sequence[str]) -> None:
+        """``pieces`` are HTML as it is, which use the library; that is put in once."""
+        if library not in self._libraries:
+            self._libraries.append(library)
+        self._pieces.extend(pieces)
 
     def write(self, path: Path) -> None:
         title = html.escape(self._title)
         path.write_text(
             f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<style>{_STYLE}</style></head><body><h1>{title}</h1>\n"
+            f"<style>{_STYLE}</style>"
+            + "".join(f"<script>{code}</script>" for code in self._libraries)
+            + f"</head><body><h1>{title}</h1>\n"
             + "\n".join(self._pieces)
             + "\n</body></html>\n",
             encoding="utf-8",
