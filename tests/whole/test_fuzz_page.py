@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import example, given, settings
@@ -32,6 +33,13 @@ OURS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "pre"
         "table", "thead", "tbody", "tr", "th", "td", "figure", "img", "figcaption",
         "strong"}  # fmt: skip
 ATTRIBUTES = {"lang", "charset", "name", "content", "class", "alt", "src"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_active() -> Iterator[None]:
+    """Pages without the charts, whose scripts tests/reports/test_interactive.py is about."""
+    with mock.patch("reports.interactive.library", return_value=None):
+        yield
 
 
 class Reader(HTMLParser):
