@@ -14,7 +14,7 @@ import time
 import torch
 from torch import nn
 
-from training.loop.quick import quicken
+from training.loop.quick.layers import quicken
 
 LAYERS = (
     (144, 5, 2, 10),

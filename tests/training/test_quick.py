@@ -13,7 +13,7 @@ from torch import nn
 from models.build import build
 from models.families import family
 from training.evaluator import proxy_recipe
-from training.loop.quick import quicken
+from training.loop.quick.layers import quicken
 
 
 def _alike(plain: nn.Module, shape: tuple[int, ...]) -> None:

@@ -16,7 +16,7 @@ from models.cost import cost
 from models.spec import ArchSpec
 from training.data import Data, load
 from training.evaluator import proxy_recipe
-from training.loop.quick import quicken
+from training.loop.quick.layers import quicken
 from training.recipe import Recipe
 
 RECIPE = replace(proxy_recipe(8, "cpu"), images=64, held_out=64, batch=4, width=0.25)

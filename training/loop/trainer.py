@@ -23,7 +23,7 @@ from training.loop.graph import Graph, Steps
 from training.loop.memory import micro_batch, recompute
 from training.loop.optimizer import average, optimizer_of, schedule, zero_starts
 from training.loop.processes import ALONE, Processes, synchronise
-from training.loop.quick import quicken
+from training.loop.quick.layers import quicken
 from training.recipe import Recipe
 
 _APART = 7919  # between the seeds of processes

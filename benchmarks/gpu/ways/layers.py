@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.loop.quick import quicken
+from training.loop.quick.layers import quicken
 
 TRYING = "cuDNN, trying algorithms"
 QUICK = "as trainings do: matrix products and Triton"

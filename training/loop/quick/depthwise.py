@@ -2,7 +2,7 @@
 
 cuDNN prepares an engine for each new shape, and a search shows it nothing but new shapes: a
 network's first steps are then most of its training (``docs/gpu.md``). Triton, which comes with
-torch on Linux, compiles ``training.loop.gpu.kernels`` once for each size of kernel and stride and
+torch on Linux, compiles ``training.loop.quick.kernels`` once for each size of kernel and stride and
 keeps them on disk. Memory bounds a depthwise convolution on any GPU; each kernel reads what it
 needs once, but for taps, which find it in the cache.
 
@@ -59,7 +59,7 @@ def convolve(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
 class _Depthwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-        from training.loop.gpu import kernels
+        from training.loop.quick import kernels
 
         kernel = weight.shape[2]
         x, taps = _last(x), weight.detach().flatten(1).t().contiguous()
@@ -72,7 +72,7 @@ class _Depthwise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        from training.loop.gpu import kernels
+        from training.loop.quick import kernels
 
         x, taps = ctx.saved_tensors
         kernel, stride, padding = ctx.settings
@@ -117,7 +117,7 @@ def _launch(
 
 def _into_taps(grad: Tensor, x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
     """(K·K, C), in single precision."""
-    from training.loop.gpu import kernels
+    from training.loop.quick import kernels
 
     pixels, channels, some = _pixels(grad), grad.shape[1], 32
     blocks = -(-channels // some)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.loop.gpu.depthwise import convolve, takes
+from training.loop.quick.depthwise import convolve, takes
 
 ROUNDING = {torch.float32: 1e-6, torch.bfloat16: 6e-3}  # of the kinds' 24 and 8 bits
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def judge(device: str) -> None:
 def test_kernels_by_the_interpreter() -> None:
     pytest.importorskip("triton", reason="Triton comes with torch for GPUs on Linux")
     environment = {**os.environ, "TRITON_INTERPRET": "1"}  # read when Triton is imported
-    line = [sys.executable, "-W", "ignore", "-m", "tests.training.test_gpu_depthwise"]
+    line = [sys.executable, "-W", "ignore", "-m", "tests.training.test_quick_depthwise"]
     ended = subprocess.run(line, env=environment, capture_output=True, text=True, cwd=ROOT)
     assert (ended.returncode, ended.stdout.strip()) == (0, "as torch's"), ended.stderr
 

@@ -11,7 +11,7 @@ On the CPU:
   pixel by pixel. Out of place, and as a sum over the pixels, neither happens.
 
 On CUDA cuDNN prepares an engine for each new shape, which of a network's first steps takes most:
-1×1 convolutions are matrix products, depthwise ones are ``training.loop.gpu``'s. A step's kernels
+1×1 convolutions are matrix products, depthwise ones are ``training.loop.quick``'s. A step's kernels
 are short there and their number counts: batch norms do not count batches.
 
 What each is worth: ``docs/throughput.md``, ``docs/gpu.md``.
@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.loop.gpu import depthwise
+from training.loop.quick import depthwise
 
 _LARGEST = {"depthwise": 7, "depthwise 3×3": 2, "dense": 3}
 """Output pixels a side up to which the sum over taps is quicker than oneDNN's weight gradient."""

@@ -1,1 +1,0 @@
-"""What a GPU computes by kernels of this project's own."""

@@ -1,0 +1,1 @@
+"""Layers computed without what torch does slowly on the device."""
