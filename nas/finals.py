@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from nas.objective import Objective
-from nas.result import Candidate, Finalist
+from nas.result import Finalist
 from trials.record import Evaluation
 from trials.store.view import Record
 
@@ -22,14 +22,26 @@ Finals = Callable[[Sequence[Record]], Mapping[int, Sequence[Evaluation]]]
 """Trains each record's network further, under several seeds; what came out, by trial number."""
 
 
-def finalists(best: int, trained: Sequence[Candidate], records: Sequence[Record]) -> list[Record]:
-    """The records to train further: the named network's, then by falling reward; no spec twice."""
-    order = sorted(trained, key=lambda one: (one.number != best, -one.reward, one.number))
-    by_number = {record.number: record for record in records}
+def finalists(best: int, records: Sequence[Record], objective: Objective) -> list[Record]:
+    """The records to train further: the named network's, then by falling reward of what they are
+    worth (``worth``); no spec twice."""
+
+    def order(record: Record) -> tuple[bool, float, int]:
+        merit = -math.inf
+        if (found := record.evaluation) is not None:
+            cost = float(record.cost["cost"])
+            merit = objective.reward(worth(found.accuracy, found.loss), cost)
+        return record.number != best, -merit, record.number
+
     chosen: dict[str, Record] = {}
-    for one in order:
-        chosen.setdefault(one.spec.key, by_number[one.number])
+    for record in sorted((one for one in records if one.evaluation is not None), key=order):
+        chosen.setdefault(record.spec.key, record)
     return list(chosen.values())[:FINALISTS]
+
+
+def worth(accuracy: float, loss: float | None) -> float:
+    """What is compared of a training: exp(-loss), or the accuracy where it tells no loss."""
+    return accuracy if loss is None else math.exp(-loss)
 
 
 def decided(
@@ -52,12 +64,11 @@ def _finalist(
     accuracy, count = sum(accuracies) / len(accuracies), len(accuracies)
     loss = sum(losses) / count if len(losses) == count else None
     squares = sum((one - accuracy) ** 2 for one in accuracies)
-    worth = accuracy if loss is None else math.exp(-loss)
     return Finalist(
         number=number,
         accuracy=accuracy,
         loss=loss,
         spread=math.sqrt(squares / (count - 1)) if count > 1 else None,
         trainings=count,
-        merit=objective.reward(worth, cost),
+        merit=objective.reward(worth(accuracy, loss), cost),
     )

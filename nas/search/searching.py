@@ -21,7 +21,7 @@ from nas.costing import LATENCY, Costing, Limited, OfSpec, costing
 from nas.costing.latency import Latency
 from nas.finals import Finals, decided, finalists
 from nas.objective import Objective
-from nas.result import Candidate, SearchResult, candidates, result
+from nas.result import Candidate, SearchResult, result
 from nas.samplers import SpaceExhausted
 from nas.samplers.auto import conclude
 from nas.space import Space
@@ -170,8 +170,7 @@ def search(
 
 def _final(found: SearchResult, finals: Finals, objective: Objective) -> SearchResult:
     """The outcome once the best networks have been trained further."""
-    trained = candidates(found.trials, objective)
-    chosen = finalists(found.best.number, trained, found.trials)
+    chosen = finalists(found.best.number, found.trials, objective)
     costs = {record.number: float(record.cost["cost"]) for record in chosen}
     told = decided(finals(chosen), costs, objective)
     number = told[0].number if told else found.best.number

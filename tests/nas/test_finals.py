@@ -39,15 +39,32 @@ def test_the_named_network_comes_first_and_no_network_twice() -> None:
     found = search(tiny(), accuracy, 1e12, 12, "random", low=0)
     trained = candidates(found.trials, AIM)
     last = min(trained, key=lambda one: one.reward).number
-    chosen = finalists(last, trained, found.trials)
+    chosen = finalists(last, found.trials, AIM)
     assert chosen[0].number == last
     rewards = {one.number: one.reward for one in trained}
     order = [rewards[record.number] for record in chosen[1:]]
     assert order == sorted(order, reverse=True)
     assert len({record.spec.key for record in chosen}) == len(chosen) == FINALISTS
-    doubled = [*found.trials, replace(chosen[0], number=99)]
-    again = finalists(99, candidates(doubled, AIM), doubled)
+    again = finalists(99, [*found.trials, replace(chosen[0], number=99)], AIM)
     assert [record.number for record in again[1:]] == [record.number for record in chosen[1:]]
+
+
+def test_the_loss_decides_who_is_trained_further() -> None:
+    """Losses that fall as accuracies do: a few hundred pictures, of which all name nearly all."""
+
+    def scored(spec: ArchSpec, seed: int) -> Evaluation:
+        return judged(accuracy(spec, seed), accuracy(spec, seed))
+
+    found = search(tiny(), scored, 1e12, 12, "random", low=0, w=0.0)
+    aim = replace(AIM, w=0.0)
+    chosen = finalists(found.best.number, found.trials, aim)
+    others = [r.evaluation for r in found.trials if r.number != found.best.number]
+    losses = sorted(one.loss for one in others if one and one.loss is not None)
+    told = [record.evaluation.loss for record in chosen[1:] if record.evaluation]
+    assert told == losses[: FINALISTS - 1]
+    failed = replace(chosen[1], evaluation=None)
+    kept = [failed if r.number == failed.number else r for r in found.trials]
+    assert failed not in finalists(found.best.number, kept, aim)
 
 
 def test_the_loss_decides_where_there_is_one() -> None:
