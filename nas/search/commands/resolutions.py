@@ -36,12 +36,11 @@ def resolutions(
         return settings.get("resolutions") or usual
     if parent is None or args.cost != "macs":
         return usual
-    found = sides_about(parent.spec, budget)
-    whole = highest(parent.spec, found, budget)
-    if whole is not None and not at_home([whole.resolution], args.device):
-        return usual
+    spec = _body(parent.spec)
+    found = sides_about(spec, budget)
+    whole = highest(spec, found, budget)
     home = [side for side in found if at_home([side], args.device)]
-    if not home:
+    if not home or (whole is not None and whole.resolution not in home):
         return usual
     said = ", ".join(map(str, home))
     print(f"resolution is searched: {said} pixels; --resolution for others", file=sys.stderr)
@@ -51,7 +50,13 @@ def resolutions(
 def within(spec: ArchSpec, named: Space, budget: float) -> ArchSpec:
     """``spec`` at the highest resolution of the space that the budget allows, or at its lowest."""
     sides = named.resolutions or (named.template.resolution,)
-    return highest(spec, sides, budget) or replace(spec, resolution=min(sides))
+    found = highest(_body(spec), sides, budget)
+    return replace(spec, resolution=min(sides) if found is None else found.resolution)
+
+
+def _body(spec: ArchSpec) -> ArchSpec:
+    """What children have of it, whose classifier is of the classes of their own pictures."""
+    return replace(spec, classes=1)
 
 
 def known_members(
