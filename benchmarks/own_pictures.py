@@ -13,7 +13,7 @@ layers for one image, at the network's own resolution):
     scratch  that which a search by short trainings from scratch names, inherited alike
     found    that which a search by inherited weights names, of several resolutions, each network
              scored without a training
-    tuned    the same, each network fine-tuned shortly for its score
+    tuned    the same, each network fine-tuned shortly for its score, as the command does it
 
 Accuracy is on the test split, under --seeds seeds. The differences to ``parent`` are paired by seed
 and by picture; their 90 % intervals resample both. What is finished is kept in --out and not done

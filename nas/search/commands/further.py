@@ -105,8 +105,10 @@ def against_of(
 
     if not plan.known:
         return None
-    own = evaluator.recipe  # else children are scored as they are, which is no training
-    trainer = replace(evaluator, recipe=own if own.epochs else trained_further(own))
+    own = evaluator.recipe
+    trainer = evaluator  # children are cut unlike: a short training would judge by that
+    if evaluator.parent is not None:
+        trainer = replace(evaluator, recipe=trained_further(own))
     begun = time.monotonic()
 
     def compare(best: Candidate) -> dict[str, Any] | None:
