@@ -41,7 +41,7 @@ from common.units import format_size, parse_size
 from models.cost import cost
 from models.spec import ArchSpec
 from nas.calibrate import SEED_STEP
-from nas.finals import SEEDS, Finals
+from nas.finals import Finals
 from nas.search import search
 from nas.space import Space, by_rule, highest, sides_about, space, starts
 from training.data import Data, Split, load
@@ -264,12 +264,9 @@ _WAYS: dict[str, Callable[[Bench, int], ArchSpec]] = {
 def further(evaluate: Evaluator) -> Finals:
     """The finals in this process."""
 
-    def train(records: Sequence[Record]) -> Mapping[int, Sequence[Evaluation]]:
+    def train(records: Sequence[Record], step: int) -> Mapping[int, Evaluation]:
         return {
-            record.number: [
-                evaluate(record.spec, (record.seed + step * SEED_STEP) % 2**31)
-                for step in range(1, SEEDS + 1)
-            ]
+            record.number: evaluate(record.spec, (record.seed + step * SEED_STEP) % 2**31)
             for record in records
         }
 

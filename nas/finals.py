@@ -1,9 +1,11 @@
 """The end of a search by cheap scores: its best networks are trained further, and one is named.
 
-A score of seconds finds who may be best; who of these is, a few longer trainings under several
-seeds say. Accuracies of a few hundred pictures are too coarse to tell near equals apart, so what is
-compared is exp(-loss): the geometric mean of the probability that pictures' own classes are given,
-in [0, 1] like an accuracy, and rewarded with the cost as one.
+A score of seconds finds who may be best; who of these is, a few longer trainings say. They are
+given out by sequential halving (Karnin, Koren and Somekh 2013, Proceedings of ICML, section 3): all
+that may be best are trained further once, and only the best of these again, under another seed.
+Accuracies of a few hundred pictures are too coarse to tell near equals apart, so what is compared
+is exp(-loss): the geometric mean of the probability that pictures' own classes are given, in [0, 1]
+like an accuracy, and rewarded with the cost as one.
 """
 
 from __future__ import annotations
@@ -16,10 +18,29 @@ from nas.result import Finalist
 from trials.record import Evaluation
 from trials.store.view import Record
 
-FINALISTS, SEEDS = 4, 2
+ROUNDS = 6, 2  # networks that are trained in each
 
-Finals = Callable[[Sequence[Record]], Mapping[int, Sequence[Evaluation]]]
-"""Trains each record's network further, under several seeds; what came out, by trial number."""
+Finals = Callable[[Sequence[Record], int], Mapping[int, Evaluation]]
+"""Trains each record's network further, in the n-th round, 1 the first, under seeds of that round;
+what came out of those that ended well, by trial number."""
+
+
+def held(
+    finals: Finals, best: int, records: Sequence[Record], objective: Objective
+) -> list[Finalist]:
+    """What the finals of these trials come to, as ``decided``; ``best`` is the number of the trial
+    that is named without them."""
+    chosen = finalists(best, records, objective)
+    by_number = {record.number: record for record in chosen}
+    costs = {number: float(record.cost["cost"]) for number, record in by_number.items()}
+    trained: dict[int, list[Evaluation]] = {}
+    told: list[Finalist] = []
+    for n, count in enumerate(ROUNDS, 1):
+        for number, found in finals(chosen[:count], n).items():
+            trained.setdefault(number, []).append(found)
+        told = decided(trained, costs, objective)
+        chosen = [by_number[one.number] for one in told]
+    return told
 
 
 def finalists(best: int, records: Sequence[Record], objective: Objective) -> list[Record]:
@@ -36,7 +57,7 @@ def finalists(best: int, records: Sequence[Record], objective: Objective) -> lis
     chosen: dict[str, Record] = {}
     for record in sorted((one for one in records if one.evaluation is not None), key=order):
         chosen.setdefault(record.spec.key, record)
-    return list(chosen.values())[:FINALISTS]
+    return list(chosen.values())[: ROUNDS[0]]
 
 
 def worth(accuracy: float, loss: float | None) -> float:
@@ -47,13 +68,14 @@ def worth(accuracy: float, loss: float | None) -> float:
 def decided(
     trained: Mapping[int, Sequence[Evaluation]], costs: Mapping[int, float], objective: Objective
 ) -> list[Finalist]:
-    """Those of which any training ended well, the one to name first. ``costs`` by trial number."""
+    """Those of which any training ended well, the one to name first: of those that were trained
+    most often the best. ``costs`` by trial number."""
     found = [
         _finalist(number, list(evaluations), costs[number], objective)
         for number, evaluations in trained.items()
         if evaluations
     ]
-    return sorted(found, key=lambda one: (-one.merit, one.number))
+    return sorted(found, key=lambda one: (-one.trainings, -one.merit, one.number))
 
 
 def _finalist(

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from models.cost import cost
 from models.families import family
 from nas.objective import Objective
+from nas.result import Candidate
+from nas.search.against import Plan, Rival
+from nas.search.commands import further
 from nas.search.commands.resolutions import known_members, resolutions, within
 from nas.space import Space, space
+from training.evaluator import ByName, Evaluator
+from training.transfer.options import trained_further, transfer_recipe
 from training.transfer.parent import Moments, Parent
 
 LITE = family("efficientnet-lite0")  # of 1,000 classes
@@ -75,3 +81,22 @@ def test_the_command_begins_with_what_the_window_allows() -> None:
     timed = known_members(at, PARENT, "latency", Objective(0.01))
     assert [one.stages for one in timed] == [LITE.stages] * 5
     assert known_members(at, None, "macs", Objective(100e6)) == []
+
+
+@pytest.mark.parametrize("parent", [None, PARENT])
+def test_rivals_of_what_inherits_are_trained_as_its_finals(
+    parent: Parent | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A short training would judge by how deeply each was cut."""
+    seen: list[str] = []
+    monkeypatch.setattr(further, "train", lambda *given: seen.append(given[4]))
+    recipe = transfer_recipe(64, "cpu", 1.0, 65)
+    plan = Plan((Rival("efficientnet-b0", LITE, 1.0),), (), 1)
+    args = argparse.Namespace(minutes=None, seed=0)
+    compare = further.against_of(args, plan, Evaluator(ByName("digits"), recipe, "cpu", parent),
+                                 tmp_path)  # fmt: skip
+    assert compare is not None
+    assert compare(Candidate(0, LITE, 0.5, 1.0, 0.5)) is None
+    expected = trained_further(recipe) if parent else recipe
+    assert seen == [expected.key]
+    assert trained_further(recipe).epochs > recipe.epochs
