@@ -13,7 +13,7 @@ layers for one image, at the network's own resolution):
     scratch  that which a search by short trainings from scratch names, inherited alike
     found    that which a search by inherited weights names, of several resolutions, each network
              scored without a training
-    tuned    the same, each network fine-tuned shortly for its score
+    tuned    the same, each network fine-tuned shortly for its score, as the command does it
 
 Accuracy is on the test split, under --seeds seeds. The differences to ``parent`` are paired by seed
 and by picture; their 90 % intervals resample both. What is finished is kept in --out and not done
@@ -39,12 +39,11 @@ from common.command import count, parser, place
 from common.command import run as run_command
 from common.units import format_size, parse_size
 from models.cost import cost
-from models.scale import scale
 from models.spec import ArchSpec
 from nas.calibrate import SEED_STEP
-from nas.finals import SEEDS, Finals
+from nas.finals import Finals
 from nas.search import search
-from nas.space import Space, highest, sides_about, space
+from nas.space import Space, by_rule, highest, sides_about, space, starts
 from training.data import Data, Split, load
 from training.evaluator import ByValue, Evaluator, proxy_recipe
 from training.loop.augment import to_float
@@ -188,13 +187,10 @@ class Bench:
 
     def scaled(self, seed: int) -> ArchSpec:
         """By EfficientNet's constants and the φ that comes nearest to the budget from below."""
-        base = self._own(self.published)
-        steps = [step / 50 for step in range(300, -500, -1)]
-        return next(
-            one
-            for phi in steps
-            if cost(one := scale(base, 1.2**phi, 1.1**phi, 1.15**phi)).macs <= self.budget
-        )
+        found = by_rule(self._own(self.published), self.budget)
+        if found is None:
+            raise ValueError(f"the rule takes no network to {format_size(self.budget)}")
+        return found
 
     def random(self, seed: int) -> ArchSpec:
         return search(
@@ -224,11 +220,10 @@ class Bench:
         out, trials = self.args.out / f"search-{way}", self.args.trials
         if (out / "baseline.json").exists():
             return ArchSpec.from_json((out / "baseline.json").read_text("utf-8"))
-        searched = self.space.at(sides_about(self.widest, self.budget)) if finals else self.space
-        near = [
-            replace(searched.template, stages=self.widest.stages, resolution=side)
-            for side in searched.resolutions
-        ]
+        searched, near = self.space, list[ArchSpec]()
+        if finals:
+            searched = searched.at(sides_about(self._own(self.published), self.budget))
+            near = starts(searched, self.widest, lambda spec: cost(spec).macs <= self.budget)
         return search(
             searched,
             evaluator,
@@ -237,7 +232,7 @@ class Bench:
             aim="hard",  # the best of what the budget allows, as the others are
             run_dir=out,
             resume=(out / FILE_NAME).exists(),
-            near=[one for one in near if searched.contains(one)],
+            near=near,
             finals=finals,
         ).best.spec
 
@@ -269,12 +264,9 @@ _WAYS: dict[str, Callable[[Bench, int], ArchSpec]] = {
 def further(evaluate: Evaluator) -> Finals:
     """The finals in this process."""
 
-    def train(records: Sequence[Record]) -> Mapping[int, Sequence[Evaluation]]:
+    def train(records: Sequence[Record], step: int) -> Mapping[int, Evaluation]:
         return {
-            record.number: [
-                evaluate(record.spec, (record.seed + step * SEED_STEP) % 2**31)
-                for step in range(1, SEEDS + 1)
-            ]
+            record.number: evaluate(record.spec, (record.seed + step * SEED_STEP) % 2**31)
             for record in records
         }
 

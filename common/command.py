@@ -48,9 +48,18 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
 
 def count(text: str) -> int:
     """A whole number of at least 1, as an argparse type."""
-    if text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0:
+    return _whole(text, 1)
+
+
+def count_or_none(text: str) -> int:
+    """A whole number of at least 0, as an argparse type."""
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r:.60} is not a whole number of at least 1")
+    raise argparse.ArgumentTypeError(f"{text!r:.60} is not a whole number of at least {least}")
 
 
 def place(text: str) -> str:

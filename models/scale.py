@@ -12,6 +12,8 @@ from common.plain import plain
 from models.spec import MAX_RESOLUTION, ArchSpec, StageSpec, round_half_up
 
 DEPTH_ROUNDINGS = ("ceil", "nearest")
+ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15  # of depth, width, resolution: arXiv:1905.11946, section 3.3
+PHIS = tuple(step / 50 for step in range(-500, 301))
 
 
 def scale(
@@ -55,6 +57,12 @@ def scale(
         head=round_channels(spec.head, width, spec.divisor) if spec.head else 0,
         resolution=side,
     )
+
+
+def compound(spec: ArchSpec, phi: float, *, pixels: bool = True) -> ArchSpec:
+    """``spec`` scaled by EfficientNet's rule: α^φ times as deep, β^φ as wide and, with ``pixels``,
+    γ^φ at a side. Rounding keeps the order: of a greater φ nothing is smaller, nor cheaper."""
+    return scale(spec, ALPHA**phi, BETA**phi, GAMMA**phi if pixels else 1.0)
 
 
 def round_channels(channels: int, width: float, divisor: int = 8) -> int:

@@ -1,9 +1,11 @@
 """The end of a search by cheap scores: its best networks are trained further, and one is named.
 
-A score of seconds finds who may be best; who of these is, a few longer trainings under several
-seeds say. Accuracies of a few hundred pictures are too coarse to tell near equals apart, so what is
-compared is exp(-loss): the geometric mean of the probability that pictures' own classes are given,
-in [0, 1] like an accuracy, and rewarded with the cost as one.
+A score of seconds finds who may be best; who of these is, a few longer trainings say. They are
+given out by sequential halving (Karnin, Koren and Somekh 2013, Proceedings of ICML, section 3): all
+that may be best are trained further once, and only the best of these again, under another seed.
+Accuracies of a few hundred pictures are too coarse to tell near equals apart, so what is compared
+is exp(-loss): the geometric mean of the probability that pictures' own classes are given, in [0, 1]
+like an accuracy, and rewarded with the cost as one.
 """
 
 from __future__ import annotations
@@ -12,36 +14,68 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from nas.objective import Objective
-from nas.result import Candidate, Finalist
+from nas.result import Finalist
 from trials.record import Evaluation
 from trials.store.view import Record
 
-FINALISTS, SEEDS = 4, 2
+ROUNDS = 6, 2  # networks that are trained in each
 
-Finals = Callable[[Sequence[Record]], Mapping[int, Sequence[Evaluation]]]
-"""Trains each record's network further, under several seeds; what came out, by trial number."""
+Finals = Callable[[Sequence[Record], int], Mapping[int, Evaluation]]
+"""Trains each record's network further, in the n-th round, 1 the first, under seeds of that round;
+what came out of those that ended well, by trial number."""
 
 
-def finalists(best: int, trained: Sequence[Candidate], records: Sequence[Record]) -> list[Record]:
-    """The records to train further: the named network's, then by falling reward; no spec twice."""
-    order = sorted(trained, key=lambda one: (one.number != best, -one.reward, one.number))
-    by_number = {record.number: record for record in records}
+def held(
+    finals: Finals, best: int, records: Sequence[Record], objective: Objective
+) -> list[Finalist]:
+    """What the finals of these trials come to, as ``decided``; ``best`` is the number of the trial
+    that is named without them."""
+    chosen = finalists(best, records, objective)
+    by_number = {record.number: record for record in chosen}
+    costs = {number: float(record.cost["cost"]) for number, record in by_number.items()}
+    trained: dict[int, list[Evaluation]] = {}
+    told: list[Finalist] = []
+    for n, count in enumerate(ROUNDS, 1):
+        for number, found in finals(chosen[:count], n).items():
+            trained.setdefault(number, []).append(found)
+        told = decided(trained, costs, objective)
+        chosen = [by_number[one.number] for one in told]
+    return told
+
+
+def finalists(best: int, records: Sequence[Record], objective: Objective) -> list[Record]:
+    """The records to train further: the named network's, then by falling reward of what they are
+    worth (``worth``); no spec twice."""
+
+    def order(record: Record) -> tuple[bool, float, int]:
+        merit = -math.inf
+        if (found := record.evaluation) is not None:
+            cost = float(record.cost["cost"])
+            merit = objective.reward(worth(found.accuracy, found.loss), cost)
+        return record.number != best, -merit, record.number
+
     chosen: dict[str, Record] = {}
-    for one in order:
-        chosen.setdefault(one.spec.key, by_number[one.number])
-    return list(chosen.values())[:FINALISTS]
+    for record in sorted((one for one in records if one.evaluation is not None), key=order):
+        chosen.setdefault(record.spec.key, record)
+    return list(chosen.values())[: ROUNDS[0]]
+
+
+def worth(accuracy: float, loss: float | None) -> float:
+    """What is compared of a training: exp(-loss), or the accuracy where it tells no loss."""
+    return accuracy if loss is None else math.exp(-loss)
 
 
 def decided(
     trained: Mapping[int, Sequence[Evaluation]], costs: Mapping[int, float], objective: Objective
 ) -> list[Finalist]:
-    """Those of which any training ended well, the one to name first. ``costs`` by trial number."""
+    """Those of which any training ended well, the one to name first: of those that were trained
+    most often the best. ``costs`` by trial number."""
     found = [
         _finalist(number, list(evaluations), costs[number], objective)
         for number, evaluations in trained.items()
         if evaluations
     ]
-    return sorted(found, key=lambda one: (-one.merit, one.number))
+    return sorted(found, key=lambda one: (-one.trainings, -one.merit, one.number))
 
 
 def _finalist(
@@ -52,12 +86,11 @@ def _finalist(
     accuracy, count = sum(accuracies) / len(accuracies), len(accuracies)
     loss = sum(losses) / count if len(losses) == count else None
     squares = sum((one - accuracy) ** 2 for one in accuracies)
-    worth = accuracy if loss is None else math.exp(-loss)
     return Finalist(
         number=number,
         accuracy=accuracy,
         loss=loss,
         spread=math.sqrt(squares / (count - 1)) if count > 1 else None,
         trainings=count,
-        merit=objective.reward(worth, cost),
+        merit=objective.reward(worth(accuracy, loss), cost),
     )

@@ -19,9 +19,9 @@ from nas.belief.scores import FILE, Asked, Scores
 from nas.candidates import Candidates
 from nas.costing import LATENCY, Costing, Limited, OfSpec, costing
 from nas.costing.latency import Latency
-from nas.finals import Finals, decided, finalists
+from nas.finals import Finals, held
 from nas.objective import Objective
-from nas.result import Candidate, SearchResult, candidates, result
+from nas.result import Candidate, SearchResult, result
 from nas.samplers import SpaceExhausted
 from nas.samplers.auto import conclude
 from nas.space import Space
@@ -170,10 +170,7 @@ def search(
 
 def _final(found: SearchResult, finals: Finals, objective: Objective) -> SearchResult:
     """The outcome once the best networks have been trained further."""
-    trained = candidates(found.trials, objective)
-    chosen = finalists(found.best.number, trained, found.trials)
-    costs = {record.number: float(record.cost["cost"]) for record in chosen}
-    told = decided(finals(chosen), costs, objective)
+    told = held(finals, found.best.number, found.trials, objective)
     number = told[0].number if told else found.best.number
     return result(found.trials, objective, number, found.basis, told, found.expected_front)
 

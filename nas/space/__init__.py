@@ -6,7 +6,8 @@ from nas.space.catalogue import SPACES, space
 from nas.space.choices import Choices, LayerChoices, StageChoices, Value
 from nas.space.costs import Batch, Costs, OfParts
 from nas.space.networks import RESOLUTION, Space, layerwise
-from nas.space.resolutions import highest, sides_about
+from nas.space.resolutions import by_rule, highest, sides_about
+from nas.space.starts import starts
 
 __all__ = [
     "RESOLUTION",
@@ -19,8 +20,10 @@ __all__ = [
     "Space",
     "StageChoices",
     "Value",
+    "by_rule",
     "highest",
     "layerwise",
     "sides_about",
     "space",
+    "starts",
 ]

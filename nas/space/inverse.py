@@ -1,7 +1,8 @@
-"""From a network back to the choices that make it."""
+"""From a network back to the choices that make it, or one that is near to it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,6 +12,8 @@ from nas.space.choices import LayerChoices, Place, joined
 Row = tuple[int, ...]
 # (place, channels that come in) → all that can stand there, and the positions that make each
 Members = Callable[[int, int], Mapping[StageSpec | None, Row]]
+# (place, channels that come in, kind) → the same of all of that kind
+Alike = Callable[[int, int, StageSpec], Mapping[StageSpec, Row]]
 
 
 def row_of(
@@ -37,6 +40,32 @@ def row_of(
                     after.setdefault((whole + 1, 0) if done else (whole, end), row + own[piece])
         read = after
     return read.get((len(stages), 0))
+
+
+def nearest_row(
+    stages: Sequence[StageSpec], places: Sequence[Place], alike: Alike, stem: int
+) -> Row | None:
+    """The row whose network has these stages but for layers and channels, which are the nearest
+    that there are, by ratio; None where the places are not these stages, one by one."""
+    if len(stages) != len(places) or any(isinstance(place, LayerChoices) for place in places):
+        return None
+    row: Row = ()
+    for i, stage in enumerate(stages):
+        if not (same := alike(i, stem, kind(stage))):
+            return None
+        made = min(same, key=lambda one: _apart(one, stage))
+        row, stem = row + same[made], made.widths[-1]
+    return row
+
+
+def kind(stage: StageSpec) -> StageSpec:
+    """What a stage is but for its layers and channels."""
+    return replace(stage, layers=1, channels=1)
+
+
+def _apart(one: StageSpec, other: StageSpec) -> float:
+    wider = one.widths[-1] / other.widths[-1]
+    return abs(math.log(one.layers / other.layers)) + abs(math.log(wider))
 
 
 def _pieces(

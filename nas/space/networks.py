@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from models.spec import ArchSpec, StageSpec
 from nas.space.choices import Choices, LayerChoices, Operator, Place, Value, joined
 from nas.space.costs import Batch, Costs, OfParts, SpaceCosts, part_costs
-from nas.space.inverse import Row, row_of
+from nas.space.inverse import Row, kind, nearest_row, row_of
 
 RESOLUTION = "resolution"
 
@@ -153,6 +153,16 @@ class Space:
         stem = self.template.stem.channels
         row = row_of(spec.stages, self.places, self._members, stem)
         return None if row is None else self.values(side + row)
+
+    def nearest(self, spec: ArchSpec) -> ArchSpec | None:
+        """The member at ``spec``'s resolution with stages of its kinds, in layers and channels the
+        nearest to it; None where its resolution or one of its stages is not to be had."""
+        sides = self.resolutions or (self.template.resolution,)
+        stem = self.template.stem.channels
+        row = nearest_row(spec.stages, self.places, self._alike, stem)
+        if row is None or spec.resolution not in sides:
+            return None
+        return self.spec_of((sides.index(spec.resolution), *row) if self.resolutions else row)
 
     def contains(self, spec: ArchSpec) -> bool:
         """Whether ``spec`` is a member, whatever its name."""
@@ -293,6 +303,15 @@ class Space:
             self._memo[key] = {self._stage(i, row, cin): row for row in reversed(rows)}
         members: dict[StageSpec | None, Row] = self._memo[key]
         return members
+
+    def _alike(self, i: int, cin: int, wanted: StageSpec) -> dict[StageSpec, Row]:
+        """Those of ``_members`` that are of the ``wanted`` kind."""
+        key = ("alike", i, cin, wanted)
+        if key not in self._memo:
+            pairs = self._members(i, cin).items()
+            self._memo[key] = {one: row for one, row in pairs if one and kind(one) == wanted}
+        alike: dict[StageSpec, Row] = self._memo[key]
+        return alike
 
 
 def layerwise(

@@ -1,18 +1,21 @@
-"""At how many pixels a network that is known already costs about a budget."""
+"""At how many pixels a network that is known already is worth searching around, for a budget."""
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
 
 from models.cost import cost
+from models.scale import PHIS, compound
 from models.spec import ArchSpec
 
 STEP = 16  # pixels: sides are one more than a multiple, where this project's padding and
 # TensorFlow's agree, which published weights are used to (docs/transfer.md)
 LEAST = 65
-WITHIN = 0.6, 1.7  # of the budget: what costs more is cut to it, what costs less may grow
-MOST = 5
+WITHIN = 0.6  # of the budget: what costs less as it is may grow
+MOST = 6
 
 
 def highest(spec: ArchSpec, sides: Iterable[int], budget: float) -> ArchSpec | None:
@@ -22,17 +25,29 @@ def highest(spec: ArchSpec, sides: Iterable[int], budget: float) -> ArchSpec | N
     return next((one for one in at if cost(one).macs <= budget), None)
 
 
-def sides_about(spec: ArchSpec, budget: float) -> tuple[int, ...]:
-    """Up to five sides, ascending, at which ``spec`` costs about ``budget`` multiply-adds.
+def by_rule(spec: ArchSpec, budget: float) -> ArchSpec | None:
+    """``spec`` scaled by EfficientNet's rule, from the resolution that it has, to the most that
+    costs at most ``budget`` multiply-adds; None where it costs more at its smallest."""
+    more = bisect_right(PHIS, budget, key=lambda phi: cost(compound(spec, phi)).macs)
+    return compound(spec, PHIS[more - 1]) if more else None
 
-    At the lower ones a network of that budget is larger than ``spec``, at the higher ones leaner:
-    which of them is better on given pictures, a search can find out. Empty where there is none.
+
+def sides_about(spec: ArchSpec, budget: float) -> tuple[int, ...]:
+    """Up to six sides, ascending, for networks like ``spec`` of ``budget`` multiply-adds.
+
+    They reach from where it costs 0.6 of the budget as it is to where its rule would take it
+    (``by_rule``), the highest at which all of it is within the budget among them. At the lower ones
+    a network of the budget is as large as ``spec`` or larger, at the higher ones leaner: which of
+    them is better on given pictures, a search can find out. Empty where the rule finds no network.
     """
-    low, high = WITHIN
-    found: list[tuple[float, int]] = []
-    side = LEAST
-    while (share := cost(replace(spec, resolution=side)).macs / budget) <= high:
-        if share >= low:
-            found.append((max(share, 1 / share), side))
-        side += STEP
-    return tuple(sorted(side for _, side in sorted(found)[:MOST]))
+    sides = range(LEAST, 4000, STEP)
+    ruled, whole = by_rule(spec, budget), highest(spec, sides, budget)
+    if ruled is None:
+        return ()
+    end = min(sides, key=lambda side: abs(side - ruled.resolution))
+    least = WITHIN * budget
+    enough = next(side for side in sides if cost(replace(spec, resolution=side)).macs >= least)
+    middle = LEAST if whole is None else whole.resolution
+    low, high = min(enough, end), max(middle, end)
+    step = STEP * max(1, math.ceil((high - low) / STEP / (MOST - 1)))
+    return tuple(side for side in range(middle % step, high + 1, step) if side >= low)

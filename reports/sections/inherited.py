@@ -22,9 +22,9 @@ def about_inheritance(page: Page, settings: Mapping[str, Any], named: Evaluation
         "trained on these pictures first. Projections of blocks that had lost channels, kernels or "
         "layers were fitted to the parent's, and a classifier was fitted in closed form. Below is "
         "how much of the named network's weights are the parent's. Its distance is "
-        f"{told['distance']:.2f}: 0 is the parent itself, 1 nothing in common. A score without a "
-        "training tells how much survived the cut as well as how good the network is, and of what "
-        "was only grown it tells nothing yet."
+        f"{told['distance']:.2f}: 0 is the parent itself, 1 nothing in common. A short training "
+        "tells how much survived the cut as well as how good the network is; a score without any "
+        "tells that more, and of what was only grown nothing."
     )
     shares = told["shares"]
     page.table(list(shares), [[percent(share) for share in shares.values()]])
@@ -36,9 +36,10 @@ def show_finals(page: Page, finals: Sequence[Finalist], trained: Sequence[Candid
         return
     page.heading("The finals")
     page.text(
-        "The best networks by their scores were trained further, each under several seeds. Named "
-        "is that with the greatest reward when exp(-loss) stands for the accuracy: losses tell "
-        "near equals apart where accuracies of so few pictures do not."
+        "The best networks by their scores were trained further, and the best of these once more, "
+        "under another seed. Named is that of these with the greatest reward when exp(-loss) "
+        "stands for the accuracy: losses tell near equals apart where accuracies of so few "
+        "pictures do not."
     )
     by_number = {one.number: one for one in trained}
     rows = [

@@ -58,7 +58,6 @@ def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None
     from training.options import executor, facts, inherited_from, prepare, resumed
     from training.options.rehearsal import rehearsed
     from training.recipe import total_stride
-    from training.transfer.options import FINE_TUNING
     from training.variation import as_options
 
     clock = _clock(args)
@@ -69,7 +68,6 @@ def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None
         parent=inherited_from(args, run_dir, baseline=args.baseline, examples=[baseline]),
         reference=baseline.resolution,
         stride=total_stride(baseline),
-        epochs=FINE_TUNING,  # what is grown computes the same until it is trained
         largest=_largest(args, baseline),
         run_dir=run_dir,
     )

@@ -109,7 +109,6 @@ def _study(
     from training.options import executor, facts, inherited_from, prepare
     from training.options.flags import SCRATCH
     from training.recipe import total_stride
-    from training.transfer.options import FINE_TUNING
     from training.variation import as_options
 
     ladders, coefficients, splits, _ = choices
@@ -121,7 +120,6 @@ def _study(
         parent=inherited_from(args, run_dir),
         reference=max(spec.resolution for spec in specs.values()),
         stride=max(map(total_stride, specs.values())),
-        epochs=FINE_TUNING,
         largest=largest,
         run_dir=run_dir,
     )

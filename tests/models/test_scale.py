@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.cost import cost
 from models.families import family
-from models.scale import round_channels, round_layers, scale
+from models.scale import PHIS, compound, round_channels, round_layers, scale
 from models.spec import ArchSpec
 from tests.support.strategies import specs
 
@@ -160,3 +160,14 @@ def test_numpys_multipliers() -> None:
     assert scale(b0, np.int64(2)) == scale(b0, 2)
     with pytest.raises(ValueError, match="width multiplier nan"):
         scale(b0, width=np.float64("nan"))
+
+
+@given(specs(), st.floats(-6, 3), st.booleans())
+def test_no_step_of_the_rule_is_cheaper_than_the_one_below(
+    spec: ArchSpec, phi: float, pixels: bool
+) -> None:
+    assert 0 in PHIS
+    assert compound(spec, 0, pixels=pixels) == spec
+    smaller, larger = (compound(spec, at, pixels=pixels) for at in (phi, phi + 0.02))
+    assert cost(smaller).macs <= cost(larger).macs
+    assert pixels or smaller.resolution == spec.resolution

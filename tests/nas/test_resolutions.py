@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.cost import cost
 from models.families import family
+from models.scale import PHIS, compound
 from models.spec import ArchSpec
 from nas.belief.features import Features
 from nas.candidates import Candidates
@@ -19,7 +22,7 @@ from nas.rerank import expected, space_of
 from nas.samplers.auto import REACH
 from nas.samplers.base import NEARBY
 from nas.search import search
-from nas.space import RESOLUTION, Space, highest, sides_about, space
+from nas.space import RESOLUTION, Space, by_rule, highest, sides_about, space
 from trials.store.study import read_run
 
 LITE = family("efficientnet-lite0")
@@ -62,17 +65,42 @@ def test_resolutions_ascend() -> None:
 
 
 def test_sides_at_which_a_network_costs_about_a_budget() -> None:
-    """By hand: 66.8M at 81 pixels, 101.0M at 97, 119.8M at 113, 164.5M at 129, 188.6M at 145."""
-    assert sides_about(LITE, 100e6) == (81, 97, 113, 129)
-    assert sides_about(LITE, 1e6) == ()
-    for budget in (50e6, 200e6, 800e6):
-        found = sides_about(LITE, budget)
-        assert 0 < len(found) <= 5
-        assert all(side % 16 == 1 for side in found)
-        costs = [cost(replace(LITE, resolution=side)).macs / budget for side in found]
-        assert costs[0] >= 0.6
-        assert costs[-1] <= 1.7
-        assert min(abs(one - 1) for one in costs) < 0.35
+    """By hand: 66.8M at 81 pixels, 101.0M at 97, 119.8M at 113, 164.5M at 129, 188.6M at 145; and
+    its rule takes it to 100M at 144 pixels."""
+    found = by_rule(LITE, 100e6)
+    assert found is not None
+    assert found.resolution == 144
+    assert sides_about(LITE, 100e6) == (81, 97, 113, 129, 145)
+    assert sides_about(LITE, 1e5) == ()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(30e6, 3e9))
+def test_sides_reach_from_the_whole_network_to_its_rule(budget: float) -> None:
+    found = sides_about(LITE, budget)
+    ruled = by_rule(LITE, budget)
+    assert ruled is not None
+    assert 0 < len(found) <= 6
+    assert all(side % 16 == 1 for side in found)
+    steps = np.diff(found)
+    assert (steps == steps[:1]).all()
+    assert found[0] - steps.max(initial=8) < ruled.resolution < found[-1] + steps.max(initial=8)
+    whole = highest(LITE, range(65, 1000, 16), budget)
+    assert whole is None or whole.resolution in found
+    costs = [cost(replace(LITE, resolution=side)).macs for side in found]
+    assert min(found[0] - ruled.resolution, costs[0] / budget - 0.6) < 8
+
+
+def test_the_rule_shrinks_and_grows_to_a_budget() -> None:
+    """No step of it lies between what is found and the budget."""
+    sizes = sorted({cost(compound(LITE, phi)).macs for phi in PHIS})
+    for budget in (50e6, 100e6, 600e6):
+        found = by_rule(LITE, budget)
+        assert found is not None
+        paid = cost(found).macs
+        assert paid <= budget < sizes[sizes.index(paid) + 1]
+    assert by_rule(LITE, cost(LITE).macs) == LITE
+    assert by_rule(LITE, sizes[0] - 1) is None
 
 
 def test_the_model_is_told_the_resolution() -> None:

@@ -11,11 +11,20 @@ import torch
 
 from models.families import family
 from models.spec import ArchSpec
+from tests.training.test_sizing import arguments
 from tests.training.test_transfer import RECIPE, TINY, drawn
 from training.data import load
 from training.device import choose_device
+from training.options import prepare
 from training.transfer import options
-from training.transfer.options import FILE_NAME, here, made_ready, parent_of, transfer_recipe
+from training.transfer.options import (
+    FILE_NAME,
+    FINE_TUNING,
+    here,
+    made_ready,
+    parent_of,
+    transfer_recipe,
+)
 from training.transfer.parent import Moments, Parent, keep
 from training.transfer.sources import BASELINE
 
@@ -123,6 +132,20 @@ def test_the_side_at_which_children_are_scored(
     native: int, device: str, growth: float, reference: int, side: int
 ) -> None:
     recipe = transfer_recipe(native, device, growth, reference)
+    assert recipe.epochs == FINE_TUNING
     assert (recipe.resolution, recipe.side(replace(TINY, resolution=reference))) == (side, side)
     assert (side - 1) % 16 == 0
     assert recipe.network(replace(TINY, resolution=reference), 7, 3).stages == TINY.stages
+
+
+@pytest.mark.parametrize("epochs", [None, 0, 3])
+def test_children_are_tuned_shortly_unless_told_otherwise(epochs: int | None) -> None:
+    told = [] if epochs is None else ["--proxy-epochs", epochs]
+    args = arguments("--parent-epochs", 1, "--proxy-images", 60, *told)
+    found = prepare(args, parent=PARENT, reference=16, own=True)[0].recipe
+    assert found.epochs == (FINE_TUNING if epochs is None else epochs)
+
+
+def test_random_weights_are_not_scored_as_they_are() -> None:
+    with pytest.raises(ValueError, match="--proxy-epochs 0 scores inherited weights: give 1"):
+        prepare(arguments("--proxy-epochs", 0))

@@ -30,7 +30,6 @@ def prepare(
     reference: int = 224,
     stride: int = 32,
     own: bool = False,
-    epochs: int = 0,
     largest: Iterable[ArchSpec] | None = None,
     run_dir: Path | None = None,
 ) -> tuple[Evaluator, Data]:
@@ -41,24 +40,25 @@ def prepare(
     reference    the resolution of the specs, the highest, before any growth
     stride   the greatest total stride of the specs
     own      whether a parent's children are seen at their own resolutions
-    epochs   of a child's fine-tuning where --proxy-epochs does not say it; 0: scored as it is
     largest  networks, of which none that will be trained asks for more memory and time: by them a
              new run's micro-batch is decided and, on CUDA with --minutes and --trials, how long
              its trainings are. None: whole batches and the device's constants
     run_dir  the run's: where it is resumed or joined, its recipe is that which it began with
 
-    Raises ValueError for machines that are not to be had, MemoryError where none of the largest
-    can be trained.
+    Raises ValueError for machines that are not to be had and for 0 epochs of random weights,
+    MemoryError where none of the largest can be trained.
     """
     device = device_of(args)
     native = native_size(args.data)
     settings = {} if run_dir is None else resumed(args, run_dir)
     kept = _stored_recipe(settings)
     if kept is None and parent is not None:
-        made = replace(transfer_recipe(native, device, growth, reference, own), epochs=epochs)
+        made = transfer_recipe(native, device, growth, reference, own)
     else:
         made = kept or proxy_recipe(native, device, growth, reference, stride)
     recipe = _with_options(made, args)
+    if parent is None and not recipe.epochs:
+        raise ValueError("--proxy-epochs 0 scores inherited weights: give 1 or more, or --init")
     side = recipe.resolution or reference
     # No larger than it is used: a candidate's batches are then not resized at every step.
     source = ByName(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
@@ -141,5 +141,5 @@ def _with_options(recipe: Recipe, args: argparse.Namespace) -> Recipe:
         "images": args.proxy_images,
         "epochs": args.proxy_epochs,
     }
-    recipe = replace(recipe, **{name: value for name, value in changes.items() if value})
-    return varied(recipe, args)
+    told = {name: value for name, value in changes.items() if value is not None}
+    return varied(replace(recipe, **told), args)

@@ -42,13 +42,15 @@ _STEPS = 192  # of the parent's own training on the pictures
 def transfer_recipe(
     native: int, device: str, growth: float, reference: int, own: bool = False
 ) -> Recipe:
-    """How children of a parent are scored: without a training, at close to their own resolution.
+    """How children of a parent are scored: fine-tuned shortly, at close to their own resolution.
 
-    The networks keep their strides and widths, which is what weights are inherited by. Fine-tuning,
-    where it is asked for, is at rate 0.01 a batch of 32. ``reference`` is the resolution of the
-    specs; pictures of fewer than 65 pixels are enlarged to as many. The side is one more than a
-    multiple of 16: there this project's padding and TensorFlow's are the same (docs/networks.md),
-    which at 96 pixels and without a training is worth some points of accuracy (docs/transfer.md).
+    The networks keep their strides and widths, which is what weights are inherited by. Fine-tuning
+    is at rate 0.01 a batch of 32: what was cut recovers, which a score without a training judges
+    too low, and what was grown computes the same until it is trained (docs/transfer.md).
+    ``reference`` is the resolution of the specs; pictures of fewer than 65 pixels are enlarged to
+    as many. The side is one more than a multiple of 16: there this project's padding and
+    TensorFlow's are the same (docs/networks.md), which at 96 pixels and without a training is worth
+    some points of accuracy (docs/transfer.md).
     With ``own`` children are seen at their own resolutions, whatever these are.
     """
     kind = kind_of(device)
@@ -59,7 +61,7 @@ def transfer_recipe(
         reference=reference,
         images=images,
         held_out=images,
-        epochs=0,
+        epochs=FINE_TUNING,
         batch=32,
         lr=0.08,
         regularise=False,

@@ -15,7 +15,7 @@ from models.cost import cost
 from models.spec import ArchSpec
 from nas.calibrate import AGAIN, LONGER, spread_out, train_again
 from nas.costing.latency import Latency
-from nas.finals import SEEDS, Finals
+from nas.finals import Finals
 from nas.objective import Objective
 from nas.result import Candidate, SearchResult
 from nas.search.against import FEWEST_TRIALS, USUAL, Plan, Rival, planned, train
@@ -56,17 +56,16 @@ def finals_of(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> 
         return None
     trainer = replace(evaluator, recipe=trained_further(evaluator.recipe))
 
-    def train(records: Sequence[Record]) -> dict[int, list[Evaluation]]:
-        print(f"{len(records)} networks are trained further, {SEEDS} times each", file=sys.stderr)
-        found: dict[int, list[Evaluation]] = {record.number: [] for record in records}
-        for step in range(1, SEEDS + 1):
-            runner = functools.partial(executor, args, trainer)
-            place, key = run_dir / f"final-{step}", trainer.recipe.key
-            for again in train_again(records, place, args.seed, key, runner, step):
-                number = int(again.attrs["trial"])
-                if again.evaluation is not None and number in found:
-                    found[number].append(again.evaluation)
-        return found
+    def train(records: Sequence[Record], step: int) -> dict[int, Evaluation]:
+        print(f"{len(records)} networks are trained further, round {step}", file=sys.stderr)
+        runner = functools.partial(executor, args, trainer)
+        place, key = run_dir / f"final-{step}", trainer.recipe.key
+        numbers = {record.number for record in records}
+        return {
+            number: again.evaluation
+            for again in train_again(records, place, args.seed, key, runner, step)
+            if again.evaluation is not None and (number := int(again.attrs["trial"])) in numbers
+        }
 
     return train
 
@@ -105,8 +104,10 @@ def against_of(
 
     if not plan.known:
         return None
-    own = evaluator.recipe  # else children are scored as they are, which is no training
-    trainer = replace(evaluator, recipe=own if own.epochs else trained_further(own))
+    own = evaluator.recipe
+    trainer = evaluator  # children are cut unlike: a short training would judge by that
+    if evaluator.parent is not None:
+        trainer = replace(evaluator, recipe=trained_further(own))
     begun = time.monotonic()
 
     def compare(best: Candidate) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from nas.search import search
 from nas.search.commands.costs import clocked, largest_of, limits_of
 from nas.search.commands.further import against_of, calibrate, compared, finals_of
 from nas.search.commands.known import known_before
-from nas.search.commands.resolutions import members, resolutions, within
+from nas.search.commands.resolutions import known_members, resolutions, within
 from nas.search.commands.scores import scores_of
 from nas.search.ending import as_json, summary
 from nas.space import Space, space
@@ -96,7 +96,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
             prior=prior,
             trust=args.trust,
             stop_early=args.stop_early,
-            near=members(searched, evaluator.parent),
+            near=known_members(searched, evaluator.parent, args.cost, aim),
             scores=scores_of(args, data, before),
             finals=finals_of(args, evaluator, run_dir),
             against=against_of(args, plan, evaluator, run_dir),

@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from models.cost import cost
 from models.spec import ArchSpec
-from nas.space import Space, highest, sides_about
+from nas.costing import COSTS
+from nas.objective import Objective
+from nas.space import Space, highest, sides_about, starts
 
 if TYPE_CHECKING:
     from training.transfer.parent import Parent
@@ -33,30 +36,36 @@ def resolutions(
         return settings.get("resolutions") or usual
     if parent is None or args.cost != "macs":
         return usual
-    found = sides_about(parent.spec, budget)
-    if not found or not at_home(found, args.device):
+    spec = _body(parent.spec)
+    found = sides_about(spec, budget)
+    whole = highest(spec, found, budget)
+    home = [side for side in found if at_home([side], args.device)]
+    if not home or (whole is not None and whole.resolution not in home):
         return usual
-    said = ", ".join(str(side) for side in found)
+    said = ", ".join(map(str, home))
     print(f"resolution is searched: {said} pixels; --resolution for others", file=sys.stderr)
-    return found
+    return home
 
 
 def within(spec: ArchSpec, named: Space, budget: float) -> ArchSpec:
     """``spec`` at the highest resolution of the space that the budget allows, or at its lowest."""
-    sides = _pixels(named)
-    return highest(spec, sides, budget) or replace(spec, resolution=min(sides))
+    sides = named.resolutions or (named.template.resolution,)
+    found = highest(_body(spec), sides, budget)
+    return replace(spec, resolution=min(sides) if found is None else found.resolution)
 
 
-def _pixels(named: Space) -> tuple[int, ...]:
-    return named.resolutions or (named.template.resolution,)
+def _body(spec: ArchSpec) -> ArchSpec:
+    """What children have of it, whose classifier is of the classes of their own pictures."""
+    return replace(spec, classes=1)
 
 
-def members(searched: Space, parent: Parent | None) -> list[ArchSpec]:
-    """The space's networks that have the parent's stages; that with its resolution first."""
-    if parent is None:
-        return []
-    made = [
-        replace(searched.template, stages=parent.spec.stages, resolution=side)
-        for side in sorted(_pixels(searched), key=lambda side: side != parent.spec.resolution)
-    ]
-    return [one for one in made if searched.contains(one)]
+def known_members(
+    searched: Space, parent: Parent | None, kind: str, aim: Objective
+) -> list[ArchSpec]:
+    """The networks of the space that are the parent, scaled or not (``nas.space.starts``). Of a
+    ``kind`` of cost that is measured, none is known to be affordable."""
+
+    def affordable(spec: ArchSpec) -> bool:
+        return kind in COSTS and getattr(cost(spec), kind) <= aim.high * aim.budget
+
+    return [] if parent is None else starts(searched, parent.spec, affordable)

@@ -1,0 +1,102 @@
+"""At how many pixels the command searches, and which networks it begins with."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.cost import cost
+from models.families import family
+from nas.objective import Objective
+from nas.result import Candidate
+from nas.search.against import Plan, Rival
+from nas.search.commands import further
+from nas.search.commands.resolutions import known_members, resolutions, within
+from nas.space import Space, space
+from training.evaluator import ByName, Evaluator
+from training.transfer.options import trained_further, transfer_recipe
+from training.transfer.parent import Moments, Parent
+
+LITE = family("efficientnet-lite0")  # of 1,000 classes
+PARENT = Parent("lite0", LITE, {}, Moments((0.5,) * 3, (0.5,) * 3))
+NAMED = space("mnasnet")
+
+
+def given(device: str = "cpu", kind: str = "macs", *sides: int) -> argparse.Namespace:
+    return argparse.Namespace(device=device, cost=kind, resolution=sides or None)
+
+
+def searched(sides: tuple[int, ...]) -> Space:
+    return NAMED.with_template(activation=LITE.activation, classes=10).at(sides)
+
+
+@pytest.mark.parametrize(
+    ("budget", "cpu", "cuda"),
+    [
+        (100e6, [81, 97, 113, 129, 145], [81, 97, 113, 129, 145]),
+        (300e6, [145, 161, 177], [145, 161, 177, 193]),  # at most 177 on a CPU
+        (
+            800e6,
+            [224],
+            [224],
+        ),  # all of the parent would have 305
+    ],
+)
+def test_the_default_goes_as_far_as_candidates_are_seen_in_seconds(
+    budget: float, cpu: list[int], cuda: list[int]
+) -> None:
+    for device, expected in (("cpu", cpu), ("cuda", cuda)):
+        assert list(resolutions(given(device), NAMED, PARENT, {}, budget)) == expected
+
+
+def test_what_is_asked_for_and_what_a_run_began_with_stand() -> None:
+    assert resolutions(given("cpu", "macs", 97, 300), NAMED, PARENT, {}, 1e8) == (97, 300)
+    assert resolutions(given(), NAMED, PARENT, {"resolutions": [65, 81]}, 1e8) == [65, 81]
+    assert resolutions(given(), NAMED, PARENT, {"resolutions": None}, 1e8) == (224,)
+    assert resolutions(given(), NAMED, None, {}, 1e8) == (224,)
+    assert resolutions(given("cpu", "latency"), NAMED, PARENT, {}, 0.01) == (224,)
+
+
+def test_the_parents_own_classes_take_nothing_off_its_resolution() -> None:
+    """At 97 pixels it costs 101.0M with ImageNet's classes, 99.7M with ten."""
+    named = NAMED.at((81, 97, 113))
+    assert cost(replace(LITE, resolution=97)).macs > 100e6
+    assert within(LITE, named, 100e6) == replace(LITE, resolution=97)
+    assert within(LITE, named, 1e6).resolution == 81
+
+
+def test_the_command_begins_with_what_the_window_allows() -> None:
+    at = searched((81, 97, 113, 129, 145))
+    found = known_members(at, PARENT, "macs", Objective(100e6))
+    inside = [one for one in found if cost(one).macs <= 100e6]
+    assert sorted(one.resolution for one in inside) == [81, 81, 97, 113, 129, 145]
+    higher = known_members(at, PARENT, "macs", Objective(100e6, high=1.3))
+    assert max(cost(one).macs for one in higher if one.stages != LITE.stages) > 100e6
+    few = known_members(at, PARENT, "params", Objective(2e6))
+    assert all(cost(one).params <= 2e6 for one in few if one.stages != LITE.stages)
+    assert any(one.stages != LITE.stages for one in few)
+    timed = known_members(at, PARENT, "latency", Objective(0.01))
+    assert [one.stages for one in timed] == [LITE.stages] * 5
+    assert known_members(at, None, "macs", Objective(100e6)) == []
+
+
+@pytest.mark.parametrize("parent", [None, PARENT])
+def test_rivals_of_what_inherits_are_trained_as_its_finals(
+    parent: Parent | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A short training would judge by how deeply each was cut."""
+    seen: list[str] = []
+    monkeypatch.setattr(further, "train", lambda *given: seen.append(given[4]))
+    recipe = transfer_recipe(64, "cpu", 1.0, 65)
+    plan = Plan((Rival("efficientnet-b0", LITE, 1.0),), (), 1)
+    args = argparse.Namespace(minutes=None, seed=0)
+    compare = further.against_of(args, plan, Evaluator(ByName("digits"), recipe, "cpu", parent),
+                                 tmp_path)  # fmt: skip
+    assert compare is not None
+    assert compare(Candidate(0, LITE, 0.5, 1.0, 0.5)) is None
+    expected = trained_further(recipe) if parent else recipe
+    assert seen == [expected.key]
+    assert trained_further(recipe).epochs > recipe.epochs
