@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 NAMES = ("auto", *MAKERS, "evolution", "controller")
 
-__all__ = ["NAMES", "SpaceExhausted", "outcome", "recommend", "sampler", "tell"]
+__all__ = ["NAMES", "SpaceExhausted", "outcome", "recommend", "rows_of", "sampler", "tell"]
 
 
 def sampler(
@@ -71,13 +71,18 @@ def sampler(
     if trust is not None and not 0 < trust <= 1:
         raise ValueError(f"trust {trust} is not in (0, 1]: leave it out to go by the evidence")
     candidates = Candidates(space, objective, cost)
-    rows = [_row(space, spec) for spec in near]
-    near_rows = np.array(rows) if rows else None
+    rows = rows_of(space, near)
     if name == "auto":
-        method: Method = Auto(candidates, prior, trust, near_rows, scores)
+        method: Method = Auto(candidates, prior, trust, rows, scores)
     else:
         method = _other(name, candidates, seed)
-    return NetworkSampler(candidates, method, seed, rows)
+    return NetworkSampler(candidates, method, seed, [] if rows is None else list(rows))
+
+
+def rows_of(space: Space, near: Sequence[ArchSpec]) -> Batch | None:
+    """These networks' choices (N, D); None where there are none. Raises ValueError for a spec that
+    is no network of the space."""
+    return np.array([_row(space, spec) for spec in near]) if near else None
 
 
 def _row(space: Space, spec: ArchSpec) -> Batch:

@@ -154,7 +154,8 @@ def search(
         conduct(run, _propose(made.candidates, stop_early), _values(objective), trials, means)
         found = result(run.finished(), objective)
         if sampler == "auto":
-            said = conclude(run.study, space, objective, counted, prior, trust, known)
+            rows = samplers.rows_of(space, near)
+            said = conclude(run.study, space, objective, counted, prior, trust, known, rows)
             found = result(
                 found.trials, objective, said.number, said.basis, expected_front=said.front
             )
