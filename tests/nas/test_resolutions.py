@@ -170,6 +170,8 @@ def test_what_inherits_is_sought_near_its_parents_and_the_best(tmp_path: Path) -
     for number in range(2 + NEARBY, 20):
         known = np.vstack([centres, rows[:number]])
         assert 0 < (known != rows[number]).sum(1).min() <= REACH
+    assert found.basis is not None
+    assert set(found.basis["weights"]) == {"none"}  # capacity guesses nothing of what inherits
     leaner = [t.spec for t in found.trials if t.spec.resolution == 129]
     assert leaner
     assert all(cost(spec).macs < cost(near[2]).macs for spec in leaner)
