@@ -110,10 +110,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluator, data = prepare(
         args,
         reference=space.template.resolution,
-        largest=_largest(args, space, settings),
+        largest=lambda data: _largest(args, _for(data, space), settings),
         run_dir=_begun(directories),
     )
-    space = space.with_template(classes=len(data.classes), in_channels=data.channels)
+    space = _for(data, space)
     print(f"run directory: {whole}", file=sys.stderr)
     with when_stopped(f"stopped; finished trainings are kept in {whole}: go on with --resume"):
         trained = [
@@ -149,6 +149,11 @@ def _space(args: argparse.Namespace) -> ChannelSpace:
     if args.resolution:
         network = replace(network, resolution=args.resolution)
     return channel_space(network, args.depth)
+
+
+def _for(data: Data, space: ChannelSpace) -> ChannelSpace:
+    """Its networks for these pictures: of their classes and channels."""
+    return space.with_template(classes=len(data.classes), in_channels=data.channels)
 
 
 def _begun(directories: Sequence[Path]) -> Path | None:

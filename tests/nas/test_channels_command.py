@@ -38,15 +38,15 @@ def test_a_whole_run_goes_on_and_its_page_is_drawn_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = tmp_path / "run"
-    given = ["--data", "digits", "--flops", "150M", "--params", "2.5M", *SHORT, "--sampler",
+    given = ["--data", "digits", "--flops", "150M", "--params", "800K", *SHORT, "--sampler",
              "random", "--repeats", "2", "--compare", "2", "--out", place]  # fmt: skip
     done = in_process(main, [*given, "--trials", "2"], capsys)
     assert done.returncode == 0, done.stderr
     assert "from 2 trainings of each in 1 setting of the limits" in done.stdout
     assert {one.name for one in place.iterdir()} == {
-        "150M-2.50M", "channels.csv", "channels.html", "channels.png",
+        "150M-800K", "channels.csv", "channels.html", "channels.png",
     }  # fmt: skip
-    assert (place / "150M-2.50M" / "report.html").exists()
+    assert (place / "150M-800K" / "report.html").exists()
     done = in_process(main, [*given, "--trials", "3", "--resume"], capsys)
     assert done.returncode == 0, done.stderr
     assert len((place / "channels.csv").read_text().splitlines()) == 1 + 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def prepare(
     stride: int = 32,
     own: bool = False,
     epochs: int = 0,
-    largest: Iterable[ArchSpec] | None = None,
+    largest: Callable[[Data], Iterable[ArchSpec] | None] | None = None,
     run_dir: Path | None = None,
 ) -> tuple[Evaluator, Data]:
     """The evaluator that the options describe, and the pictures it will use.
@@ -42,9 +42,10 @@ def prepare(
     stride   the greatest total stride of the specs
     own      whether a parent's children are seen at their own resolutions
     epochs   of a child's fine-tuning where --proxy-epochs does not say it; 0: scored as it is
-    largest  networks, of which none that will be trained asks for more memory and time: by them a
-             new run's micro-batch is decided and, on CUDA with --minutes and --trials, how long
-             its trainings are. None: whole batches and the device's constants
+    largest  gives, of the pictures, networks for them of which none that will be trained asks for
+             more memory and time: by them a new run's micro-batch is decided and, on CUDA with
+             --minutes and --trials, how long its trainings are. None, or where it gives None:
+             whole batches and the device's constants
     run_dir  the run's: where it is resumed or joined, its recipe is that which it began with
 
     Raises ValueError for machines that are not to be had, MemoryError where none of the largest
@@ -67,7 +68,9 @@ def prepare(
     if parent is not None:
         evaluator = replace(evaluator, parent=made_ready(parent, args, recipe, data, run_dir))
     if kept is None and largest is not None and args.executor != "ray":
-        evaluator = _sized(evaluator, data, list(largest), args, growth)
+        specs = largest(data)
+        if specs is not None:
+            evaluator = _sized(evaluator, data, list(specs), args, growth)
     _check_covered(data, evaluator.recipe)
     return evaluator, data
 
