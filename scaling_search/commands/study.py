@@ -122,7 +122,7 @@ def _study(
         reference=max(spec.resolution for spec in specs.values()),
         stride=max(map(total_stride, specs.values())),
         epochs=FINE_TUNING,
-        largest=largest,
+        largest=lambda _: largest,
         run_dir=run_dir,
     )
     specs = {
