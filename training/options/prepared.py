@@ -33,6 +33,7 @@ def prepare(
     epochs: int = 0,
     largest: Callable[[Data], Iterable[ArchSpec] | None] | None = None,
     run_dir: Path | None = None,
+    study: str | None = None,
 ) -> tuple[Evaluator, Data]:
     """The evaluator that the options describe, and the pictures it will use.
 
@@ -47,13 +48,14 @@ def prepare(
              --minutes and --trials, how long its trainings are. None, or where it gives None:
              whole batches and the device's constants
     run_dir  the run's: where it is resumed or joined, its recipe is that which it began with
+    study    its study's name in --storage; None: the directory's
 
     Raises ValueError for machines that are not to be had, MemoryError where none of the largest
     can be trained.
     """
     device = device_of(args)
     native = native_size(args.data)
-    settings = {} if run_dir is None else resumed(args, run_dir)
+    settings = {} if run_dir is None else resumed(args, run_dir, study)
     kept = _stored_recipe(settings)
     if kept is None and parent is not None:
         made = replace(transfer_recipe(native, device, growth, reference, own), epochs=epochs)
@@ -122,12 +124,12 @@ def _check_covered(data: Data, recipe: Recipe) -> None:
         raise ValueError(f"{error} with --proxy-images") from None
 
 
-def resumed(args: argparse.Namespace, run_dir: Path) -> dict[str, Any]:
+def resumed(args: argparse.Namespace, run_dir: Path, study: str | None = None) -> dict[str, Any]:
     """The settings with which the run began that is gone on with, or joined; {} for a new one.
 
     What was measured or decided for it then is not measured or decided again.
     """
-    return stored_settings(run_dir, args.storage) if args.resume or args.join else {}
+    return stored_settings(run_dir, args.storage, study) if args.resume or args.join else {}
 
 
 def _stored_recipe(settings: Mapping[str, Any]) -> Recipe | None:
