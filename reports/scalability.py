@@ -116,12 +116,11 @@ def matches(
     them in turn with a member."""
     for kind in kinds:
         for member in members:
-            one = matched(
-                member, kind, closed_form(kind) if kind in COSTS else _median(timed(member))
-            )
+            of = closed_form(kind) if kind in COSTS else _median(timed(member))
+            one = matched(member, kind, of)
             if latencies:
-                times = tuple(map(timed(member), (family(member), rexnet(one.width))))
-                one = one._replace(times=times)
+                measure = timed(member)
+                one = one._replace(times=(measure(family(member)), measure(rexnet(one.width))))
             yield one
 
 
@@ -156,9 +155,9 @@ def _cells(one: Match) -> list[str]:
         (own, _, _, _), (other, _, _, _) = one.times
         after = f" ({100 * (other / own - 1):+.1f} %)"
         times = [[cost_text(LATENCY, own)], [cost_text(LATENCY, other) + after]]
-    top1, gain = (
-        ("–", "–") if one.other is None else (f"{one.other:.1f}", f"{one.other - one.top1:+.1f}")
-    )
+    top1 = gain = "–"
+    if one.other is not None:
+        top1, gain = f"{one.other:.1f}", f"{one.other - one.top1:+.1f}"
     member = one.member.rpartition("-")[2].upper()
     return [one.kind, member, costs[0], *times[0], f"{one.top1:.1f}", f"x{one.width:.2f}",
             costs[1], *times[1], top1, gain]  # fmt: skip
