@@ -49,24 +49,25 @@ class Setting(NamedTuple):
         return dict(zip(GROUPS, parts, strict=True))
 
 
-def read_setting(directory: Path) -> Setting:
+def read_setting(directory: Path, storage: str | None = None) -> Setting:
     """What one search's directory holds. Raises ValueError where nothing was trained yet."""
-    run = read_run(directory, from_json=ArchSpec.from_json)
+    run = read_run(directory, from_json=ArchSpec.from_json, storage=storage)
     objective = Objective.of(run.settings)
     ranked = sorted(candidates(run.finished(), objective), key=lambda c: (-c.accuracy, c.number))
     if not ranked:
         raise ValueError(f"{directory} has no network that was trained")
     budget = f"{cost_text('macs', objective.budget)} FLOPs, {limits_text(objective.limits)}"
     return Setting(directory.name, budget, run.settings["sampler"], ranked,
-                   *read_conventions(directory))  # fmt: skip
+                   *read_conventions(directory, storage))  # fmt: skip
 
 
-def report(place: Path) -> Path:
+def report(place: Path, storage: str | None = None) -> Path:
     """Write channels.csv, channels.png and channels.html from the searches below ``place``.
 
+    ``storage`` need only be given where the studies' URL has a password.
     Raises ValueError where there are none.
     """
-    settings = [read_setting(directory) for directory in _directories(place)]
+    settings = [read_setting(directory, storage) for directory in _directories(place)]
     _table(settings).to_csv(place / "channels.csv", index=False)
     _figure(place / "channels.png", settings)
     page = Page(f"How channels should grow: {place.name}")
@@ -90,9 +91,9 @@ def report(place: Path) -> Path:
     return place / "channels.html"
 
 
-def told(directories: Sequence[Path]) -> str:
+def told(directories: Sequence[Path], storage: str | None = None) -> str:
     """What is printed at the end: the best network of each setting, and the verdict."""
-    settings = [read_setting(directory) for directory in directories]
+    settings = [read_setting(directory, storage) for directory in directories]
     lines = []
     for one in settings:
         best = one.ranked[0]

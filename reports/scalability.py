@@ -22,8 +22,9 @@ from models.cost import cost
 from models.families import EFFICIENTNET_MULTIPLIERS, family
 from models.reference.published import PUBLISHED
 from models.spec import ArchSpec
-from nas.costing import COSTS, cost_text
+from nas.costing import COSTS, LATENCY, cost_text
 from reports.figures import CHOSEN, FRONT, new_figure, save
+from trials.latencies import Reading
 
 MEMBERS = tuple(EFFICIENTNET_MULTIPLIERS)
 WIDTHS = (0.9, 1.0, 1.3, 1.5, 2.0, 3.0)  # with published accuracies
@@ -31,12 +32,14 @@ STEP = 0.01  # of widths
 _STRIDE, _MOST = 1.25, 12.0
 
 CostOf = Callable[[ArchSpec], float]
+Timed = Callable[[ArchSpec], Reading]
 
 
 class Match(NamedTuple):
     """An EfficientNet, and the ReXNet of that width which costs the same of one kind.
 
     top1    published; ``other`` likewise, interpolated between widths, None outside of them
+    times   of both, measured in turn with the EfficientNet; None where nobody asked
     """
 
     member: str
@@ -46,6 +49,7 @@ class Match(NamedTuple):
     matched: float
     top1: float
     other: float | None
+    times: tuple[Reading, Reading] | None = None
 
     @property
     def deviation(self) -> float:
@@ -103,28 +107,33 @@ def closed_form(kind: str) -> CostOf:
 
 
 def matches(
-    members: Sequence[str], kinds: Sequence[str], timed: Callable[[str], CostOf]
+    members: Sequence[str],
+    kinds: Sequence[str],
+    timed: Callable[[str], Timed],
+    latencies: bool = False,
 ) -> Iterator[Match]:
-    """Of every member and kind; ``timed`` gives the latencies that are measured beside a member."""
+    """Of every member and kind, with ``latencies`` of both networks; ``timed`` gives what measures
+    them in turn with a member."""
     for kind in kinds:
         for member in members:
-            yield matched(member, kind, closed_form(kind) if kind in COSTS else timed(member))
+            of = closed_form(kind) if kind in COSTS else _median(timed(member))
+            one = matched(member, kind, of)
+            if latencies:
+                measure = timed(member)
+                one = one._replace(times=(measure(family(member)), measure(rexnet(one.width))))
+            yield one
+
+
+def _median(timed: Timed) -> CostOf:
+    return lambda spec: timed(spec).median
 
 
 def markdown(found: Sequence[Match]) -> str:
-    """The table, and how to read it."""
-    lines = [
-        "| equal | EfficientNet | cost | top-1 | ReXNet | cost | top-1 | difference |",
-        "| --- | --- | ---: | ---: | --- | ---: | ---: | ---: |",
-    ]
-    for one in found:
-        other = "–" if one.other is None else f"{one.other:.1f}"
-        gain = "–" if one.other is None else f"{one.other - one.top1:+.1f}"
-        lines.append(
-            f"| {one.kind} | {one.member.rpartition('-')[2].upper()} | "
-            f"{cost_text(one.kind, one.cost)} | {one.top1:.1f} | x{one.width:.2f} | "
-            f"{cost_text(one.kind, one.matched)} ({one.deviation:+.1f} %) | {other} | {gain} |"
-        )
+    """The table, and how to read it; columns of latencies where they were measured."""
+    own = ["cost", "latency", "top-1"] if any(one.times for one in found) else ["cost", "top-1"]
+    head = ["equal", "EfficientNet", *own, "ReXNet", *own, "difference"]
+    rule = ["---" if name in ("equal", "EfficientNet", "ReXNet") else "---:" for name in head]
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, rule, *map(_cells, found))]
     return "\n".join(
         [
             *lines,
@@ -137,11 +146,32 @@ def markdown(found: Sequence[Match]) -> str:
     )
 
 
+def _cells(one: Match) -> list[str]:
+    """A row of the table."""
+    costs = [cost_text(one.kind, one.cost),
+             f"{cost_text(one.kind, one.matched)} ({one.deviation:+.1f} %)"]  # fmt: skip
+    times: list[list[str]] = [[], []]
+    if one.times:
+        (own, _, _, _), (other, _, _, _) = one.times
+        after = f" ({100 * (other / own - 1):+.1f} %)"
+        times = [[cost_text(LATENCY, own)], [cost_text(LATENCY, other) + after]]
+    top1 = gain = "–"
+    if one.other is not None:
+        top1, gain = f"{one.other:.1f}", f"{one.other - one.top1:+.1f}"
+    member = one.member.rpartition("-")[2].upper()
+    return [one.kind, member, costs[0], *times[0], f"{one.top1:.1f}", f"x{one.width:.2f}",
+            costs[1], *times[1], top1, gain]  # fmt: skip
+
+
 def table(found: Sequence[Match]) -> pd.DataFrame:
-    """One row a match, numbers as counted."""
-    records: list[dict[str, Any]] = [
-        one._asdict() | {"deviation_pct": one.deviation} for one in found
-    ]
+    """One row a match, numbers as counted; latencies in seconds, median and quartiles."""
+    records: list[dict[str, Any]] = []
+    for one in found:
+        facts = one._asdict() | {"deviation_pct": one.deviation}
+        for whose, time in zip(("", "matched_"), facts.pop("times") or (), strict=False):
+            facts |= {f"{whose}latency{end}": value for end, value in
+                      zip(("", "_low", "_high"), time, strict=False)}  # fmt: skip
+        records.append(facts)
     return pd.DataFrame(records)
 
 

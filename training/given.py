@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import sys
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from training.data import Data
 
 DEFAULT = "mnist"
+TRAINING = "training.json"  # what a training was begun with, in its directory
 Pictured = str | Parts
 BUILT_IN = ("mnist", "digits", "cifar10", "cifar100")
 
@@ -59,15 +61,25 @@ def settle_pictures(args: argparse.Namespace, baseline: str | None = None) -> No
 
 
 def source_of(directory: Path) -> Pictured | None:
-    """What the run in that directory was given as pictures; None where there is no such run."""
+    """What the run or the training in that directory was given as pictures; None where there is
+    neither."""
     from trials.store.header import FILE_NAME, read_header
 
-    if not (directory / FILE_NAME).is_file():
-        return None
-    found = read_header(directory).settings.get("source")
+    found: object = None
+    if (directory / FILE_NAME).is_file():
+        found = read_header(directory).settings.get("source")
+    elif (directory / TRAINING).is_file():
+        found = _of_training(directory / TRAINING)
     if isinstance(found, list) and len(found) == len(Parts._fields):
         return Parts(*found)
     return found if isinstance(found, str) else None
+
+
+def _of_training(path: Path) -> object:
+    try:
+        return json.loads(path.read_text("utf-8"))["arguments"]["data"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is of another version, or damaged ({error!r:.200})") from error
 
 
 def as_stored(source: Pictured) -> str | list[str | None]:

@@ -27,6 +27,7 @@ from nas.search.commands.options import add_clock, add_limits
 from trials.caution import cautions, closing
 from trials.progress import Progress
 from trials.record import Evaluation
+from trials.store.header import FILE_NAME
 
 if TYPE_CHECKING:
     from training.data import Data
@@ -107,13 +108,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     name = "+".join(setting.name for setting in settings)
     whole = run_directory(args, f"channels-{name}-{pictures_name(args.data)}")
     directories = [whole / setting.name for setting in settings]
+    begun = _begun(directories)
     evaluator, data = prepare(
         args,
         reference=space.template.resolution,
-        largest=_largest(args, space, settings),
-        run_dir=_begun(directories),
+        largest=lambda data: _largest(args, _for(data, space), settings),
+        run_dir=begun,
+        study=_study(begun),
     )
-    space = space.with_template(classes=len(data.classes), in_channels=data.channels)
+    space = _for(data, space)
     print(f"run directory: {whole}", file=sys.stderr)
     with when_stopped(f"stopped; finished trainings are kept in {whole}: go on with --resume"):
         trained = [
@@ -121,16 +124,17 @@ def main(argv: Sequence[str] | None = None) -> None:
             for setting, directory in zip(settings, directories, strict=True)
             for one in _search(args, space, setting, directory, (evaluator, data))
         ]
-    answer = f"{told(directories)}\nreport:   {report(whole)}"
+    said, page = told(directories, args.storage), report(whole, args.storage)
     further = next_command(
         "scaling_search", "--target-flops", "2x", "--baseline", directories[-1], data=args.data
     )
+    answer = f"{said}\nreport:   {page}"
     print(closing(cautions(facts(args.data, data, evaluator), trained), answer, further))
 
 
 def _settings(args: argparse.Namespace) -> list[Setting]:
     """One for each limit of FLOPs. Raises ValueError where the limits of parameters are neither
-    one nor as many, or a setting comes twice."""
+    one nor as many, or two settings would have one name."""
     flops, params = ([parse_size(text) for text in given] for given in (args.flops, args.params))
     if len(params) not in (1, len(flops)):
         raise ValueError(
@@ -138,8 +142,11 @@ def _settings(args: argparse.Namespace) -> list[Setting]:
         )
     params *= len(flops) if len(params) == 1 else 1
     found = [Setting(*pair) for pair in zip(flops, params, strict=True)]
-    if len({setting.name for setting in found}) < len(found):
-        raise ValueError("two settings of --flops and --params are the same: leave one out")
+    names = [setting.name for setting in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(
+            f"two settings of --flops and --params are {twice[0]}, to three digits: leave one out"
+        )
     return found
 
 
@@ -151,9 +158,20 @@ def _space(args: argparse.Namespace) -> ChannelSpace:
     return channel_space(network, args.depth)
 
 
-def _begun(directories: Sequence[Path]) -> Path | None:
-    """The first setting's directory that there is, whose recipe holds for all."""
-    return next((one for one in directories if (one / "run.json").exists()), None)
+def _for(data: Data, space: ChannelSpace) -> ChannelSpace:
+    """Its networks for these pictures: of their classes and channels."""
+    return space.with_template(classes=len(data.classes), in_channels=data.channels)
+
+
+def _begun(directories: Sequence[Path]) -> Path:
+    """The first setting's directory that holds a run, whose recipe is that of all; else the first:
+    a study of others may be known by its name."""
+    return next((one for one in directories if (one / FILE_NAME).exists()), directories[0])
+
+
+def _study(directory: Path) -> str:
+    """The name of a part's study, by the run that it is a part of, in a storage of several runs."""
+    return f"{directory.resolve().parent.name}/{directory.name}"
 
 
 def _objective(args: argparse.Namespace, setting: Setting) -> Objective:
@@ -199,7 +217,7 @@ def _search(
         args.sampler,
         seed=args.seed,
         run_dir=directory,
-        resume=args.resume and (directory / "run.json").exists(),
+        resume=args.resume and (directory / FILE_NAME).exists(),
         w=0.0,
         low=args.low,
         limits=limits,
@@ -207,6 +225,7 @@ def _search(
         executor=lambda: executor(args, repeated),
         storage=args.storage,
         join=args.join,
+        study=_study(directory),
         minutes=args.minutes,
         settings=facts(args.data, data, evaluator) | {"repeats": args.repeats},
         progress=Progress,
@@ -216,7 +235,17 @@ def _search(
         print(f"{args.compare} trainings of either convention", file=sys.stderr)
         runner = functools.partial(executor, args, evaluator)
         kept, key = directory / CONVENTIONS, evaluator.recipe.key
-        train_conventions(networks, args.compare, kept, args.seed, key, runner)
+        train_conventions(
+            networks,
+            args.compare,
+            kept,
+            args.seed,
+            key,
+            runner,
+            storage=args.storage,
+            join=args.join,
+            study=f"{_study(directory)}/{CONVENTIONS}",
+        )
     return found.evaluations
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -14,6 +14,7 @@ from models.cost import cost
 from models.spec import ArchSpec
 from trials.conduct import Means, accuracy, conduct
 from trials.record import trial_seed
+from trials.store.header import FILE_NAME
 from trials.store.run import Run
 from trials.store.study import open_run, read_run
 from trials.store.view import Proposal, Record
@@ -79,45 +80,47 @@ def train_conventions(
     seed: int,
     recipe: str,
     executor: Callable[[], Executor],
+    **shared: Any,
 ) -> list[Record]:
     """Train each of ``networks``, by the convention's name, ``times`` times; the k-th training of
-    all under one seed. What ``directory`` has already is not trained again.
+    all under one seed. What ``directory`` has already is not trained again. ``shared`` is
+    ``open_run``'s storage, join and study.
 
     Raises ValueError where the directory holds trainings of other networks, another seed or recipe.
     """
     keys = {name: spec.key for name, spec in networks.items()}
     settings = {"kind": CONVENTIONS, "seed": seed, "recipe": recipe, "networks": keys}
-    wanted = [(name, k) for k in range(times) for name in networks]  # in turn
+    names = list(networks)
 
-    def propose(trial: optuna.Trial, run: Run) -> Proposal | None:
-        begun = {
-            (one.user_attrs.get("convention"), one.user_attrs.get("repeat"))
-            for one in run.study.get_trials(deepcopy=False)
-        }
-        for name, k in wanted:
-            if (name, k) not in begun:
-                spec, facts = networks[name], {"convention": name, "repeat": k}
-                return Proposal(spec, cost(spec)._asdict(), facts, trial_seed(seed, k))
-        return None
+    def propose(trial: optuna.Trial, run: Run) -> Proposal:
+        k, place = divmod(trial.number, len(names))  # in turn, whoever else drives the study
+        name, spec = names[place], networks[names[place]]
+        facts = {"convention": name, "repeat": k}
+        return Proposal(spec, cost(spec)._asdict(), facts, trial_seed(seed, k))
 
-    resume = (directory / "run.json").exists()
     with open_run(
-        directory, settings, ["maximize"], from_json=ArchSpec.from_json, resume=resume
+        directory,
+        settings,
+        ["maximize"],
+        from_json=ArchSpec.from_json,
+        resume=(directory / FILE_NAME).exists(),
+        **shared,
     ) as run:
-        if run.started() < len(wanted):
-            conduct(run, propose, accuracy, len(wanted), Means(executor))
+        conduct(run, propose, accuracy, times * len(names), Means(executor))
         return run.finished()
 
 
-def read_conventions(run_dir: Path) -> tuple[Accuracies, dict[str, ArchSpec]]:
+def read_conventions(
+    run_dir: Path, storage: str | None = None
+) -> tuple[Accuracies, dict[str, ArchSpec]]:
     """What the trainings below a search's directory came to, and of which networks; both empty
     without any."""
     place = run_dir / CONVENTIONS
-    if not (place / "run.json").exists():
+    if not (place / FILE_NAME).exists():
         return {}, {}
     found: Accuracies = {}
     specs: dict[str, ArchSpec] = {}
-    for record in read_run(place, from_json=ArchSpec.from_json).finished():
+    for record in read_run(place, from_json=ArchSpec.from_json, storage=storage).finished():
         name = str(record.attrs["convention"])
         specs[name] = record.spec
         if record.evaluation is not None:

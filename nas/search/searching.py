@@ -71,6 +71,7 @@ def search(
     executor: Callable[[], Executor] | None = None,
     storage: str | None = None,
     join: bool = False,
+    study: str | None = None,
     minutes: float | None = None,
     settings: dict[str, Any] | None = None,
     progress: Watch | None = None,
@@ -106,6 +107,7 @@ def search(
                 it; None: in memory
     workers     processes that evaluate; 1 runs in this process, more need a picklable evaluate.
                 ``executor`` makes another kind of runner, once the arguments have been checked
+    study       its name in ``storage``; None: the directory's
     settings    further facts to record with the run, JSON, which must agree on resuming
     progress    makes a context manager that sees each finished record (``trials.progress``)
 
@@ -142,6 +144,7 @@ def search(
         resume=resume,
         storage=storage,
         join=join,
+        study=study,
     ) as run:
         counted = _counted(cost, limits, space, objective, run)
         known = scores and Scores(*scores, None if run.dir is None else run.dir / FILE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from common.command import parser, path
+from common.command import parser, path, storage_url
 from reports.channels import report
 
 
@@ -13,9 +13,13 @@ def options() -> argparse.ArgumentParser:
     """The command's options."""
     made = parser("reports channels", "Draw the page of a search for channels again.")
     made.add_argument("run", type=path, help="the directory of nas.channels, of all its settings")
+    made.add_argument(
+        "--storage", type=storage_url, help="the URL of a run that has no journal file"
+    )
     return made
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw it, and say where it is."""
-    print(report(options().parse_args(argv).run))
+    args = options().parse_args(argv)
+    print(report(args.run, args.storage))

@@ -27,7 +27,7 @@ from training.transfer.parent import BATCH, of_data
 from training.transfer.sources import open_parent
 
 LARGEST = 224  # pixels, unless told otherwise
-PICTURES = 256  # of the validation split, on which a trained network's layers are measured
+PICTURES = 256  # on which a trained network's layers are measured, unless told otherwise
 DESCRIPTION = """\
 The rank of what a layer puts out, against its ratio of dimensions (channels in / channels out): of
 random networks as in ReXNet's study, whose three design rules are held against the curves, or with
@@ -54,6 +54,9 @@ def options() -> argparse.ArgumentParser:
     add_pictures(made.add_argument_group("pictures", "on which layers are measured, --weights"))
     made.add_argument(
         "--resolution", type=count, help="pixels of these; default: the network's, at most 224"
+    )
+    made.add_argument(
+        "--pictures", type=count, default=PICTURES, help="how many, of the validation split"
     )
     made.add_argument("--seed", type=int, default=0, help="of networks, and of pixels drawn")
     made.add_argument("--out", type=path, help="directory for a CSV file and a picture")
@@ -121,13 +124,14 @@ def _trained(args: argparse.Namespace, tolerances: tuple[float, ...]) -> None:
     data = _data(args, parent.spec)
     own = of_data(parent, data)
     side = args.resolution or data.size
-    pictures = to_float(data.validation.images[:PICTURES], side, data.mean, data.std)
+    pictures = to_float(data.validation.images[: args.pictures], side, data.mean, data.std)
     networks = {"trained": own.network, "fresh weights": _fresh(own.spec, pictures, args.seed)}
     told = {
         label: layers(network, pictures.contiguous(memory_format=torch.channels_last), tolerances)
         for label, network in networks.items()
     }
     print(f"{parent.name} on {len(pictures)} pictures of {data.name}, {side} pixels\n")
+    _say_left_out(told["trained"])
     print(_layer_table(told, tolerances.index(args.tolerance), args.tolerance))
     if args.out:
         from reports.ranks.figures import depth
@@ -142,6 +146,16 @@ def _data(args: argparse.Namespace, spec: ArchSpec) -> Data:
     settle_pictures(args, args.weights)
     side = args.resolution or min(LARGEST, spec.resolution)
     return load(args.data, size=side, images=PICTURES)  # no more need be decoded for training
+
+
+def _say_left_out(layers: Sequence[Layer]) -> None:
+    left = [one.name for one in layers if not one.measured]
+    if left:
+        print(
+            f"left out: {len(left)} of {len(layers)} convolutions, first {left[0]}, have no more "
+            "pixels than channels: give more --pictures or a higher --resolution",
+            file=sys.stderr,
+        )
 
 
 @torch.no_grad()
@@ -165,11 +179,14 @@ def _layer_table(told: Mapping[str, Sequence[Layer]], at: int, tolerance: float)
     for rows in zip(*told.values(), strict=True):
         one = rows[0]
         facts = [one.name, one.kind, str(one.channels_in), str(one.channels_out)]
-        ratios = [f"{row.ratios[at]:.3f}" for row in rows]
+        ratios = [f"{row.ratios[at]:.3f}" if row.measured else "–" for row in rows]
         lines.append(_line([*facts, f"{one.dimension_ratio:.2f}", *ratios]))
     for kind in dict.fromkeys(one.kind for one in next(iter(told.values()))):
-        own = [[row.ratios[at] for row in rows if row.kind == kind] for rows in told.values()]
-        means = [f"{sum(values) / len(values):.3f}" for values in own]
+        own = [
+            [row.ratios[at] for row in rows if row.kind == kind and row.measured]
+            for rows in told.values()
+        ]
+        means = [f"{sum(values) / len(values):.3f}" if values else "–" for values in own]
         lines.append(_line([f"mean of {len(own[0])}", kind, "", "", "", *means]))
     return "\n".join(lines)
 

@@ -7,6 +7,7 @@ norm and perhaps an activation, its output is what leaves the last of these: the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ class Layer(NamedTuple):
     at each tolerance.
 
     columns   N, pixels that the matrix has; a rank is no greater
+    ratios    NaN where there are no more pixels than channels: a rank could then not reach them
     """
 
     name: str
@@ -32,6 +34,10 @@ class Layer(NamedTuple):
     channels_out: int
     columns: int
     ratios: tuple[float, ...]
+
+    @property
+    def measured(self) -> bool:
+        return not math.isnan(self.ratios[0])
 
     @property
     def dimension_ratio(self) -> float:
@@ -47,8 +53,7 @@ def layers(
     """Every convolution of ``network`` outside squeeze-and-excitation, in order, on ``pictures``
     (N, C, side, side), normalised as the network expects.
 
-    Raises ValueError where pictures leave some layer fewer pixels than channels: its rank could
-    then not reach them.
+    Raises ValueError where no layer has more pixels than channels.
     """
     watched = dict(_watched(network))
     found: dict[str, list[Tensor]] = {name: [] for name in watched}
@@ -62,10 +67,16 @@ def layers(
     finally:
         for handle in handles:
             handle.remove()
-    return [
+    told = [
         _layer(name, conv, torch.cat(found[name], 1), tolerances, seed)
         for name, (conv, _) in watched.items()
     ]
+    if not any(one.measured for one in told):
+        raise ValueError(
+            f"on {len(pictures)} pictures of {pictures.shape[-1]} pixels no convolution has more "
+            "pixels than channels: give more pictures or a higher resolution"
+        )
+    return told
 
 
 def _watched(network: nn.Module) -> Iterator[tuple[str, tuple[nn.Conv2d, nn.Module]]]:
@@ -112,13 +123,10 @@ def _layer(
     name: str, conv: nn.Conv2d, matrix: Tensor, tolerances: tuple[float, ...], seed: int
 ) -> Layer:
     channels, pixels = matrix.shape
-    if pixels <= channels:
-        raise ValueError(
-            f"{name} has {channels} channels and only {pixels} pixels of them: give more pictures "
-            "or a higher resolution"
-        )
     drawn = _drawn(matrix, seed).float()
-    found = tuple((ranks(drawn, tolerances) / channels).tolist())
+    found = (math.nan,) * len(tolerances)
+    if pixels > channels:
+        found = tuple((ranks(drawn, tolerances) / channels).tolist())
     return Layer(name, _kind(conv), conv.in_channels, channels, drawn.shape[1], found)
 
 

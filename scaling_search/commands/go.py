@@ -62,20 +62,21 @@ def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None
 
     clock = _clock(args)
     growth = _growth(args, baseline, clock, resumed(args, run_dir))
+    largest = _largest(args, baseline)  # what cannot be is told before pictures are decoded
     evaluator, data = prepare(
         args,
         growth,
         parent=inherited_from(args, run_dir, baseline=args.baseline, examples=[baseline]),
         reference=baseline.resolution,
         stride=total_stride(baseline),
-        largest=_largest(args, baseline),
+        largest=lambda _: largest,
         run_dir=run_dir,
     )
     say_if_other(data, args.baseline)
     baseline = replace(baseline, classes=len(data.classes), in_channels=data.channels)
     if args.dry_run:
-        largest = max(_largest(args, baseline) or [baseline], key=lambda spec: cost(spec).macs)
-        print(rehearsed(args, evaluator, largest, args.trials))
+        dearest = max(_largest(args, baseline) or [baseline], key=lambda spec: cost(spec).macs)
+        print(rehearsed(args, evaluator, dearest, args.trials))
         return
     print(f"run directory: {run_dir}", file=sys.stderr)
     settings = {**facts(args.data, data, evaluator), "growth": growth, "options": kept(args)}

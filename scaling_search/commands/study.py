@@ -120,7 +120,7 @@ def _study(
         parent=inherited_from(args, run_dir),
         reference=max(spec.resolution for spec in specs.values()),
         stride=max(map(total_stride, specs.values())),
-        largest=largest,
+        largest=lambda _: largest,
         run_dir=run_dir,
     )
     specs = {

@@ -45,6 +45,9 @@ SPACES = {
 }
 
 
+CONVENTION_OF = {LINEAR: linear, STAGEWISE: stagewise}
+
+
 @pytest.fixture(params=SPACES)
 def searched(request: pytest.FixtureRequest) -> Space:
     return SPACES[request.param]
@@ -237,6 +240,27 @@ def test_more_trainings_of_the_conventions_go_on_from_those_there_are(tmp_path: 
     assert seen[0][1] == seen[1][1] != seen[2][1] == seen[3][1]
     with pytest.raises(ValueError, match="another search"):
         train_conventions(networks, 2, tmp_path / "c", 0, "other", processes(evaluate, 1))
+
+
+def test_a_training_of_a_convention_that_was_cut_short_is_made_up_for(tmp_path: Path) -> None:
+    """The last one as well, after which no other is begun."""
+    space, calls = SPACES["rexnet"], []
+
+    def evaluate(spec: ArchSpec, seed: int) -> float:
+        calls.append(spec.name)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return 0.5
+
+    networks = {name: space.spec(of(space, 168.75)) for name, of in CONVENTION_OF.items()}
+    with pytest.raises(KeyboardInterrupt):
+        train_conventions(networks, 2, tmp_path / "c", 0, "r", processes(evaluate, 1))
+    done = train_conventions(networks, 2, tmp_path / "c", 0, "r", processes(evaluate, 1))
+    assert len(calls) == 5
+    assert [(one.attrs["convention"], one.attrs["repeat"]) for one in done] == [
+        (LINEAR, 0), (STAGEWISE, 0), (LINEAR, 1), (STAGEWISE, 1),
+    ]  # fmt: skip
+    assert all(one.evaluation for one in done)
 
 
 def test_a_finished_search_can_be_ranked_anew(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -20,10 +21,12 @@ from nas.objective import Objective
 from nas.rerank import expected
 from nas.samplers import NAMES
 from nas.search import search
+from nas.search.__main__ import main
 from nas.space import space
 from reports.nas import report
 from tests.nas.test_nas_latency import FakeClock, quirky
 from tests.nas.test_nas_search import stub
+from tests.support.command import in_process
 from trials.store.study import read_run
 
 MBCONV = space("mbconv")
@@ -142,3 +145,20 @@ def test_functions_are_limits_too() -> None:
     assert own.limited(ROWS[:5])[:, 0].tolist() == (4 * MBCONV.costs(ROWS[:5]).params).tolist()
     found = search(MBCONV, stub, 400e6, 3, "random", limits=[(weight, 1.6e7)])
     assert all(r.cost["weight"] == 4 * cost(r.spec).params <= 1.6e7 for r in found.trials)
+
+
+@pytest.mark.slow
+def test_limits_are_of_networks_for_the_pictures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A classifier of 1,000 classes alone would have more parameters than are allowed here."""
+    dearest: list[ArchSpec] = []
+    monkeypatch.setattr(
+        "training.options.rehearsal.rehearsed", lambda _args, _by, spec, *_: dearest.append(spec)
+    )
+    given = ["--data", "digits", "--device", "cpu", "--init", "scratch", "--against", "none"]
+    limits = ["--budget", "100M", "--max-params", "600K", "--dry-run"]
+    assert in_process(main, [*given, *limits], capsys).returncode == 0
+    assert cost(dearest[0]).params <= 6e5
+    assert dearest[0].classes == 10
+    assert cost(dataclasses.replace(dearest[0], classes=1000)).params > 1.2e6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from reports.ranks.layers import layers
 from reports.ranks.rank import TOLERANCES, check_tolerance, ranks
 from reports.ranks.rules import RULES, claims, verdict
 from reports.ranks.study import RATIOS, Ranks, half_width, study
+from training.__main__ import main as train
 from training.transfer.parent import Moments, Parent, keep, weights_of
 
 ONE, DEEP = "1×1 convolution", "bottleneck, depthwise"
@@ -146,8 +149,12 @@ def test_layers_are_measured_where_their_norm_and_activation_leave_them() -> Non
     assert found[0].ratios[fine] == ranks(whole)[fine] / 8
 
 
-def test_fewer_pixels_than_channels_are_refused() -> None:
-    with pytest.raises(ValueError, match="pixels of them: give more pictures"):
+def test_layers_of_fewer_pixels_than_channels_are_left_out() -> None:
+    """16 pixels: of the stem's 8 channels a rank can be told, of 16 and 32 none."""
+    found = layers(build(SPEC), torch.randn(1, 3, 8, 8))
+    assert [one.measured for one in found] == [one.channels_out < 16 for one in found]
+    assert all(math.isnan(one.ratios[0]) for one in found if not one.measured)
+    with pytest.raises(ValueError, match="1 pictures of 4 pixels no convolution has more pixels"):
         layers(build(SPEC), torch.randn(1, 3, 4, 4))
 
 
@@ -179,6 +186,23 @@ def test_command_measures_the_layers_of_weights(
     assert set(table["weights"]) == {"trained", "fresh weights"}
     assert len(table) == 2 * 8 * len(TOLERANCES)
     assert (tmp_path / "layers.png").stat().st_size > 10_000
+
+
+def test_command_measures_a_trainings_directory_on_its_own_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec, run = tmp_path / "spec.json", tmp_path / "trained"
+    spec.write_text(dataclasses.replace(SPEC, resolution=8, head=400).to_json())
+    train(["--spec", str(spec), "--data", "digits", "--epochs", "1", "--device", "cpu",
+           "--out", str(run)])  # fmt: skip
+    capsys.readouterr()
+    main(["ranks", "--weights", str(run), "--pictures", "6"])
+    said, noted = capsys.readouterr()
+    assert "trained on 6 pictures of digits, 8 pixels" in said
+    assert "pictures: digits, those of the run that is used" in noted
+    assert "left out: 1 of 8 convolutions, first head.0" in noted
+    assert "| head.0 | 1×1 | 8 | 400 | 0.02 | – | – |" in said
+    assert "| mean of 4 | 1×1 |" in said  # of five
 
 
 def test_command_refuses_what_cannot_be_told(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_latencies_are_asked_for_beside_the_member() -> None:
 
     def timed(member: str) -> object:
         asked.append(member)
-        return lambda spec: 1e-10 * cost(spec).macs
+        return FakeClock("cpu", 1, 1)
 
     found = list(matches(["efficientnet-b0"], ["macs", "latency"], timed))  # type: ignore[arg-type]
     assert asked == ["efficientnet-b0"]
@@ -81,10 +81,42 @@ def test_command_writes_table_and_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reports.commands.scalability.Stopwatch", FakeClock)
-    main(["scalability", "--members", "efficientnet-b0", "--out", str(tmp_path)])
+    given = ["scalability", "--members", "efficientnet-b0", "--out", str(tmp_path)]
+    main([*given, "--at", "macs", "params", "activations", "latency"])
     said = capsys.readouterr().out
     assert "| macs | B0 | 386M | 77.1 | x0.9" in said
     assert "| latency | B0 |" in said
     table = pd.read_csv(tmp_path / "scalability.csv")
     assert set(table["kind"]) == {"macs", "params", "activations", "latency"}
     assert len(list(tmp_path.glob("scalability-*.png"))) == 3
+
+
+def test_latencies_stand_beside_every_match_where_they_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[str] = []
+
+    class Counting(FakeClock):
+        def __call__(self, spec: ArchSpec) -> Reading:
+            timed.append(spec.name)
+            return super().__call__(spec)
+
+    monkeypatch.setattr("reports.commands.scalability.Stopwatch", Counting)
+    given = ["scalability", "--members", "efficientnet-b0", "--at", "macs", "params"]
+    main([*given, "--out", str(tmp_path)])
+    assert timed == []
+    assert "latency" not in capsys.readouterr().out.lower()
+    assert "latency" not in pd.read_csv(tmp_path / "scalability.csv")
+    main([*given, "--latency", "--out", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert "| equal | EfficientNet | cost | latency | top-1 | ReXNet | cost | latency |" in said
+    assert (
+        "| macs | B0 | 386M | 38.6 ms | 77.1 | x0.97 | 385M (-0.2 %) | 38.5 ms (-0.2 %) |" in said
+    )
+    assert "Latencies: {" in said
+    table = pd.read_csv(tmp_path / "scalability.csv").set_index("kind")
+    for kind in ("macs", "params"):
+        macs = cost(rexnet(table.width[kind])).macs
+        assert table.matched_latency[kind] == pytest.approx(1e-10 * macs)
+        assert table.latency[kind] == pytest.approx(1e-10 * cost(family("efficientnet-b0")).macs)
+    assert len(set(timed)) == 3  # B0 and two widths, none of which is looked for by its latency

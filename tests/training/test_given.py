@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from argparse import Namespace
 from pathlib import Path
@@ -54,6 +55,16 @@ def test_a_resumed_run_goes_on_with_its_own(tmp_path: Path) -> None:
     other = searched(tmp_path / "other", source="cifar10")
     assert settled(str(other), out=run, resume=True) == "digits"
     assert settled(str(other), out=run) == "cifar10"
+
+
+def test_a_trainings_pictures_are_used_as_a_searchs(tmp_path: Path) -> None:
+    facts = {"arguments": {"data": ["/a", None, "/b c"]}}
+    (tmp_path / "training.json").write_text(json.dumps(facts))
+    assert source_of(tmp_path) == Parts("/a", None, "/b c")
+    for damaged in ("{", "[]", '{"arguments": null}'):
+        (tmp_path / "training.json").write_text(damaged)
+        with pytest.raises(ValueError, match="damaged"):
+            source_of(tmp_path)
 
 
 def test_a_run_that_does_not_say(tmp_path: Path) -> None:

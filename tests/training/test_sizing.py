@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from models.families import family
 from models.spec import ArchSpec
+from training.data import Data
 from training.evaluator import ByName, ByValue, Evaluator, proxy_recipe
 from training.given import pictures_name
 from training.loop import memory
@@ -146,6 +147,10 @@ def test_workers_of_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------- prepare
 
 
+def of(*specs: ArchSpec) -> Callable[[Data], Iterable[ArchSpec]]:
+    return lambda data: iter(specs)
+
+
 def test_a_run_decides_its_micro_batch_by_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
     """And by all memory, shared by its workers."""
     larger = replace(B0, resolution=288)
@@ -155,7 +160,7 @@ def test_a_run_decides_its_micro_batch_by_the_largest(monkeypatch: pytest.Monkey
 
     def decided(room: float, **more: Any) -> int | None:
         monkeypatch.setattr(memory, "total_bytes", lambda _: int(room))
-        return prepare(args, largest=iter([B0, larger]), **more)[0].recipe.micro_batch
+        return prepare(args, largest=of(B0, larger), **more)[0].recipe.micro_batch
 
     held = sum(split.images.numel() for split in (data.train, data.validation, data.test))
     need = memory._need(twin, plain.recipe, 32, 16) / 0.8
@@ -165,7 +170,7 @@ def test_a_run_decides_its_micro_batch_by_the_largest(monkeypatch: pytest.Monkey
     with pytest.raises(MemoryError, match="choose a smaller network"):
         decided(1000)
     assert plain.recipe.micro_batch is None
-    evaluator, _ = prepare(args, largest=[])
+    evaluator, _ = prepare(args, largest=of())
     assert evaluator == plain
 
 
@@ -189,7 +194,7 @@ def test_on_gpus_the_minutes_size_the_trainings(
 ) -> None:
     larger = replace(B0, resolution=288)
     args = arguments("--device", "cuda", "--minutes", 10, "--trials", 31)
-    evaluator, data = prepare(args, largest=[B0, larger])
+    evaluator, data = prepare(args, largest=of(B0, larger))
     assert timed == [(larger, "cuda:0")]
     left = 10 - 16 * 9 / 60  # 16 trainings on one of the cards
     expected = proxy_recipe(
@@ -203,10 +208,10 @@ def test_on_gpus_the_minutes_size_the_trainings(
         8, "cuda", minutes=10 - 33 * 9 / 60, trials=33, images_per_second=2000.0,
         available=len(data.train),
     )  # fmt: skip
-    assert prepare(args, largest=[B0])[0].recipe == fewer
+    assert prepare(args, largest=of(B0))[0].recipe == fewer
     assert "for some 66 networks" in capsys.readouterr().err
     args.minutes = 0.01  # not even one
-    least = prepare(args, largest=[B0])[0].recipe
+    least = prepare(args, largest=of(B0))[0].recipe
     assert (least.images, least.epochs) == (len(data.train), 1)
 
 
@@ -225,11 +230,11 @@ def test_else_they_are_as_ever(
     expected = proxy_recipe(8, args.device)
     if args.proxy_epochs:
         expected = replace(expected, epochs=args.proxy_epochs)
-    assert prepare(args, largest=[B0])[0].recipe == expected
+    assert prepare(args, largest=of(B0))[0].recipe == expected
     assert timed == []
     del args.trials  # a study has repeats
     args.minutes = 10.0
-    assert prepare(args, largest=[B0])[0].recipe == expected
+    assert prepare(args, largest=of(B0))[0].recipe == expected
 
 
 def test_networks_are_trained_at_the_proxys_resolution_whatever_their_own() -> None:
@@ -248,16 +253,15 @@ def test_a_speed_that_cannot_be_measured_sizes_nothing(
 
     monkeypatch.setattr(sizing, "measured", measure)
     args = arguments("--device", "cuda", "--minutes", 10)
-    assert prepare(args, largest=[B0])[0].recipe == proxy_recipe(8, "cuda")
+    assert prepare(args, largest=of(B0))[0].recipe == proxy_recipe(8, "cuda")
     assert "could not be measured" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- resumed
 
 
-def never() -> Iterator[ArchSpec]:
+def never(_: Data) -> Iterable[ArchSpec]:
     raise AssertionError("what was decided is decided again")
-    yield B0
 
 
 def begun(run_dir: Path, recipe: Recipe, **options: Any) -> None:
@@ -275,7 +279,7 @@ def test_a_resumed_run_keeps_its_recipe(tmp_path: Path) -> None:
     recipe = replace(proxy_recipe(8, "cuda"), images=777, epochs=3, micro_batch=16)
     begun(tmp_path / "run", recipe)
     args = arguments("--resume")
-    evaluator, _ = prepare(args, largest=never(), run_dir=tmp_path / "run")
+    evaluator, _ = prepare(args, largest=never, run_dir=tmp_path / "run")
     assert evaluator.recipe == recipe
     assert resumed(args, tmp_path / "run")["growth"] == 1.25
     # What it is resumed with is what it began with, and goes on.
@@ -299,7 +303,7 @@ def test_a_driver_that_joins_takes_the_recipe_of_the_study(tmp_path: Path) -> No
     there = tmp_path / "there" / "run"
     assert resumed(args, there) == {}
     begun(tmp_path / "here" / "run", recipe, storage=storage, join=True)
-    assert prepare(args, largest=never(), run_dir=there)[0].recipe == recipe
+    assert prepare(args, largest=never, run_dir=there)[0].recipe == recipe
     assert not there.exists()
     begun(there, recipe, storage=storage, join=True)
     assert stored_settings(there, storage) == stored_settings(tmp_path / "here" / "run")

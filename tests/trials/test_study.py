@@ -18,7 +18,7 @@ from trials.loop import run_trials
 from trials.record import trial_seed
 from trials.store.header import read_header
 from trials.store.journal import cut_torn_tail
-from trials.store.study import Proposal, Run, read_run
+from trials.store.study import Proposal, Run, read_run, stored_settings
 from trials.workers.pool import InProcess
 
 
@@ -268,6 +268,25 @@ def test_drivers_share_a_database(tmp_path: Path) -> None:
             toy_run(tmp_path / "third" / "s", storage=url, join=True, settings=other)
     with pytest.raises(ValueError, match="--storage"):
         toy_run(tmp_path / "x", join=True)
+
+
+def test_parts_of_runs_in_one_storage_are_told_apart_by_their_studies_names(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/study.db"
+    for run in ("a", "b"):
+        settings = {**SETTINGS, "space": run}
+        place = tmp_path / run / "part"
+        toy_run(place, storage=url, settings=settings, study=f"{run}/part").close()
+        toy_run(place, storage=url, settings=settings, study=f"{run}/part", resume=True).close()
+    assert sorted(optuna.get_all_study_names(url)) == ["a/part", "b/part"]
+    for run in ("a", "b"):
+        elsewhere = tmp_path / "there" / run / "part"
+        assert stored_settings(elsewhere, url, f"{run}/part")["space"] == run
+        assert stored_settings(elsewhere, url) == {}
+        assert read_run(tmp_path / run / "part", from_json=Toy.from_json).settings == {
+            **SETTINGS, "space": run,
+        }  # fmt: skip
 
 
 def test_a_trial_put_back_keeps_its_number(tmp_path: Path) -> None:

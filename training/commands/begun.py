@@ -18,10 +18,10 @@ from typing import Any
 
 from models.deploy.preprocessing import WEIGHTS
 from training.data import Parts, chosen_source
-from training.given import as_stored
+from training.given import TRAINING, as_stored
 from trials.store.disk import replace_text
 
-FILE_NAME = "training.json"
+FILE_NAME = TRAINING
 # What may differ each time that a training is gone on with: none of it changes the result.
 _FREE = frozenset(("out", "resume", "device", "checkpoint_minutes", "workers"))
 _PLACES = ("spec", "init")

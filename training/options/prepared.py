@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ def prepare(
     reference: int = 224,
     stride: int = 32,
     own: bool = False,
-    largest: Iterable[ArchSpec] | None = None,
+    largest: Callable[[Data], Iterable[ArchSpec] | None] | None = None,
     run_dir: Path | None = None,
+    study: str | None = None,
 ) -> tuple[Evaluator, Data]:
     """The evaluator that the options describe, and the pictures it will use.
 
@@ -40,17 +41,19 @@ def prepare(
     reference    the resolution of the specs, the highest, before any growth
     stride   the greatest total stride of the specs
     own      whether a parent's children are seen at their own resolutions
-    largest  networks, of which none that will be trained asks for more memory and time: by them a
-             new run's micro-batch is decided and, on CUDA with --minutes and --trials, how long
-             its trainings are. None: whole batches and the device's constants
+    largest  gives, of the pictures, networks for them of which none that will be trained asks for
+             more memory and time: by them a new run's micro-batch is decided and, on CUDA with
+             --minutes and --trials, how long its trainings are. None, or where it gives None:
+             whole batches and the device's constants
     run_dir  the run's: where it is resumed or joined, its recipe is that which it began with
+    study    its study's name in --storage; None: the directory's
 
     Raises ValueError for machines that are not to be had and for 0 epochs of random weights,
     MemoryError where none of the largest can be trained.
     """
     device = device_of(args)
     native = native_size(args.data)
-    settings = {} if run_dir is None else resumed(args, run_dir)
+    settings = {} if run_dir is None else resumed(args, run_dir, study)
     kept = _stored_recipe(settings)
     if kept is None and parent is not None:
         made = transfer_recipe(native, device, growth, reference, own)
@@ -67,7 +70,9 @@ def prepare(
     if parent is not None:
         evaluator = replace(evaluator, parent=made_ready(parent, args, recipe, data, run_dir))
     if kept is None and largest is not None and args.executor != "ray":
-        evaluator = _sized(evaluator, data, list(largest), args, growth)
+        specs = largest(data)
+        if specs is not None:
+            evaluator = _sized(evaluator, data, list(specs), args, growth)
     _check_covered(data, evaluator.recipe)
     return evaluator, data
 
@@ -119,12 +124,12 @@ def _check_covered(data: Data, recipe: Recipe) -> None:
         raise ValueError(f"{error} with --proxy-images") from None
 
 
-def resumed(args: argparse.Namespace, run_dir: Path) -> dict[str, Any]:
+def resumed(args: argparse.Namespace, run_dir: Path, study: str | None = None) -> dict[str, Any]:
     """The settings with which the run began that is gone on with, or joined; {} for a new one.
 
     What was measured or decided for it then is not measured or decided again.
     """
-    return stored_settings(run_dir, args.storage) if args.resume or args.join else {}
+    return stored_settings(run_dir, args.storage, study) if args.resume or args.join else {}
 
 
 def _stored_recipe(settings: Mapping[str, Any]) -> Recipe | None:

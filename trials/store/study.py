@@ -55,14 +55,16 @@ def open_run(
     resume: bool = False,
     storage: str | None = None,
     join: bool = False,
+    study: str | None = None,
 ) -> Run:
     """Create a run, or with `resume` go on with one; `run_dir` None keeps it in memory.
 
     `settings` (JSON, with "kind" and "seed") say which search this is: all of them must agree on
     resuming, but for `trials.store.header.MAY_CHANGE`, which are stored anew.
     `directions` are "maximize" or "minimize", one per value. `storage` is an Optuna URL
-    (sqlite:///…, postgresql://…), its study named like the directory. `join` creates or joins a
-    study in it that several drivers share. Without it the driver is taken to be the only one.
+    (sqlite:///…, postgresql://…), its study named `study`, or like the directory: a part of a
+    greater run says which run it is a part of. `join` creates or joins a study in it that several
+    drivers share. Without it the driver is taken to be the only one.
 
     Raises ValueError, with the remedy, where the directory is driven by another process, holds
     a run (without `resume`), holds none (with it), or belongs to another search.
@@ -71,7 +73,7 @@ def open_run(
         raise ValueError("a run in memory cannot be resumed or shared: give a run directory")
     if join and storage is None:
         raise ValueError("a run directory has one driver: to share the study, give a --storage URL")
-    name = "memory" if run_dir is None else run_dir.resolve().name
+    name = study or ("memory" if run_dir is None else run_dir.resolve().name)
     header = new_header(settings, directions, name, _public_url(storage))
     with ExitStack() as undo:
         if run_dir is not None:
@@ -79,11 +81,11 @@ def open_run(
                 read_header(run_dir)  # a mistyped path must not leave a directory behind
             undo.callback(_hold(run_dir, shared=join).release)
             header = _settle_directory(run_dir, header, resume or join)
-        study = _study(run_dir, header, storage, resume=resume or join)
+        own = _study(run_dir, header, storage, resume=resume or join)
         if storage is not None:
-            _settle_study(study, header)
-        driver = Driver(study) if join else None
-        return Run(study, header, run_dir, from_json, release=undo.pop_all().close, driver=driver)
+            _settle_study(own, header)
+        driver = Driver(own) if join else None
+        return Run(own, header, run_dir, from_json, release=undo.pop_all().close, driver=driver)
 
 
 def read_run(
@@ -127,9 +129,11 @@ def _has_trials(run_dir: Path) -> bool:
     return bool(study.get_trials(deepcopy=False))
 
 
-def stored_settings(run_dir: Path, storage: str | None = None) -> dict[str, Any]:
-    """The settings of the run in `run_dir`, or of a study of its name in `storage` that another
-    directory began; {} where there is none yet. Writes nothing.
+def stored_settings(
+    run_dir: Path, storage: str | None = None, study: str | None = None
+) -> dict[str, Any]:
+    """The settings of the run in `run_dir`, or of a study in `storage`, of that name or else the
+    directory's, that another directory began; {} where there is none yet. Writes nothing.
 
     Raises ValueError for a damaged header and a storage that cannot be opened.
     """
@@ -137,12 +141,12 @@ def stored_settings(run_dir: Path, storage: str | None = None) -> dict[str, Any]
         return read_header(run_dir).settings
     if storage is None:
         return {}
-    name = run_dir.resolve().name
+    name = study or run_dir.resolve().name
     try:
-        study = optuna.load_study(study_name=name, storage=_database(storage))
+        found = optuna.load_study(study_name=name, storage=_database(storage))
     except KeyError:
         return {}
-    stored = study.user_attrs.get(_ATTR)
+    stored = found.user_attrs.get(_ATTR)
     where = f"study {name!r} in {_public_url(storage)}"
     return {} if stored is None else header_from_dict(stored, where).settings
 
