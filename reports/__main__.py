@@ -43,10 +43,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         importlib.import_module(_OF_NO_RUN[given[0]]).main(given[1:])
         return
     args = options().parse_args(given)
-    from reports import nas, scaling
+    from reports import nas, scaling, training
     from reports.scaling import study
     from trials.store.header import read_header
 
+    if training.is_training(args.run):
+        print(training.report(args.run))
+        return
     reports = {"nas": nas.report, "scaling": scaling.report, "study": study.report}
     kind = read_header(args.run).settings["kind"]
     if kind not in reports:
