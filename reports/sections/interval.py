@@ -17,7 +17,8 @@ def wilson(share: float, images: float, level: float = LEVEL) -> tuple[float, fl
     scale = 1 + z**2 / images
     middle = (share + z**2 / (2 * images)) / scale
     half = z / scale * (share * (1 - share) / images + (z / (2 * images)) ** 2) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # Which holds the share itself: at 0 and 1 rounding would leave it just outside.
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def span(share: float, images: float) -> str:

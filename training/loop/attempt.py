@@ -89,7 +89,7 @@ def attempt(run: Trainer, plan: Plan) -> tuple[nn.Module, dict[str, Any]]:
         "side": run.side,
         "held_out": held_out,
         "held_out_images": len(split),
-        "curve_images": len(few) if ladder.curve else 0,
+        "curve_images": len(few),  # that a curve is of
         "data": data.digest,
         **by_class,
     }
