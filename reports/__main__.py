@@ -1,7 +1,8 @@
 """``python -m reports runs/NAME``: the page again, from the study alone.
 
-``python -m reports networks``: published networks, measured. ``python -m reports ranks``: how much
-of its width a layer uses.
+``python -m reports compare RUN RUN…``: several searches on one page. ``python -m reports
+networks``: published networks, measured. ``python -m reports ranks``: how much of its width a layer
+uses.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from common.command import parser, path, run, storage_url
 
 _OF_NO_RUN = {
+    "compare": "reports.commands.compare",
     "networks": "reports.networks",
     "ranks": "reports.commands.ranks",
     "channels": "reports.commands.channels",
@@ -25,7 +27,8 @@ def options() -> argparse.ArgumentParser:
     """The options of a run's report."""
     made = parser(
         "reports",
-        "Draw a run's tables, figures and page again, from its study alone.\n"
+        "Draw a run's tables, figures and page again, from its study alone; of a training from its "
+        "files.\n`python -m reports compare --help`: several searches on one page.\n"
         "`python -m reports networks --help`: published networks, measured.\n"
         "`python -m reports ranks --help`: how much of its width a layer uses.",
     )
@@ -43,10 +46,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         importlib.import_module(_OF_NO_RUN[given[0]]).main(given[1:])
         return
     args = options().parse_args(given)
-    from reports import nas, scaling
+    from reports import nas, scaling, training
     from reports.scaling import study
     from trials.store.header import read_header
 
+    if training.is_training(args.run):
+        print(training.report(args.run))
+        return
     reports = {"nas": nas.report, "scaling": scaling.report, "study": study.report}
     kind = read_header(args.run).settings["kind"]
     if kind not in reports:

@@ -52,11 +52,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     settings, records = run.settings, run.finished()
     objective = Objective.of(settings)
     trials_table(records).to_csv(run_dir / "trials.csv", index=False)
-    answer = run.answer or {}
-    finals = [Finalist(**one) for one in answer.get("finals", ())]
-    front = [Expected(**one) for one in answer.get("expected_front", ())]
-    found = result(records, objective, answer.get("trial"), answer.get("belief"), finals, front)
-    found = replace(found, against=answer.get("against"))
+    found = concluded(run)
     _pareto_csv(found, run_dir)
     _figures(run, found, objective, run_dir)
     page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")
@@ -89,6 +85,19 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         page.text(latencies.account(run))
     page.write(run_dir / "report.html")
     return run_dir / "report.html"
+
+
+def concluded(run: RunView) -> SearchResult:
+    """What a run's trainings and its stored answer come to.
+
+    Raises ValueError where it has no finished training yet.
+    """
+    answer = run.answer or {}
+    finals = [Finalist(**one) for one in answer.get("finals", ())]
+    front = [Expected(**one) for one in answer.get("expected_front", ())]
+    told = answer.get("trial"), answer.get("belief"), finals, front
+    found = result(run.finished(), Objective.of(run.settings), *told)
+    return replace(found, against=answer.get("against"))
 
 
 def _trained(found: SearchResult) -> dict[int, Evaluation]:

@@ -23,6 +23,14 @@ th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align
 th:first-child, td:first-child { text-align: left; } thead th { background: var(--soft); }
 tr.chosen td { font-weight: 600; } code { font-size: .9em; overflow-wrap: anywhere; }
 pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: .85rem; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 1rem; }
+.gallery figure { margin: 0; } .gallery figcaption { overflow-wrap: anywhere; }
+.gallery img { width: 100%; image-rendering: pixelated; }
+.matrix th, .matrix td { padding: .15rem .4rem; min-width: 1.4rem; }
+.matrix thead th { writing-mode: vertical-rl; text-align: left; vertical-align: bottom; }
+.matrix th { max-height: 12rem; overflow-wrap: anywhere; font-weight: 400; }
+.matrix td { text-align: center; print-color-adjust: exact; }
+SHADES
 @media (max-width: 600px) {
   body { margin: 1rem auto; font-size: 15px; } h1 { font-size: 1.35rem; overflow-wrap: anywhere; }
   .lead { font-size: 1.05rem; overflow-wrap: anywhere; } th, td { padding: .25rem .4rem; }
@@ -37,6 +45,17 @@ pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: .85r
   table { font-size: 7.5pt; } th, td { padding: .1rem .25rem; overflow-wrap: anywhere; }
 }
 """
+
+_TENTHS = range(1, 11)
+_STYLE = _STYLE.replace(
+    "SHADES",
+    # Half transparent at the most: numbers stay readable on light pages and on dark ones.
+    "\n".join(
+        f".right{n} {{ background: rgb(31 111 235 / {n / 20}); }} "
+        f".wrong{n} {{ background: rgb(209 36 47 / {n / 20}); }}"
+        for n in _TENTHS
+    ),
+)
 
 
 class Page:
@@ -90,14 +109,27 @@ class Page:
             f"<tbody>{''.join(body)}</tbody></table></div>"
         )
 
+    def matrix(self, names: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
+        """Counts by two of the same names, one a row and one a column; cells are shaded by their
+        share of the row, the diagonal in another colour, and 0 is left empty."""
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *names))
+        body = []
+        for i, (name, row) in enumerate(zip(names, counts, strict=True)):
+            cells = "".join(_cell(count, sum(row), i == j) for j, count in enumerate(row))
+            body.append(f"<tr><th>{html.escape(name)}</th>{cells}</tr>")
+        self._pieces.append(
+            f'<div class="scroll"><table class="matrix"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{''.join(body)}</tbody></table></div>"
+        )
+
     def figure(self, path: Path, caption: str) -> None:
         """The PNG at ``path``, inside the page, with its caption as the text for non-readers."""
-        encoded = base64.b64encode(path.read_bytes()).decode()
-        text = html.escape(caption)
-        self._pieces.append(
-            f'<figure><img class="drawn" alt="{text}" src="data:image/png;base64,{encoded}">'
-            f"<figcaption>{text}</figcaption></figure>"
-        )
+        self._pieces.append(_figure(path, caption, "drawn"))
+
+    def gallery(self, pictures: Sequence[tuple[Path, str]]) -> None:
+        """Small photographs, PNGs, beside one another, each with its caption."""
+        figures = "".join(_figure(path, caption, "seen") for path, caption in pictures)
+        self._pieces.append(f'<div class="gallery">{figures}</div>')
 
     def script(self, library: str, pieces: Sequence[str]) -> None:
         """``pieces`` are HTML as it is, which use the library; that is put in once."""
@@ -118,3 +150,21 @@ class Page:
             encoding="utf-8",
             errors="backslashreplace",  # names of files need not be text
         )
+
+
+def _figure(path: Path, caption: str, kind: str) -> str:
+    """What is ``drawn`` is inverted on dark pages; what was ``seen`` is not."""
+    encoded = base64.b64encode(path.read_bytes()).decode()
+    text = html.escape(caption)
+    return (
+        f'<figure><img class="{kind}" alt="{text}" src="data:image/png;base64,{encoded}">'
+        f"<figcaption>{text}</figcaption></figure>"
+    )
+
+
+def _cell(count: int, of: int, right: bool) -> str:
+    """A cell of a matrix; ``right``: on its diagonal."""
+    if not count:
+        return "<td></td>"
+    tenth = -(-10 * count // of)
+    return f'<td class="{"right" if right else "wrong"}{tenth}">{count}</td>'

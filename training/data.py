@@ -131,6 +131,7 @@ def load(
             doubtful=tuple(_doubtful(opened, pictures, chosen)),
         ),
         seen=_seen(pictures, kept.train, opened.size),
+        test_names=tuple(opened.name_of(int(chosen[row])) for row in kept.test),
     )
 
 

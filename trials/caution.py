@@ -27,6 +27,11 @@ LONGER = (
     "(--proxy-resolution), and see that each folder shows what its name says; then search again"
 )
 
+LONGER_TRAINING = (
+    "train longer (--epochs), with weights to start from (--init) or larger pictures "
+    "(--resolution), and see that each folder shows what its name says"
+)
+
 
 class Caution(NamedTuple):
     """What is amiss, one of ``CHANCE``, ``FEW``, ``SKIPPED``; the sentence that says it; and what
@@ -67,6 +72,25 @@ class Pictures:
             fewest=min(counts[0]) if counts else None,
             skipped=data.get("skipped", ()),
         )
+
+    @classmethod
+    def of_test(cls, told: Evaluation, balance: bool) -> Pictures:
+        """Those that a training was measured on at its end; ``balance``: by balanced accuracy."""
+        details = told.details
+        images = [count for count in details["class_images"] if count]
+        training = details.get("class_training")  # not told by earlier versions
+        return cls(
+            chance=1 / len(images) if balance else max(images) / sum(images),
+            held_out=details["effective_images"],
+            fewest=min(training) if training else None,
+            skipped=details.get("skipped", ()),
+            part="test",
+        )
+
+
+def cautions_of_test(told: Evaluation, balance: bool) -> list[Caution]:
+    """Of one training, by what it came to on the test split."""
+    return judged(Pictures.of_test(told, balance), told.accuracy, longer=LONGER_TRAINING)
 
 
 def cautions(settings: Mapping[str, Any], evaluations: Sequence[Evaluation]) -> list[Caution]:

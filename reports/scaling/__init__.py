@@ -36,10 +36,8 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     Everything is computed again from the study. Raises ValueError where nothing was trained at
     the target's cost yet, or latencies are lacking.
     """
-    read = reader(read_header(run_dir).settings.get("networks"))
-    run = read_run(run_dir, from_json=read, storage=storage)
-    settings, tried = run.settings, points_told(run)
-    found = conclusion(run, tried, settings["method"], "read again")
+    run, tried, found = concluded(run_dir, storage)
+    settings = run.settings
     trials_table(run.finished()).to_csv(run_dir / "trials.csv", index=False)
     points = points_table(run, tried, found)
     points.to_csv(run_dir / "points.csv", index=False)
@@ -67,6 +65,15 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     _circumstances(page, run, tried)
     page.write(run_dir / "report.html")
     return run_dir / "report.html"
+
+
+def concluded(run_dir: Path, storage: str | None = None) -> tuple[RunView, Grid, ScalingResult]:
+    """A run, its points, and the answer that its trainings give. Raises ValueError as ``report``
+    does."""
+    read = reader(read_header(run_dir).settings.get("networks"))
+    run = read_run(run_dir, from_json=read, storage=storage)
+    tried = points_told(run)
+    return run, tried, conclusion(run, tried, run.settings["method"], "read again")
 
 
 def _answer(page: Page, found: ScalingResult) -> None:

@@ -119,9 +119,10 @@ def test_killed_in_the_midst_of_random_steps(
     keeper = Keeper(tmp_path, 1, {"recipe": recipe.key})
     network, found = final(TINY, recipe, digits, seed, "cpu", keeper=keeper)
     assert same(network, undisturbed)
-    assert (found.accuracy, found.loss, found.details) == (
+    assert (found.accuracy, found.loss, found.curve, found.details) == (
         expected.accuracy,
         expected.loss,
+        expected.curve,
         expected.details,
     )
 
@@ -140,6 +141,8 @@ def test_stopped_between_two_epochs(digits: Data, tmp_path: Path) -> None:
     network, found = final(TINY, QUICK, digits, 0, "cpu", keeper=Keeper(tmp_path, 1e9, {}))
     assert same(network, undisturbed)
     assert found.details["losses"] == expected.details["losses"]
+    assert [share for share, _ in found.curve] == [1 / 3, 2 / 3]  # of three epochs
+    assert found.curve == expected.curve
 
 
 def test_a_done_training_is_measured_again_and_not_trained(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from models.build import build
@@ -15,10 +18,11 @@ from training.data import Data, Split, load
 from training.device import choose_device
 from training.evaluator import ByName, Evaluator
 from training.loop.optimizer import schedule, zero_starts
-from training.loop.rungs import Ladder
+from training.loop.rungs import POINTS, Ladder, is_below, watched
+from training.loop.scores import Scores, measure
 from training.loop.train import evaluate, final, first, train, train_above
 from training.recipe import Recipe
-from trials.record import Evaluation, Stopped
+from trials.record import Evaluation, Stopped, as_rungs
 
 TINY = ArchSpec(
     "tiny",
@@ -186,6 +190,34 @@ def test_a_rung_is_a_step_and_none_where_there_is_no_step() -> None:
     assert [ladder.ends(step) for step in range(1, 5)] == [False] * 4
     assert ladder.curve == [(0.5, 0.5)]
     assert len(asked) == 1
+
+
+@given(st.integers(1, 400))
+def test_a_training_is_watched_at_few_ends_of_epochs_and_never_ended(epochs: int) -> None:
+    rungs = watched(epochs)
+    assert as_rungs(rungs) == rungs
+    assert len(rungs) < min(epochs, POINTS + 1)
+    assert len(rungs) >= min(epochs - 1, POINTS // 2 - 1)
+    assert all(share * epochs == pytest.approx(round(share * epochs)) for share, _ in rungs)
+    assert not any(is_below(((share, 0.0),), rungs) for share, _ in rungs)
+
+
+def test_the_curve_is_of_validation_pictures_alone(
+    digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def measured(network: nn.Module, split: Split, *given: Any) -> Scores:
+        seen.append(split.labels)
+        return measure(network, split, *given)
+
+    monkeypatch.setattr("training.loop.attempt.measure", measured)
+    _, found = final(TINY, QUICK, digits, 0, "cpu")
+    *way, end = seen
+    assert len(way) == len(found.curve) == QUICK.epochs - 1
+    for labels in way:
+        assert torch.equal(labels, digits.validation.labels[: found.details["curve_images"]])
+    assert torch.equal(end, digits.test.labels)
 
 
 def test_evaluator_takes_bars(digits: Data) -> None:

@@ -19,6 +19,7 @@ COMMANDS = (
     "nas.search.__main__",
     "reports.__main__",
     "reports.commands.channels",
+    "reports.commands.compare",
     "reports.commands.ranks",
     "reports.commands.scalability",
     "reports.networks",

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from common.command import Stopped, count, parser, path, place, program
@@ -24,7 +23,9 @@ from models.choose import choose
 from models.cost import cost
 from models.deploy.preprocessing import WEIGHTS
 from models.spec import ArchSpec
+from reports.training import report
 from training.commands.begun import FILE_NAME, begin, command_to_resume, go_on, taken
+from training.commands.written import told, write
 from training.data import SHARE, Data, load
 from training.device import choose_device
 from training.given import add_pictures, settle_pictures
@@ -35,23 +36,17 @@ from training.loop.placed import placed
 from training.loop.processes import Processes, joined
 from training.loop.train import final
 from training.options.directory import run_directory
-from training.predict import expected_by
 from training.recipe import Recipe
 from training.recipe.options import add_recipe, chosen_recipe, settled_recipe
 from training.transfer.child import born, settled
-from training.transfer.parent import Parent, prepared, weights_of
+from training.transfer.parent import Parent, prepared
 from training.transfer.sources import BASELINE, open_parent
 from training.variation import add_variation, varied
-from trials.caution import Caution, Pictures, closing, judged
+from trials.caution import cautions_of_test, closing
 from trials.record import Evaluation
 from trials.workers.environment import cores
 
 _FITTED = 5_000  # pictures that inherited weights are fitted to, where they stream from disk
-
-LONGER = (
-    "train longer (--epochs), with weights to start from (--init) or larger pictures "
-    "(--resolution), and see that each folder shows what its name says"
-)
 
 
 def options() -> argparse.ArgumentParser:
@@ -131,7 +126,8 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
         if not args.resume and among.is_first:
             args.stream = data.streams  # another machine has another memory
             begin(args, spec=json.loads(spec.to_json()), recipe=recipe.to_dict(),
-                  data={"name": data.name, "digest": data.digest})  # fmt: skip
+                  data={"name": data.name, "digest": data.digest},
+                  weights=parent and parent.name)  # fmt: skip
         with _saying(args.out, keeper), shown(recipe.epochs) as (_, show), keeper.listening():
             network, found = final(
                 spec, recipe, data, args.seed, place, network=start, on_epoch=show, keeper=keeper,
@@ -141,9 +137,12 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
                 if parent is not None:
                     there = placed(held(data, _FITTED), next(network.parameters()).device)
                     found = settled(network, side, recipe, there, found, "test")
-                _write(args.out, spec, network, data, found)
+                write(args.out, spec, network, data, told(found, data))
                 keeper.forget()
-    _tell(args.out, data, recipe, found)
+    found = told(found, data)
+    if among.is_first:
+        report(args.out)
+    _tell(args.out, recipe, found)
 
 
 @contextmanager
@@ -202,32 +201,19 @@ def _identity(
     }
 
 
-def _tell(out: Path, data: Data, recipe: Recipe, found: Evaluation) -> None:
+def _tell(out: Path, recipe: Recipe, found: Evaluation) -> None:
     """What came out, where it is and what to do next."""
     plain, balanced = (found.details[f"{kind}_accuracy"] for kind in ("plain", "balanced"))
     answer = (
         f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {recipe.epochs} epochs, "
-        f"{found.seconds / 60:.1f} minutes: {out}"
+        f"{found.seconds / 60:.1f} minutes: {out}\nreport: {out / 'report.html'}"
     )
     further = (
         f"{shlex.join([*program('training predict').split(), str(out)])} PICTURE…\n"
         f"      {shlex.join([*program('models').split(), 'export', str(out), '--to', 'onnx'])} "
         f"--with-preprocessing --out network.onnx"
     )
-    print(closing(_cautions(data, recipe, found), answer, further))
-
-
-def _cautions(data: Data, recipe: Recipe, found: Evaluation) -> list[Caution]:
-    """What must be said before the accuracy on the test split."""
-    images = [count for count in found.details["class_images"] if count]
-    pictures = Pictures(
-        chance=1 / len(images) if recipe.balance else max(images) / sum(images),
-        held_out=found.details["effective_images"],
-        fewest=min(counts["train"] for counts in data.counts().values()),
-        skipped=data.skipped,
-        part="test",
-    )
-    return judged(pictures, found.accuracy, longer=LONGER)
+    print(closing(cautions_of_test(found, recipe.balance), answer, further))
 
 
 def _parent(args: argparse.Namespace, spec: ArchSpec) -> Parent | None:
@@ -278,21 +264,3 @@ def _saying(out: Path, keeper: Keeper) -> Iterator[None]:
         when = f" {stop}" if isinstance(stop, Halted) else ", at once"
         since = "there" if isinstance(stop, Halted) else "the last checkpoint"
         raise Stopped(f"stopped{when}: {command_to_resume(out)} goes on from {since}") from None
-
-
-def _write(out: Path, spec: ArchSpec, network: nn.Module, data: Data, found: Evaluation) -> None:
-    expects = expected_by(data, spec.resolution)
-    (out / "spec.json").write_text(spec.to_json() + "\n", "utf-8")
-    shares = {
-        name: right / of if of else None
-        for name, right, of in zip(
-            data.classes, found.details["class_correct"], found.details["class_images"], strict=True
-        )
-    }
-    facts = replace(found, details={**found.details, "class_accuracy": shares}).to_dict()
-    (out / "evaluation.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-    expects.write(out)
-    # Last, at once or not at all: where they are, the training is done.
-    partial = out / f"{WEIGHTS}.part"
-    save_file(weights_of(network), partial)
-    partial.replace(out / WEIGHTS)

@@ -49,13 +49,14 @@ class Plan:
 def attempt(run: Trainer, plan: Plan) -> tuple[nn.Module, dict[str, Any]]:
     """The trained network, and what of its Evaluation the training itself tells."""
     recipe, data, held_out, bars = run.recipe, run.data, plan.held_out, plan.bars
-    split = data.test if held_out == "test" else first(data.validation, recipe.held_out)
-    ladder = Ladder(
-        bars, run.steps, lambda: _measure(run, first(split, PICTURES), 0).chosen(recipe.balance)
-    )
+    validation = first(data.validation, recipe.held_out)
+    split, few = data.test if held_out == "test" else validation, first(validation, PICTURES)
     kept = {"micro_batches": plan.micro_batches, "divided": plan.divided}
     if plan.keeper is not None:
         plan.keeper.begin(run, **kept)
+    ladder = Ladder(
+        bars, run.steps, lambda: _measure(run, few, 0).chosen(recipe.balance), run.curve
+    )
     for epoch in range(len(run.losses), recipe.epochs):
         loss = run.epoch(ladder.ends)
         if not math.isfinite(loss):
@@ -74,6 +75,8 @@ def attempt(run: Trainer, plan: Plan) -> tuple[nn.Module, dict[str, Any]]:
         scores = _measure(run, split, plan.workers)
         facts = {"accuracy": scores.chosen(recipe.balance), "loss": scores.loss}
         by_class = scores.details(recipe.balance)
+        if held_out == "test":  # once: what a search keeps of its many trainings must stay small
+            by_class |= scores.mistaken()
         if not math.isfinite(scores.loss):
             raise FloatingPointError(f"the {held_out} loss is {scores.loss}: diverged")
     details = {
@@ -86,6 +89,7 @@ def attempt(run: Trainer, plan: Plan) -> tuple[nn.Module, dict[str, Any]]:
         "side": run.side,
         "held_out": held_out,
         "held_out_images": len(split),
+        "curve_images": len(few),  # that a curve is of
         "data": data.digest,
         **by_class,
     }

@@ -1,19 +1,34 @@
-"""What a network gets right, class by class."""
+"""What a network gets right, class by class, and what it takes for what."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from training.data import Data, Split, part
 from training.loop.augment import to_float
 from training.loop.feeds.feed import batches_of
 from training.loop.processes import ALONE, Processes
 from training.loop.trainer import autocast
+
+WORST = 12
+"""Mistakes that are told one by one, those of the greatest probability."""
+
+
+class Mistake(NamedTuple):
+    """A picture that was named wrongly: its place in the split, its class and the class that it was
+    taken for, as places among the data's classes, and the probability in [0, 1] that was given
+    to the latter."""
+
+    place: int
+    truth: int
+    named: int
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -22,11 +37,13 @@ class Scores:
 
     correct, images  one number a class, in the order of the data's classes
     loss             mean cross-entropy over all pictures
+    mistakes         every picture that was named wrongly, by falling probability
     """
 
     correct: tuple[int, ...]
     images: tuple[int, ...]
     loss: float
+    mistakes: tuple[Mistake, ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -66,6 +83,16 @@ class Scores:
             "class_images": list(self.images),
         }
 
+    def mistaken(self) -> dict[str, Any]:
+        """What is wrong, for an Evaluation's details: ``confused``, [class, taken for, pictures] of
+        each pair that was confused, the most pictures first; ``mistakes``, the ``WORST``."""
+        pairs = Counter((one.truth, one.named) for one in self.mistakes)
+        ranked = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
+        return {
+            "confused": [[*pair, count] for pair, count in ranked],
+            "mistakes": [one._asdict() for one in self.mistakes[:WORST]],
+        }
+
 
 @torch.no_grad()
 def measure(
@@ -84,17 +111,36 @@ def measure(
     the pictures, and has the scores of all. Nothing is fetched from the device before the end.
     """
     network.eval()
-    whole, split = split, part(split, among.part(len(split)))
+    whole, own = split, among.part(len(split))
+    split, at = part(whole, own), own.start
     device, classes = split.labels.device, len(data.classes)
-    correct = torch.zeros(classes, dtype=torch.int64, device=device)
+    # Of every picture, so that the sum over processes has them all.
+    named = torch.zeros(len(whole), dtype=torch.int64, device=device)
+    probability = torch.zeros(len(whole), device=device)
     loss = torch.zeros((), device=device)
     with autocast(device):
         for images, labels in batches_of(split, batch, workers):
             x = to_float(images.to(device), side, data.mean, data.std, channels_last=True)
             logits = network(x).float()
-            # Not bincount, which on a GPU waits for the greatest of the labels.
-            correct.scatter_add_(0, labels, (logits.argmax(1) == labels).long())
+            here = slice(at, at + len(labels))
+            most, named[here] = logits.max(1)
+            probability[here] = (most - logits.logsumexp(1)).exp()
             loss += F.cross_entropy(logits, labels, reduction="sum")
-    counts = torch.bincount(whole.labels, minlength=classes)
-    right, lost = among.summed(correct), among.summed(loss)
-    return Scores(tuple(right.tolist()), tuple(counts.tolist()), lost.item() / len(whole))
+            at = here.stop
+    named, probability = among.summed(named), among.summed(probability)
+    right, lost = named == whole.labels, among.summed(loss)
+    correct, counts = (
+        torch.bincount(some, minlength=classes) for some in (whole.labels[right], whole.labels)
+    )
+    mistakes = _mistakes(whole.labels, named, probability)
+    return Scores(
+        tuple(correct.tolist()), tuple(counts.tolist()), lost.item() / len(whole), mistakes
+    )
+
+
+def _mistakes(labels: Tensor, named: Tensor, probability: Tensor) -> tuple[Mistake, ...]:
+    """Each (N,): where the first two differ."""
+    wrong = (named != labels).nonzero().squeeze(1)
+    wrong = wrong[probability[wrong].argsort(descending=True, stable=True)]
+    told = (some[wrong].tolist() for some in (labels, named, probability))
+    return tuple(Mistake(*each) for each in zip(wrong.tolist(), *told, strict=True))

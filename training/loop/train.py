@@ -20,7 +20,7 @@ from training.loop.checkpoints.keeper import Keeper
 from training.loop.feeds.feed import feed_of
 from training.loop.placed import placed
 from training.loop.processes import ALONE, Processes
-from training.loop.rungs import is_below
+from training.loop.rungs import is_below, watched
 from training.loop.scores import measure
 from training.loop.trainer import Trainer, is_eager
 from training.recipe import Recipe
@@ -111,6 +111,10 @@ def final(
     processes vary pictures, where that is done one by one; their number changes nothing else.
     ``among`` are the processes that train it together, each on its part of every batch; each has
     the result. Raises ValueError where there is no test split.
+
+    The result's ``curve`` is measured on the way, at the ends of epochs, on the first
+    ``training.loop.rungs.PICTURES`` of the validation pictures; its ``details`` also have what was
+    named wrongly (``training.loop.scores.Scores.mistaken``).
     """
     if not len(data.test):
         raise ValueError(f"{data.name} has no test split: load it with a share of test pictures")
@@ -118,6 +122,7 @@ def final(
         "test",
         network,
         on_epoch,
+        watched(recipe.epochs),
         deterministic=deterministic,
         graph=graph,
         keeper=keeper,

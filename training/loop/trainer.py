@@ -42,6 +42,7 @@ class Trainer:
     what is random then stays on the CPU (``is_eager``).
 
     losses   the mean loss of each epoch that is done
+    curve    what was measured on the way: shares of the steps, accuracies
     done     steps of the epoch that has begun; ``total``, the sum of their losses
     began    the generator's state when that epoch began: what is random in it follows from this
     between  called before each step, when all of the above agrees with the weights
@@ -98,6 +99,7 @@ class Trainer:
         self.batch = recipe.batch_of(len(split))
         self.step, self.steps = 0, recipe.steps(len(split))
         self.losses: list[float] = []
+        self.curve: list[tuple[float, float]] = []
         self.done, self.total = 0, torch.zeros((), device=device)
         self.began = self.generator.get_state()
         self.between: Callable[[], None] = _nothing

@@ -67,6 +67,8 @@ class Data:
         where mirroring harms, as in pictures of text, use dataclasses.replace(data, flip=False).
     findings: what was odd about the pictures and where they lie.
     seen: what the training pictures would tell, where they stream from disk; None: they tell it.
+    test_names: how to speak of each test picture: its path below the folder, or its number in the
+        source; empty where nothing tells.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Data:
     flip: bool
     findings: Findings = field(default_factory=Findings)
     seen: Seen | None = None
+    test_names: tuple[str, ...] = ()
 
     @property
     def streams(self) -> bool:

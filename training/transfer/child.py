@@ -85,6 +85,8 @@ def settled(
     seen = held if part == "validation" else data.test
     scores = measure(network, seen, side, data, batch_for(data.train.labels.device))
     details = {**found.details, **scores.details(recipe.balance), "classifier": list(factors)}
+    if part == "test":
+        details |= scores.mistaken()
     accuracy = scores.chosen(recipe.balance)
     return replace(found, accuracy=accuracy, loss=scores.loss, details=details)
 

@@ -7,7 +7,8 @@
     random.torch.RANK      torch's own (dropout, stochastic depth), and ``random.cuda.RANK`` a GPU's
     total                  the sum of the losses of the epoch's steps that are done
 
-The facts beside them: ``step``, ``done`` in the epoch, the ``losses`` of the epochs before.
+The facts beside them: ``step``, ``done`` in the epoch, the ``losses`` of the epochs before, the
+``curve`` that was measured on the way.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def state_of(run: Trainer) -> State:
     # A copy: what is on the CPU already would change while it is written.
     tensors = {name: one.detach().cpu().clone(memory_format=torch.contiguous_format)
                for name, one in found.items()}  # fmt: skip
-    return State(tensors, {"step": run.step, "done": run.done, "losses": run.losses})
+    names = ("step", "done", "losses", "curve")
+    return State(tensors, {name: getattr(run, name) for name in names})
 
 
 def restore(run: Trainer, state: State) -> None:
@@ -64,6 +66,8 @@ def restore(run: Trainer, state: State) -> None:
         run.total = (tensors["total"] if run.among.is_first else 0 * tensors["total"]).to(device)
         run.step, run.done = state.facts["step"], state.facts["done"]
         run.losses = list(state.facts["losses"])
+        # Earlier versions measured nothing on the way.
+        run.curve = [(share, accuracy) for share, accuracy in state.facts.get("curve", ())]
     except (KeyError, RuntimeError, TypeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"the checkpoint is of another training ({reason:.200})") from error

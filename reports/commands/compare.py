@@ -1,0 +1,31 @@
+"""``python -m reports compare RUN RUN…``: several searches on one page."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from common.command import parser, path
+from reports.compare import compare
+from training.options.directory import run_directory
+
+DESCRIPTION = """\
+Network searches on one page: their fronts in one picture, how far each was after how many
+trainings, what each chose and at what price. Or scaling searches: their answers side by side.
+
+Where pictures, proxy recipes, weights to start from or kinds of cost differ, so that accuracies
+cannot be compared, the page says so first; without a common kind of cost it is not drawn."""
+
+
+def options() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = parser("reports compare", DESCRIPTION)
+    made.add_argument("run", type=path, nargs="+", help="a run directory; two or more of one kind")
+    made.add_argument("--out", type=path, help="default: a new directory below runs/")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw it, and say where it is."""
+    args = options().parse_args(argv)
+    print(compare(args.run, run_directory(args, "comparison")))
