@@ -56,7 +56,7 @@ def options() -> argparse.ArgumentParser:
         "--resolution", type=count, help="pixels of these; default: the network's, at most 224"
     )
     made.add_argument(
-        "--pictures", type=count, default=PICTURES, help="how many, of the validation split"
+        "--images", type=count, default=PICTURES, help="how many, of the validation split"
     )
     made.add_argument("--seed", type=int, default=0, help="of networks, and of pixels drawn")
     made.add_argument("--out", type=path, help="directory for a CSV file and a picture")
@@ -124,7 +124,7 @@ def _trained(args: argparse.Namespace, tolerances: tuple[float, ...]) -> None:
     data = _data(args, parent.spec)
     own = of_data(parent, data)
     side = args.resolution or data.size
-    pictures = to_float(data.validation.images[: args.pictures], side, data.mean, data.std)
+    pictures = to_float(data.validation.images[: args.images], side, data.mean, data.std)
     networks = {"trained": own.network, "fresh weights": _fresh(own.spec, pictures, args.seed)}
     told = {
         label: layers(network, pictures.contiguous(memory_format=torch.channels_last), tolerances)
@@ -153,7 +153,7 @@ def _say_left_out(layers: Sequence[Layer]) -> None:
     if left:
         print(
             f"left out: {len(left)} of {len(layers)} convolutions, first {left[0]}, have no more "
-            "pixels than channels: give more --pictures or a higher --resolution",
+            "pixels than channels: give more --images or a higher --resolution",
             file=sys.stderr,
         )
 

@@ -196,7 +196,7 @@ def test_command_measures_a_trainings_directory_on_its_own_pictures(
     train(["--spec", str(spec), "--data", "digits", "--epochs", "1", "--device", "cpu",
            "--out", str(run)])  # fmt: skip
     capsys.readouterr()
-    main(["ranks", "--weights", str(run), "--pictures", "6"])
+    main(["ranks", "--weights", str(run), "--images", "6"])
     said, noted = capsys.readouterr()
     assert "trained on 6 pictures of digits, 8 pixels" in said
     assert "pictures: digits, those of the run that is used" in noted

@@ -95,7 +95,7 @@ def test_a_training_that_is_stopped_before_its_first_step_leaves_nothing(
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.commands.train.final", stopped)
+    monkeypatch.setattr("training.commands.go.final", stopped)
     (tmp_path / "mine").mkdir()
     for out in ("new", "mine"):
         done = in_process(main, (*QUICK, "--out", tmp_path / out), capsys)
@@ -110,7 +110,7 @@ def test_a_training_that_is_stopped_before_its_first_step_leaves_nothing(
 def test_what_cannot_be_written_is_said_before_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("training.commands.train.final", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr("training.commands.go.final", lambda *_, **__: pytest.fail("trained"))
     (tmp_path / "file").touch()
     done = in_process(main, (*QUICK, "--out", tmp_path / "file" / "below"), capsys)
     assert_refused(done, "cannot write in")

@@ -1,0 +1,221 @@
+"""One network trained properly, and measured on the test split."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from common.command import Stopped, program
+from common.host_memory import gigabytes, total_host_bytes
+from common.units import format_size
+from models.choose import choose
+from models.cost import cost
+from models.deploy.preprocessing import WEIGHTS
+from models.spec import ArchSpec
+from reports.training import report
+from training.commands.begun import FILE_NAME, begin, command_to_resume, go_on, taken
+from training.commands.written import told, write
+from training.data import SHARE, Data, load
+from training.device import choose_device
+from training.given import settle_pictures
+from training.loop.bar import shown
+from training.loop.checkpoints.keeper import Halted, Keeper
+from training.loop.feeds.feed import held
+from training.loop.placed import placed
+from training.loop.processes import Processes, joined
+from training.loop.train import final
+from training.options.directory import run_directory
+from training.recipe import Recipe
+from training.recipe.options import chosen_recipe, settled_recipe
+from training.transfer.child import born, settled
+from training.transfer.parent import Parent, prepared
+from training.transfer.sources import BASELINE, open_parent
+from training.variation import varied
+from trials.caution import cautions_of_test, closing
+from trials.record import Evaluation
+from trials.workers.environment import cores
+
+_FITTED = 5_000  # pictures that inherited weights are fitted to, where they stream from disk
+
+
+def go(args: argparse.Namespace, known: argparse.ArgumentParser) -> None:
+    """Train by the options, ``known``'s; of a training that is resumed, by those it began with."""
+    if args.resume:
+        go_on(args, known)
+    with joined(choose_device(args.device)) as (among, place), _speaking(among):
+        if not args.resume:
+            settle_pictures(args, args.spec)
+        _train(args, among, place)
+
+
+def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> None:
+    spec = choose(args.spec)
+    parent = _parent(args, spec)
+    recipe = _recipe(args, parent, among)
+    side = args.resolution or spec.resolution
+    with among.first_alone():  # the others find its cache
+        data = load(args.data, size=side, seed=args.seed, stream=args.stream, holders=among.local)
+    print(data.summary(), _whereabouts(data, args), sep="\n", file=sys.stderr)
+    spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
+    if not args.resume:
+        name = f"train-{spec.name}-{data.name}"
+        args.out = Path(among.told(str(_free(run_directory(args, name)))))
+    of = _identity(spec, recipe, data, args.seed, among)
+    keeper = Keeper(args.out, args.checkpoint_minutes, of)
+    start = None
+    if parent is not None and not keeper.path.exists():
+        start = _started(parent, spec, recipe, data, args.seed, place)
+    print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
+    with taken(args.out):
+        if not args.resume and among.is_first:
+            args.stream = data.streams  # another machine has another memory
+            begin(args, spec=json.loads(spec.to_json()), recipe=recipe.to_dict(),
+                  data={"name": data.name, "digest": data.digest},
+                  weights=parent and parent.name)  # fmt: skip
+        with _saying(args.out, keeper), shown(recipe.epochs) as (_, show), keeper.listening():
+            network, found = final(
+                spec, recipe, data, args.seed, place, network=start, on_epoch=show, keeper=keeper,
+                workers=_workers(args, recipe, data, among), among=among,
+            )  # fmt: skip
+            if among.is_first:
+                if parent is not None:
+                    there = placed(held(data, _FITTED), next(network.parameters()).device)
+                    found = settled(network, side, recipe, there, found, "test")
+                write(args.out, spec, network, data, told(found, data))
+                keeper.forget()
+    found = told(found, data)
+    if among.is_first:
+        report(args.out)
+    _tell(args.out, recipe, found)
+
+
+@contextmanager
+def _speaking(among: Processes) -> Iterator[None]:
+    """A block in which the first process alone speaks; errors are everyone's."""
+    if among.is_first:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
+
+
+def _recipe(args: argparse.Namespace, parent: Parent | None, among: Processes) -> Recipe:
+    """What --recipe, --augment and their like, and then --set say."""
+    if parent is None and args.recipe == "finetune":
+        raise ValueError("--recipe finetune is for weights to start from: add --init")
+    recipe = varied(chosen_recipe(args), args)
+    if parent is not None and args.recipe != "finetune":
+        # A rate for random weights would first undo what these have learned.
+        recipe = replace(recipe, lr=recipe.lr / 10)
+    recipe = settled_recipe(recipe, args)
+    if recipe.sync_bn and among.count == 1:
+        raise ValueError("--sync-bn is for several processes: start them with torchrun")
+    return recipe
+
+
+def _whereabouts(data: Data, args: argparse.Namespace) -> str:
+    """Where the pictures are while they are trained on, and why."""
+    where = "stream from disk" if data.streams else "are in memory"
+    there = total_host_bytes()
+    why = "as asked"
+    if args.stream is None:
+        of = "" if there is None else f" of {gigabytes(there)}"
+        why = f"{'over' if data.streams else 'under'} {SHARE:.0%} of the memory{of}"
+    return f"pictures: {gigabytes(data.bytes)} of pixels {where} ({why})"
+
+
+def _workers(args: argparse.Namespace, recipe: Recipe, data: Data, among: Processes) -> int:
+    """How many processes decode and vary pictures."""
+    if args.workers is not None:
+        return int(args.workers)
+    on_gpu = recipe.one_by_one and choose_device(args.device).type == "cuda"
+    return max(1, cores() // among.local) if data.streams or on_gpu else 0
+
+
+def _identity(
+    spec: ArchSpec, recipe: Recipe, data: Data, seed: int, among: Processes
+) -> dict[str, Any]:
+    """What a checkpoint must be of to be gone on with."""
+    return {
+        "spec": spec.key,
+        "recipe": recipe.key,
+        "pictures": data.digest,
+        "seed": seed,
+        "processes": among.count,
+    }
+
+
+def _tell(out: Path, recipe: Recipe, found: Evaluation) -> None:
+    """What came out, where it is and what to do next."""
+    plain, balanced = (found.details[f"{kind}_accuracy"] for kind in ("plain", "balanced"))
+    answer = (
+        f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {recipe.epochs} epochs, "
+        f"{found.seconds / 60:.1f} minutes: {out}\nreport: {out / 'report.html'}"
+    )
+    further = (
+        f"{shlex.join([*program('training predict').split(), str(out)])} PICTURE…\n"
+        f"      {shlex.join([*program('models').split(), 'export', str(out), '--to', 'onnx'])} "
+        f"--with-preprocessing --out network.onnx"
+    )
+    print(closing(cautions_of_test(found, recipe.balance), answer, further))
+
+
+def _parent(args: argparse.Namespace, spec: ArchSpec) -> Parent | None:
+    """The weights that --init asks for, or that come with --spec; None: random ones."""
+    init = args.init
+    if init is None:
+        if not (Path(args.spec) / BASELINE).is_file():
+            return None
+        init = args.spec
+        print(f"weights: {Path(init) / BASELINE}; --init random for none", file=sys.stderr)
+    if init == "random":
+        return None
+    if init == "pretrained":
+        return open_parent(spec.name)
+    return open_parent(init, spec)
+
+
+def _started(
+    parent: Parent, spec: ArchSpec, recipe: Recipe, data: Data, seed: int, place: torch.device
+) -> nn.Module:
+    """``spec`` with the parent's weights, which first become weights for these pictures."""
+    data = held(data, _FITTED)
+    near = replace(parent, spec=replace(parent.spec, resolution=spec.resolution))
+    ready = prepared(near, recipe, data, seed, place, 0)
+    network, own = born(ready, spec, recipe, placed(data, place), seed, place)
+    if own.distance:
+        parts = ", ".join(f"{part} {share:.0%}" for part, share in own.shares.items())
+        print(f"weights: inherited from {parent.name} ({parts})", file=sys.stderr)
+    return network
+
+
+def _free(out: Path) -> Path:
+    """``out``, unless the weights of another training are there."""
+    if (out / WEIGHTS).exists():
+        raise ValueError(f"{out} holds the weights of another training: choose another --out")
+    return out
+
+
+@contextmanager
+def _saying(out: Path, keeper: Keeper) -> Iterator[None]:
+    """A block whose Ctrl-C says what is kept of the training."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if not keeper.path.exists():
+            (out / FILE_NAME).unlink(missing_ok=True)
+            raise Stopped("stopped: nothing had been trained, and nothing is kept") from None
+        when = f" {stop}" if isinstance(stop, Halted) else ", at once"
+        since = "there" if isinstance(stop, Halted) else "the last checkpoint"
+        raise Stopped(f"stopped{when}: {command_to_resume(out)} goes on from {since}") from None
