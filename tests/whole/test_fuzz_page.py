@@ -89,7 +89,10 @@ ANYTHING = st.lists(
 ).map("".join)
 
 
-@pytest.mark.parametrize("kind", ["heading", "lead", "text", "note", "code", "table", "figure"])
+@pytest.mark.parametrize(
+    "kind",
+    ["heading", "lead", "text", "note", "code", "table", "figure", "matrix", "gallery"],
+)
 @settings(max_examples=30)
 @given(ANYTHING)
 @example("".join(PIECES))
@@ -101,6 +104,8 @@ def test_any_text_is_shown_as_it_is(kind: str, text: str) -> None:
         pieces: dict[str, Callable[[], None]] = {
             "table": lambda: page.table([f"«{text}»"], [[f"«{text}»"]], 0),
             "figure": lambda: page.figure(picture, f"«{text}»"),
+            "matrix": lambda: page.matrix([f"«{text}»", "b"], [[1, 2], [0, 0]]),
+            "gallery": lambda: page.gallery([(picture, f"«{text}»")]),
         }
         pieces.get(kind, lambda: getattr(page, kind)(f"«{text}»"))()
         page.figure(picture, "so that there is one")
@@ -108,7 +113,7 @@ def test_any_text_is_shown_as_it_is(kind: str, text: str) -> None:
         found = opened(path)
     assert f"«{normal(text)}»" in normal(found.text)
     assert f"title {normal(text)} end" in normal(found.text)
-    if kind == "figure":
+    if kind in ("figure", "gallery"):
         assert f"«{normal(text)}»" in [normal(value) for value in found.attributes["alt"]]
 
 
