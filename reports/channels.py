@@ -166,7 +166,6 @@ def _figure(path: Path, settings: Sequence[Setting]) -> None:
         _panel(axes, setting)
     for axes in grid.ravel()[len(settings) :]:
         axes.set_visible(False)
-    grid[0][0].legend(fontsize=8, loc="upper left")
     save(figure, path)
 
 
@@ -185,6 +184,7 @@ def _panel(axes: Axes, setting: Setting) -> None:
     axes.set_title(setting.limits, fontsize=9)
     axes.set_xlabel("block")
     axes.set_ylabel("channels")
+    axes.legend(fontsize=8, loc="upper left")  # each setting's groups have their own n
 
 
 _HEAD = ["limits", "networks", "n", "accuracy", "FLOPs", "parameters", "off the line"]

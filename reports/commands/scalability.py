@@ -66,4 +66,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _timed(args: argparse.Namespace, member: str) -> Timed:
     """What measures networks in turn with ``member``; each network once."""
     clock = Stopwatch(args.latency_device, args.latency_batch, args.latency_threads)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces each new study
     return Paired(optuna.create_study(), family(member), clock, clock.measured_on).read

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from models.cost import cost
 from models.families import family
@@ -32,6 +33,7 @@ from nas.samplers import NAMES
 from nas.search import search
 from nas.space import Space
 from reports.channels import off_line, report, widths
+from reports.figures import save
 from tests.nas.test_nas_search import stub
 from trials.conduct import processes
 from trials.store.study import read_run
@@ -201,26 +203,35 @@ def test_verdicts() -> None:
     assert verdict([{LINEAR: [0.8], STAGEWISE: [0.7, 0.8]}]) is None
 
 
-def test_a_run_of_several_settings_has_one_page(tmp_path: Path) -> None:
+def test_a_run_of_several_settings_has_one_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     space = SPACES["rexnet"].with_template(classes=10)
-    for name, budget in (("small", 150e6), ("large", 300e6)):
+    for name, budget, networks in (("small", 150e6, 12), ("large", 300e6, 16)):
         limits = [("params", 4e6)]
-        search(space, stub, budget, 12, "random", w=0.0, low=0.8, limits=limits,
+        search(space, stub, budget, networks, "random", w=0.0, low=0.8, limits=limits,
                run_dir=tmp_path / name)  # fmt: skip
         inside = Candidates(space, Objective(budget, w=0.0, low=0.8, limits={"params": 4e6}))
-        networks = {
+        both = {
             LINEAR: space.spec(largest(linear, inside)),
             STAGEWISE: space.spec(largest(stagewise, inside)),
         }
-        train_conventions(networks, 3, tmp_path / name / CONVENTIONS, 0, "stub", processes(stub, 1))
+        train_conventions(both, 3, tmp_path / name / CONVENTIONS, 0, "stub", processes(stub, 1))
         found, specs = read_conventions(tmp_path / name)
         assert {key: len(own) for key, own in found.items()} == {LINEAR: 3, STAGEWISE: 3}
-        assert specs[LINEAR].key == networks[LINEAR].key
+        assert specs[LINEAR].key == both[LINEAR].key
+    drawn: list[Figure] = []
+    monkeypatch.setattr(
+        "reports.channels.save", lambda figure, path: (drawn.append(figure), save(figure, path))
+    )
     page = report(tmp_path).read_text()
     assert "from 6 trainings of each in 2 settings" in page
     assert page.index("150M FLOPs, 4.00M params") < page.index("300M FLOPs, 4.00M params")
     assert (tmp_path / "channels.png").stat().st_size > 10_000
-    assert len((tmp_path / "channels.csv").read_text().splitlines()) == 1 + 24
+    assert len((tmp_path / "channels.csv").read_text().splitlines()) == 1 + 28
+    legends = [axes.get_legend() for axes in drawn[0].axes]
+    first = [legend.get_texts()[0].get_text() for legend in legends if legend]
+    assert first == ["top 10 % (n=1)", "top 10 % (n=2)"]
 
 
 def test_more_trainings_of_the_conventions_go_on_from_those_there_are(tmp_path: Path) -> None:
