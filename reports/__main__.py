@@ -1,7 +1,7 @@
 """``python -m reports runs/NAME``: the page again, from the study alone.
 
 ``python -m reports networks``: published networks, measured. ``python -m reports ranks``: how much
-of its width a layer uses.
+of its width a layer uses. ``python -m reports cam``: where trained networks look.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _OF_NO_RUN = {
     "ranks": "reports.commands.ranks",
     "channels": "reports.commands.channels",
     "scalability": "reports.commands.scalability",
+    "cam": "reports.commands.cam",
 }
 
 
@@ -27,7 +28,8 @@ def options() -> argparse.ArgumentParser:
         "reports",
         "Draw a run's tables, figures and page again, from its study alone.\n"
         "`python -m reports networks --help`: published networks, measured.\n"
-        "`python -m reports ranks --help`: how much of its width a layer uses.",
+        "`python -m reports ranks --help`: how much of its width a layer uses.\n"
+        "`python -m reports cam --help`: where trained networks look.",
     )
     made.add_argument("run", type=path, help="a run directory")
     made.add_argument(
