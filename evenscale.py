@@ -47,6 +47,7 @@ COMMANDS = {
         "training cache", "training.__main__", ("cache",), "what is kept of decoded pictures"
     ),
     "report": Command("reports", "reports.__main__", (), "a run's page again"),
+    "cam": Command("reports cam", "reports.__main__", ("cam",), "where trained networks look"),
     "models": Command("models", "models.__main__", (), "named networks: list, show, cost, export"),
 }
 

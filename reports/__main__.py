@@ -2,7 +2,7 @@
 
 ``python -m reports compare RUN RUN…``: several searches on one page. ``python -m reports
 networks``: published networks, measured. ``python -m reports ranks``: how much of its width a layer
-uses.
+uses. ``python -m reports cam``: where trained networks look.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _OF_NO_RUN = {
     "ranks": "reports.commands.ranks",
     "channels": "reports.commands.channels",
     "scalability": "reports.commands.scalability",
+    "cam": "reports.commands.cam",
 }
 
 
@@ -30,7 +31,8 @@ def options() -> argparse.ArgumentParser:
         "Draw a run's tables, figures and page again, from its study alone; of a training from its "
         "files.\n`python -m reports compare --help`: several searches on one page.\n"
         "`python -m reports networks --help`: published networks, measured.\n"
-        "`python -m reports ranks --help`: how much of its width a layer uses.",
+        "`python -m reports ranks --help`: how much of its width a layer uses.\n"
+        "`python -m reports cam --help`: where trained networks look.",
     )
     made.add_argument("run", type=path, help="a run directory")
     made.add_argument(

@@ -50,6 +50,12 @@ class Coefficients:
                 raise ValueError(f"{name} {value!r} is not a positive number: try 1.2, say")
 
     @property
+    def alone(self) -> str | None:
+        """The one dimension that they scale, where it is one."""
+        own = [name for name, one in zip(Multipliers._fields, self.at(1), strict=True) if one != 1]
+        return own[0] if len(own) == 1 else None
+
+    @property
     def product(self) -> float:
         """α·β²·γ²: what the cost is multiplied by when φ grows by 1, before any rounding."""
         return self.at(1.0).product
@@ -94,14 +100,28 @@ class Coefficients:
 
 # Tan and Le's grid search on EfficientNet-B0 (arXiv:1905.11946, section 3.3, step 1).
 PAPER = Coefficients(1.2, 1.1, 1.15)
+# Dollár et al. (arXiv:2103.06877) and their code (pycls, d1_w8_g8_r1): of a cost s times as high,
+# depth takes s^0.1, width² s^0.8 and resolution² s^0.1, which makes activations about √s.
+FAST = (0.1, 0.8, 0.1)
+
+NAMED = {
+    "paper": PAPER,
+    "fast": Coefficients(2 ** FAST[0], 2 ** (FAST[1] / 2), 2 ** (FAST[2] / 2)),
+    "depth": Coefficients(2.0, 1.0, 1.0),
+    "width": Coefficients(1.0, 2**0.5, 1.0),
+    "resolution": Coefficients(1.0, 1.0, 2**0.5),
+}
+"""Rules of scaling by name; all but the paper's double the nominal cost with each φ."""
 
 
 def parse_coefficients(text: str) -> Coefficients:
-    """``"1.2,1.1,1.15"`` (α, β, γ), or the JSON text of a ``coefficients.json``.
+    """``"1.2,1.1,1.15"`` (α, β, γ), a name such as ``"fast"``, or a ``coefficients.json``'s text.
 
     Raises ValueError for anything else.
     """
     stripped = text.strip()
+    if stripped in NAMED:
+        return NAMED[stripped]
     if stripped.startswith("{"):
         try:
             data = json.loads(stripped)
@@ -112,7 +132,8 @@ def parse_coefficients(text: str) -> Coefficients:
         alpha, beta, gamma = (float(part) for part in stripped.split(","))
     except ValueError:
         raise ValueError(
-            f"{text!r:.80} is not three coefficients: write α,β,γ such as 1.2,1.1,1.15"
+            f"{text!r:.80} is not three coefficients: write α,β,γ such as 1.2,1.1,1.15, or one "
+            f"of {', '.join(NAMED)}"
         ) from None
     return Coefficients(alpha, beta, gamma)
 

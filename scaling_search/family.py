@@ -13,9 +13,9 @@ from typing import Any
 from models.memory import training_bytes
 from models.spec import ArchSpec
 from scaling_search.coefficients import Coefficients
-from scaling_search.points.point import TOLERANCE, Point, baseline_point
+from scaling_search.points.point import TOLERANCE, Point, baseline_point, limited
 from scaling_search.points.scalable import Scalable
-from scaling_search.points.solver import nearest
+from scaling_search.points.solver import nearest, single
 
 # B0 to B7 of arXiv:1905.11946; the released networks come from a table and not from these.
 PHIS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
@@ -118,7 +118,7 @@ def member(
     if abs(math.log(ratio)) < 1e-9:
         point: Point | None = baseline_point(baseline)
     else:
-        point = nearest(baseline, coefficients.at(phi), target)
+        point = _at(baseline, coefficients, phi, target)
     if point is None:
         raise ValueError(
             f"phi {phi:g} asks for {ratio:.3g} times the baseline's cost, which no rounding "
@@ -130,6 +130,14 @@ def member(
     side = round(point.realised.resolution * baseline.side)
     cost = baseline.cost(point.spec)
     return Member(phi, target, point, spec, side, cost, memory(cost, batch), batch)
+
+
+def _at(baseline: Scalable, coefficients: Coefficients, phi: float, target: float) -> Point | None:
+    """The network of the target's cost; one dimension alone leaves the others be."""
+    wanted = limited(baseline, coefficients, phi)
+    if coefficients.alone is not None:
+        return single(baseline, coefficients.alone, target)
+    return nearest(baseline, wanted, target)
 
 
 def dropout(base: float, ratio: float) -> float:

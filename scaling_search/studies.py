@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaling_search.coefficients import PAPER, Coefficients, Multipliers
+from scaling_search.coefficients import FAST, PAPER, Coefficients, Multipliers
 from scaling_search.points.point import (
     SINGLES,
     TOLERANCE,
@@ -32,8 +32,6 @@ LADDERS: dict[str, tuple[float, ...]] = {
 }
 # Figure 4: the (depth, resolution) under which its four curves widen.
 WIDTH_SETTINGS = ((1.0, 1.0), (1.0, 1.3), (2.0, 1.0), (2.0, 1.3))
-# Dollár et al.: width takes 0.8 of the extra cost's logarithm, the others 0.1 each.
-FAST = (0.1, 0.8, 0.1)
 
 # (method, FLOPs in billions, ImageNet top-1 in %) as printed in arXiv:1905.11946 v5: Table 3, and
 # for EfficientNet-B0 Table 7. FLOPs are the paper's: its single-dimension rows of B0 cost 12 to

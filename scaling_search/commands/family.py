@@ -15,7 +15,7 @@ from models.choose import choose
 from models.cost import cost
 from models.spec import ArchSpec
 from scaling_search import family
-from scaling_search.coefficients import PAPER, read_coefficients
+from scaling_search.coefficients import NAMED, read_coefficients
 from scaling_search.commands.options import add_baseline
 from scaling_search.points.scalable import SpecBaseline
 from scaling_search.summary import product
@@ -26,8 +26,15 @@ def options() -> argparse.ArgumentParser:
     made = parser("scaling_search family", "Write a family's members, each at its realised cost.")
     made.add_argument(
         "--coefficients",
-        default=f"{PAPER.alpha},{PAPER.beta},{PAPER.gamma}",
-        help="coefficients.json of a run, or three numbers",
+        default="paper",
+        help="coefficients.json of a run, three numbers, or one of "
+        f"{', '.join(NAMED)} (docs/choosing.md)",
+    )
+    made.add_argument(
+        "--max-resolution",
+        type=count,
+        metavar="PIXELS",
+        help="no member's input is larger; from there on depth and width grow in their proportions",
     )
     add_baseline(made)
     made.add_argument(
@@ -58,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = options().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     check_directory(args.out)
     spec = choose(args.baseline)
-    baseline = SpecBaseline(spec, args.depth_rounding)
+    baseline = SpecBaseline(spec, args.depth_rounding, args.max_resolution)
     chosen = read_coefficients(args.coefficients)
     phis = _numbers(args.phi)
     if args.targets:

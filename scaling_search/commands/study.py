@@ -15,7 +15,7 @@ from common.command import count, parser, when_stopped
 from common.units import format_size
 from models.choose import choose
 from models.spec import ArchSpec
-from scaling_search.coefficients import PAPER, Coefficients, read_coefficients
+from scaling_search.coefficients import NAMED, Coefficients, read_coefficients
 from scaling_search.commands.options import add_depth_rounding
 from scaling_search.studies import parse_shares
 from scaling_search.study_plan import STUDIES, Ladders, StudyPlan, growth, parse_factors, planned
@@ -74,8 +74,9 @@ def options() -> argparse.ArgumentParser:
     )
     goal.add_argument(
         "--coefficients",
-        default=f"{PAPER.alpha},{PAPER.beta},{PAPER.gamma}",
-        help="compare: of compound scaling; coefficients.json of a run, or three numbers",
+        default="paper",
+        help="compare: of compound scaling; coefficients.json of a run, three numbers, or one of "
+        f"{', '.join(NAMED)}",
     )
     add_depth_rounding(goal)
     goal.add_argument("--repeats", type=count, default=3, help="trainings of each network")

@@ -113,6 +113,11 @@ class ModuleBaseline:
         """The baseline's input side in pixels."""
         return self.spec.side
 
+    @property
+    def largest(self) -> int:
+        """As large as a spec's may be."""
+        return MAX_RESOLUTION
+
     def build(self, candidate: Scaled) -> nn.Module:
         """The module itself, fresh."""
         return self._factory(*candidate.multipliers)

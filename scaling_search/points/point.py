@@ -68,6 +68,25 @@ def direction(baseline: Scalable, coefficients: Coefficients, target: float) -> 
     return coefficients.at(coefficients.phi(ratio))
 
 
+def limited(baseline: Scalable, coefficients: Coefficients, phi: float) -> Multipliers:
+    """α^φ, β^φ, γ^φ; where that is beyond the baseline's largest side, that side, and for the same
+    nominal cost depth and width grow on in the proportions of α and β.
+
+    Raises ValueError where neither of them grows.
+    """
+    wanted, most = coefficients.at(phi), baseline.largest / baseline.side
+    if wanted.resolution <= most:
+        return wanted
+    rest = Coefficients(coefficients.alpha, coefficients.beta, 1.0)
+    if rest.product**phi <= 1:
+        raise ValueError(
+            f"phi {phi:g} of {coefficients} asks for more than {baseline.largest} pixels, and "
+            "neither depth nor width grows: allow more pixels, or raise one of the others"
+        )
+    further = rest.phi(wanted.product / most**2)
+    return rest.at(further)._replace(resolution=most)
+
+
 def farness(point: Point) -> float:
     """How far the realised multipliers are from the nominal ones."""
     return distance(point.realised, point.nominal)

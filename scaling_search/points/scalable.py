@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from models.cost import cost, parts
 from models.scale import scale, stage_divisor
-from models.spec import MAX_CHANNELS, MAX_LAYERS, ArchSpec, StageSpec, Stem
+from models.spec import MAX_CHANNELS, MAX_LAYERS, MAX_RESOLUTION, ArchSpec, StageSpec, Stem
 from scaling_search.coefficients import Multipliers
 
 
@@ -44,6 +44,10 @@ class Scalable(Protocol):
     @property
     def side(self) -> int:
         """The baseline's input side in pixels."""
+
+    @property
+    def largest(self) -> int:
+        """The largest input side that a network may have, in pixels."""
 
     def macs(self, candidate: Any) -> int:
         """Multiply-adds of one image; ValueError where the input is too small for the network."""
@@ -88,11 +92,22 @@ class SpecBaseline:
     ``resolution`` the ratio of sides. Their product depth·width²·resolution² is near the ratio of
     costs and not equal to it: layers of a stage do not all cost the same, and depthwise
     convolutions grow with the width, not with its square.
+
+    ``largest`` is of the input side in pixels, None: as large as a spec may have it. Raises
+    ValueError for one below the baseline's.
     """
 
     networks = None
 
-    def __init__(self, spec: ArchSpec, depth_rounding: str = "ceil") -> None:
+    def __init__(
+        self, spec: ArchSpec, depth_rounding: str = "ceil", largest: int | None = None
+    ) -> None:
+        self.largest = MAX_RESOLUTION if largest is None else largest
+        if self.largest < spec.resolution:
+            raise ValueError(
+                f"the largest input, {largest} pixels, is below the baseline's {spec.resolution}: "
+                "raise it, or give a baseline at fewer pixels"
+            )
         self.spec = spec
         self.depth_rounding = depth_rounding
         self._layers = sum(stage.layers for stage in spec.stages)

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from models.spec import MAX_RESOLUTION
 from scaling_search.coefficients import Coefficients, Multipliers
 from scaling_search.points.point import (
     SINGLES,
@@ -104,7 +103,7 @@ def _ranked(baseline: Scalable, wanted: Multipliers, target: float) -> list[Any]
     for item in dict.fromkeys(baseline.near(wanted.depth, wanted.width, grow)):
         resolution = math.sqrt(target / baseline.macs(item))
         side = round(resolution * baseline.side)
-        if side >= baseline.side if grow else 1 <= side <= baseline.side:
+        if baseline.side <= side <= baseline.largest if grow else 1 <= side <= baseline.side:
             realised = baseline.realised(item)._replace(resolution=resolution)
             promised.append((distance(realised, wanted), item))
     promised.sort(key=lambda pair: pair[0])
@@ -114,7 +113,7 @@ def _ranked(baseline: Scalable, wanted: Multipliers, target: float) -> list[Any]
 def _at_cost(baseline: Scalable, candidate: Any, target: float) -> Any:
     """The candidate at the side whose cost is nearest to the target, not past the baseline's."""
     grow = target >= baseline.macs(baseline.spec)
-    low, high = (baseline.side, MAX_RESOLUTION) if grow else (1, baseline.side)
+    low, high = (baseline.side, baseline.largest) if grow else (1, baseline.side)
     guess = baseline.side * math.sqrt(target / _macs_at(baseline, candidate, baseline.side))
     below, above = max(low, math.floor(0.9 * guess)), min(high, math.ceil(1.1 * guess))
     if _macs_at(baseline, candidate, below) >= target:

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling_search.coefficients import PAPER, Coefficients, parse_coefficients, read_coefficients
+from scaling_search.coefficients import (
+    NAMED,
+    PAPER,
+    Coefficients,
+    parse_coefficients,
+    read_coefficients,
+)
 
 positive = st.floats(0.3, 3.0)
 
@@ -21,6 +27,34 @@ def test_the_papers_product() -> None:
     assert PAPER.at(2).depth == pytest.approx(1.44)
     assert PAPER.at(-1).resolution == pytest.approx(1 / 1.15)
     assert PAPER.at(0) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_names_stand_for_rules(name: str) -> None:
+    found = parse_coefficients(f" {name} ")
+    assert found == NAMED[name] == read_coefficients(name)
+    if name == "paper":
+        assert found == Coefficients(1.2, 1.1, 1.15)
+    else:
+        assert found.product == pytest.approx(2)
+    alone = name in ("depth", "width", "resolution")
+    assert found.alone == (name if alone else None)
+    assert sum(one != 1 for one in found.to_dict().values()) == (1 if alone else 3)
+
+
+@pytest.mark.parametrize("ratio", [0.25, 2.0, 8.0])
+def test_the_fast_rule_is_its_papers(ratio: float) -> None:
+    """Depth s^0.1, width s^0.4, resolution s^0.05: arXiv:2103.06877's α = 0.8."""
+    found = NAMED["fast"].at(NAMED["fast"].phi(ratio))
+    assert found == pytest.approx((ratio**0.1, ratio**0.4, ratio**0.05))
+
+
+def test_a_file_is_read_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fast").write_text(json.dumps(PAPER.to_dict()))
+    monkeypatch.chdir(tmp_path)
+    assert read_coefficients("fast") == PAPER
+    with pytest.raises(ValueError, match="one of paper, fast, depth, width, resolution"):
+        read_coefficients("faster")
 
 
 @given(positive, positive, positive, st.floats(0.1, 10))

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.cost import cost
 from models.families import family as named
 from models.spec import ArchSpec
-from scaling_search.coefficients import PAPER, Coefficients
+from scaling_search.coefficients import FAST, NAMED, PAPER, Coefficients
 from scaling_search.family import PHIS, dropout, member, members, memory, phis_of, write
-from scaling_search.points.point import TOLERANCE
+from scaling_search.points.point import TOLERANCE, limited
 from scaling_search.points.scalable import SpecBaseline
 from scaling_search.studies import (
-    FAST,
     LADDERS,
     PUBLISHED,
     compare_study,
@@ -61,6 +63,71 @@ def test_targets_are_solved_for_phi() -> None:
     for phi, ratio in zip(phis, (1, 2, 4), strict=True):
         found = member(b0(), Coefficients(1.3, 1.2, 1.1), phi)
         assert found.point.ratio == pytest.approx(ratio, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["depth", "width", "resolution"])
+@pytest.mark.parametrize("ratio", [0.5, 2.0, 4.0])
+def test_one_dimension_alone_leaves_the_others_be(name: str, ratio: float) -> None:
+    (phi,) = phis_of(b0(), NAMED[name], [ratio * cost(b0().spec).macs])
+    found = member(b0(), NAMED[name], phi)
+    assert found.reached
+    assert found.point.ratio == pytest.approx(ratio, rel=TOLERANCE)
+    realised = found.point.realised._asdict()
+    assert (realised.pop(name) > 1) == (ratio > 1)
+    # Widths of single stages make up for what whole layers leave of the cost.
+    assert list(realised.values()) == pytest.approx([1, 1], abs=0.02)
+
+
+def test_the_fast_rule_makes_fewer_activations_than_the_papers() -> None:
+    """At 4 times the cost: about √4 times as many (arXiv:2103.06877), and more by the paper's."""
+    base = cost(b0().spec)
+    (fast,), (paper,) = (
+        members(b0(), NAMED[name], phis_of(b0(), NAMED[name], [4 * base.macs]))
+        for name in ("fast", "paper")
+    )
+    assert fast.cost["macs"] == pytest.approx(paper.cost["macs"], rel=2 * TOLERANCE)
+    assert fast.cost["activations"] / base.activations == pytest.approx(2.2, abs=0.1)
+    assert paper.cost["activations"] / base.activations > 2.8
+
+
+@pytest.mark.parametrize("phi", [-1.0, 0.0, 1.0, 2.0, 3.0])
+def test_no_member_has_more_pixels_than_are_allowed(phi: float) -> None:
+    at_most = SpecBaseline(named("efficientnet-b0"), largest=256)
+    found, free = member(at_most, PAPER, phi), member(b0(), PAPER, phi)
+    assert found.side <= 256
+    assert found.reached
+    assert found.target == pytest.approx(free.target)
+    if phi < 1:
+        assert found.point.spec == free.point.spec
+    elif phi > 1:
+        assert found.point.nominal.depth > free.point.nominal.depth
+        assert found.point.realised.width > free.point.realised.width
+
+
+@given(
+    st.floats(1, 2), st.floats(1, 2), st.floats(1, 2), st.floats(0.1, 4), st.integers(224, 600)
+)  # fmt: skip
+def test_what_pixels_may_not_take_depth_and_width_share(
+    alpha: float, beta: float, gamma: float, phi: float, largest: int
+) -> None:
+    wanted = Coefficients(alpha, beta, gamma)
+    if alpha * beta < 1.01:
+        return
+    found = limited(SpecBaseline(named("efficientnet-b0"), largest=largest), wanted, phi)
+    assert found.resolution <= largest / 224 * (1 + 1e-12)
+    assert found.product == pytest.approx(wanted.at(phi).product, rel=1e-6)
+    assert math.log(found.depth) * math.log(beta) == pytest.approx(
+        math.log(found.width) * math.log(alpha), abs=1e-9
+    )
+    if wanted.at(phi).resolution <= largest / 224:
+        assert found == wanted.at(phi)
+
+
+def test_pixels_that_are_too_few_are_refused() -> None:
+    with pytest.raises(ValueError, match="below the baseline's 224"):
+        SpecBaseline(named("efficientnet-b0"), largest=200)
+    with pytest.raises(ValueError, match="more than 256 pixels, and neither"):
+        member(SpecBaseline(named("efficientnet-b0"), largest=256), NAMED["resolution"], 1.0)
 
 
 def test_the_file_holds_a_spec_and_both_multipliers(tmp_path: Path) -> None:

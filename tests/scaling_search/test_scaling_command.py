@@ -126,6 +126,20 @@ def test_family_without_training(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert ratios == pytest.approx([1, 2], rel=0.03)
 
 
+def test_a_family_by_a_rules_name_within_pixels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("family", "--coefficients", "fast", "--targets", "8x", "--max-resolution", 230,
+             "--out", tmp_path / "f")  # fmt: skip
+    done = in_process(main, given, capsys)
+    assert done.returncode == 0, done.stderr
+    (member,) = (json.loads(path.read_text()) for path in (tmp_path / "f").iterdir())
+    assert member["phi"] == pytest.approx(3)
+    assert member["side"] <= 230
+    assert member["ratio"] == pytest.approx(8, rel=0.03)
+    assert member["realised"]["width"] > member["realised"]["depth"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -141,6 +155,9 @@ def test_family_without_training(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (("--depth-rounding", "floor"), "floor"),
         (("family", "--phi", "1;2"), "1;2"),
         (("family", "--coefficients", "1.2,x,1"), "1.2,x,1"),
+        (("family", "--coefficients", "fats"), "one of paper, fast"),
+        (("family", "--max-resolution", "100"), "below the baseline's 224"),
+        (("family", "--max-resolution", "0"), "whole number"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

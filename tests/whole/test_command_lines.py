@@ -18,6 +18,7 @@ COMMANDS = (
     "nas.rerank.__main__",
     "nas.search.__main__",
     "reports.__main__",
+    "reports.commands.cam",
     "reports.commands.channels",
     "reports.commands.compare",
     "reports.commands.ranks",

@@ -74,7 +74,7 @@ NAS = SHARED | {
 BASELINE: dict[str, Sequence[str] | None] = {
     "--baseline": SPEC, "--depth-rounding": ("ceil", "nearest"),
 }  # fmt: skip
-NUMBERS = ("1.2,1.1,1.15", "0.9,1,1", "1,1,1", "1e200,1,1", "1e-300,1e-300,1e300")
+NUMBERS = ("paper", "depth", "1.2,1.1,1.15", "0.9,1,1", "1,1,1", "1e200,1,1", "1e-300,1e-300,1e300")
 SCALING = SHARED | BASELINE | {
     "--target-flops": ("2x", "0.5x", "20M", "1.0001x", "1e30x", "1e-30x"), "--trials": ("5", "9"),
     "--target-latency": ("2x", "12ms"), "--latency-batch": ("1",),
@@ -83,6 +83,7 @@ SCALING = SHARED | BASELINE | {
 FAMILY = BASELINE | {
     "--coefficients": NUMBERS, "--phi": ("0,1", "-1", "0.5", "1e300", "1000,-1000"),
     "--targets": ("1x,2x", "20M", "1e30x"), "--batch": ("8",), "--out": ("members", "spec.json"),
+    "--max-resolution": ("240", "8"),
 }  # fmt: skip
 STUDY = SHARED | {
     "--baselines": (*SPEC, "mobilenet-v1-0.25-128,spec.json"), "--coefficients": NUMBERS,
@@ -106,6 +107,10 @@ EXPORT = {"--to": ("json", "onnx", "pt2"), "--out": ("file.json", "run", "spec.j
 REPORTS = {"--storage": ("sqlite:///study.db", "postgresql://x"), "--group": ("table", "history"),
            "--run": ("run", "damaged", "empty", "members")}  # fmt: skip
 
+CAM = {"--layer": ("stem", "stages.0", "head.0", "none"), "--class": ("cat", "cow"),
+       "--images": ("1", "999"), "--device": ("cpu", "meta"),
+       "--out": ("maps", "spec.json")}  # fmt: skip
+
 LINES: dict[str, tuple[Command, Sequence[Sequence[str]], Mapping[str, Sequence[str] | None]]] = {
     "nas": (nas_command, [()], NAS),
     "scaling": (scaling_command, [()], SCALING),
@@ -124,6 +129,11 @@ LINES: dict[str, tuple[Command, Sequence[Sequence[str]], Mapping[str, Sequence[s
                       EXPORT),
     "reports": (reports_command, [("run",), ("damaged",), ("older",), ("empty",), ("spec.json",),
                                   ("networks",), ()], REPORTS),
+    "cam": (reports_command,
+            [("cam", run, "--pictures", picture) for run in ("trained", "mixed", "run", "empty")
+             for picture in ("grey.png", "pictures", "empty", "nowhere.png")]
+            + [("cam", "trained", "trained", "--pictures", "grey.png", "spec.json"), ("cam",)],
+            CAM),
 }  # fmt: skip
 
 
@@ -175,6 +185,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr("training.loop.train._trained", refuse)
         patch.setattr("training.stopwatch._passes", refuse)
         patch.setattr("reports.networks.rows", lambda group: ([], []))
+        patch.setattr("reports.cam.draw", refuse)
         patch.setattr("models.deploy.export._onnx", refuse)
         patch.setattr("models.deploy.export._pt2", refuse)
         yield folder

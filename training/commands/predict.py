@@ -6,15 +6,13 @@ import argparse
 import csv
 import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 
 from common.command import count, parser, path, place
 from common.paths import check_file
 from common.plain import printable
-from training.pictures.listing import Listing
-from training.pictures.names import natural_key
+from training.pictures.listing import picture_files
 from training.predict import Prediction, Predictor
 
 FORMATS = ("text", "csv", "json")
@@ -49,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.out is not None:
         check_file(args.out)
     predictor = Predictor(args.run, args.device)
-    found = predictor([name for given in args.pictures for name in _files(given)])
+    found = predictor([name for given in args.pictures for name in picture_files(given)])
     for one in found:
         if one.error is not None:
             print(printable(f"skipped: {one.path}: {one.error}"), file=sys.stderr)
@@ -62,24 +60,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         args.out.write_text(text, "utf-8", "surrogateescape")
         print(args.out)
-
-
-def _files(given: str) -> list[str]:
-    """The file, or every picture below the folder, in the order of their names.
-
-    Raises ValueError for a folder without any.
-    """
-    if not os.path.isdir(given):
-        return [given]
-    listing = Listing(given)
-    found = list(listing.pictures(given))
-    for name in listing.folders(given):
-        found += listing.below(os.path.join(given, name))
-    if not found:
-        raise ValueError(f"no pictures in the folder {given!r:.200}")
-    return [
-        os.path.join(given, name) for name in sorted({file.path for file in found}, key=natural_key)
-    ]
 
 
 def _written(found: list[Prediction], classes: Sequence[str], form: str, top: int) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from training.pictures import images
+from training.pictures.names import natural_key
 
 # Compared without regard to case. Anything else that begins with a dot is passed over too.
 _SYSTEM = frozenset(
@@ -95,6 +96,24 @@ class Listing:
                     found.pictures.append(_file(entry, self.root))
         found.folders.sort()
         return found
+
+
+def picture_files(given: str) -> list[str]:
+    """The file ``given``, or every picture below the folder, in the order of their names.
+
+    Raises ValueError for a folder without any.
+    """
+    if not os.path.isdir(given):
+        return [given]
+    listing = Listing(given)
+    found = list(listing.pictures(given))
+    for name in listing.folders(given):
+        found += listing.below(os.path.join(given, name))
+    if not found:
+        raise ValueError(f"no pictures in the folder {given!r:.200}")
+    return [
+        os.path.join(given, name) for name in sorted({file.path for file in found}, key=natural_key)
+    ]
 
 
 def _passed_over(name: str) -> str | None:
