@@ -94,11 +94,13 @@ def test_the_maps_of_ssdlite_halve() -> None:
 
 
 @pytest.mark.parametrize("make", [lraspp, deeplab])
-def test_segments_have_the_pictures_size(make: Made) -> None:
+def test_segments_have_the_pictures_size_and_reach_the_first_weights(make: Made) -> None:
     torch.manual_seed(0)
-    model = make(B0, 4).eval()
-    with torch.no_grad():
-        assert model(torch.rand(2, 3, 64, 96))["out"].shape == (2, 4, 64, 96)
+    model, masks = make(TINY, 4).train(), torch.randint(4, (2, 64, 96))
+    found = model(torch.rand(2, 3, 64, 96))["out"]
+    assert found.shape == (2, 4, 64, 96)
+    nn.functional.cross_entropy(found, masks).backward()
+    assert next(model.backbone.body.parameters()).grad.abs().max() > 0  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("make", [faster_rcnn, ssdlite, lraspp, deeplab])
