@@ -149,8 +149,8 @@ def history(path: Path, trained: Sequence[Candidate]) -> None:
     save(figure, path)
 
 
-def weights(path: Path, course: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-    """The probability of each view of a belief, after so many trainings."""
+def weights(path: Path, course: Sequence[Sequence[Any]]) -> None:
+    """The probability of each view of a belief, after so many trainings: [trainings, by view]."""
     figure, axes = new_figure(height=3.2)
     trainings = [count for count, _ in course]
     for (name, color), style in zip(VIEWS.items(), ("-", "--", ":"), strict=True):

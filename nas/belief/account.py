@@ -42,13 +42,11 @@ def account(belief: Belief, see: Knowledge) -> dict[str, Any]:
     }
 
 
-def course(
-    fit: Callable[[int], Belief], first: int, last: int
-) -> list[tuple[int, dict[str, float]]]:
-    """How weights moved, JSON: after so many trainings, from ``first`` to ``last``, each view's;
+def course(fit: Callable[[int], Belief], first: int, last: int) -> list[list[Any]]:
+    """How weights moved, JSON: [trainings, each view's], from ``first`` of them to ``last``;
     ``fit`` gives the belief by so many. At most ``LOOKS`` of them, closer together at first."""
     steps = np.unique(np.geomspace(first, last, LOOKS).round().astype(int)).tolist()
-    return [(step, fit(step).weights) for step in steps]
+    return [[step, fit(step).weights] for step in steps]
 
 
 def _drawn(belief: Belief, views: Views) -> Floats:
