@@ -38,7 +38,8 @@ class Parser(argparse.ArgumentParser):
     """Says what is amiss in one line: the usage, of dozens of lines, is what --help is for."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} ({self.prog} --help)\n")
+        said = " ".join(message.splitlines())  # which quotes arguments as they are
+        self.exit(2, f"error: {said} ({self.prog} --help)\n")
 
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:

@@ -585,7 +585,7 @@ def test_many_at_once_leave_a_whole_file(tmp_path: Path) -> None:
     )
 
     def save_and_load(_: int) -> bool:
-        store.save(path, pictures)
+        store.save(path, pictures, "folder")
         found = store.load(path)
         return found is not None and torch.equal(found.images, pictures.images)
 
