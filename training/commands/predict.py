@@ -8,12 +8,14 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from common.command import count, parser, path, place
 from common.paths import check_file
 from common.plain import printable
-from training.pictures.listing import picture_files
-from training.predict import Prediction, Predictor
+
+if TYPE_CHECKING:
+    from training.predict import Prediction
 
 FORMATS = ("text", "csv", "json")
 
@@ -44,6 +46,9 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Predict and print; ValueError where no picture could be read."""
     args = options().parse_args(argv)
+    from training.pictures.listing import picture_files
+    from training.predict import Predictor  # takes seconds to load, which --help need not
+
     if args.out is not None:
         check_file(args.out)
     predictor = Predictor(args.run, args.device)
