@@ -122,9 +122,10 @@ class Page:
             f"<tbody>{''.join(body)}</tbody></table></div>"
         )
 
-    def figure(self, path: Path, caption: str) -> None:
-        """The PNG at ``path``, inside the page, with its caption as the text for non-readers."""
-        self._pieces.append(_figure(path, caption, "drawn"))
+    def figure(self, path: Path, caption: str, kind: str = "drawn") -> None:
+        """The PNG at ``path``, inside the page, with its caption as the text for non-readers;
+        ``kind`` is "seen" where it shows photographs."""
+        self._pieces.append(_figure(path, caption, kind))
 
     def gallery(self, pictures: Sequence[tuple[Path, str]]) -> None:
         """Small photographs, PNGs, beside one another, each with its caption."""

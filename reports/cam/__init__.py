@@ -40,7 +40,8 @@ def report(
     draw(picture, pictures, looked)
     chosen = "the class that each takes for the likeliest" if of is None else f"the class {of}"
     page.lead(f"Maps of {chosen}, by {len(looked)} networks on {len(pictures)} pictures.")
-    page.figure(picture, f"Left the pictures, then a network a column: maps of {chosen}.")
+    caption = f"Left the pictures, then a network a column: maps of {chosen}."
+    page.figure(picture, caption, "seen")
     page.note(_READING)
     page.heading("The networks")
     head = ["", "network", "FLOPs", "parameters", "input", "map", "by", "of layer"]

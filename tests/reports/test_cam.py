@@ -284,6 +284,8 @@ def test_networks_of_every_kind_side_by_side(
     assert "broken.png: not a picture" in done.stderr
     assert done.stdout.splitlines() == [str(out / "cam.png"), str(out / "cam.html")]
     page = opened(out / "cam.html")
+    assert page.attributes["class"].count("seen") == 1  # photographs: no dark page inverts them
+    assert "drawn" not in page.attributes["class"]
     for text in ("<img src=x>.png", "b\\udcff\n.png", "$gr_ey <i>", "24 pixels", "4×4", CAM):
         assert text in page.text
     height, width = image.imread(out / "cam.png").shape[:2]
