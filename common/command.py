@@ -52,7 +52,7 @@ def count(text: str) -> int:
     return _whole(text, 1)
 
 
-def count_or_none(text: str) -> int:
+def count_from_zero(text: str) -> int:
     """A whole number of at least 0, as an argparse type."""
     return _whole(text, 0)
 

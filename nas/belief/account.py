@@ -14,7 +14,7 @@ from nas.candidates import Floats
 
 NETWORKS = 200  # of the window that sources are compared over
 DRAWS = 400
-LOOKS = 12
+LOOKS = 12  # at the weights, on their course
 INTERVAL = 0.05, 0.5, 0.95
 NAMED = {PRIOR: "the prior", CAPACITY: "capacity", NONE: "no guess"}
 TOTALS = ("macs", "params", "activations", "depth")  # the columns of the features' "totals"

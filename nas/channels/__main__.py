@@ -22,7 +22,7 @@ from nas.costing import LATENCY
 from nas.objective import Objective
 from nas.samplers import NAMES
 from nas.search import search
-from nas.search.commands.costs import clocked, limits_of
+from nas.search.commands.costs import clocked, for_pictures, limits_of
 from nas.search.commands.options import add_clock, add_limits
 from trials.caution import cautions, closing
 from trials.progress import Progress
@@ -112,11 +112,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluator, data = prepare(
         args,
         reference=space.template.resolution,
-        largest=lambda data: _largest(args, _for(data, space), settings),
+        largest=lambda data: _largest(args, for_pictures(data, space), settings),
         run_dir=begun,
         study=_study(begun),
     )
-    space = _for(data, space)
+    space = for_pictures(data, space)
     print(f"run directory: {whole}", file=sys.stderr)
     with when_stopped(f"stopped; finished trainings are kept in {whole}: go on with --resume"):
         trained = [
@@ -156,11 +156,6 @@ def _space(args: argparse.Namespace) -> ChannelSpace:
     if args.resolution:
         network = replace(network, resolution=args.resolution)
     return channel_space(network, args.depth)
-
-
-def _for(data: Data, space: ChannelSpace) -> ChannelSpace:
-    """Its networks for these pictures: of their classes and channels."""
-    return space.with_template(classes=len(data.classes), in_channels=data.channels)
 
 
 def _begun(directories: Sequence[Path]) -> Path:

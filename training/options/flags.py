@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from common.command import count, count_or_none, path, place, storage_url
+from common.command import count, count_from_zero, path, place, storage_url
 from training.given import add_pictures
 from training.variation import add_variation
 
@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     proxy.add_argument("--proxy-images", type=count, help="training images; default: by the device")
     proxy.add_argument(
         "--proxy-epochs",
-        type=count_or_none,
+        type=count_from_zero,
         help="passes; default: by the device, or 2 of inherited weights; 0: these as they are",
     )
     add_variation(parser)

@@ -6,6 +6,7 @@ import argparse
 import functools
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
 
@@ -16,6 +17,11 @@ from nas.costing.latency import Latency
 from nas.objective import Objective
 from nas.search.commands.options import LIMITED
 from nas.space import Space
+
+if TYPE_CHECKING:
+    from training.data import Data
+
+Searched = TypeVar("Searched", bound=Space)
 
 
 def limits_of(args: argparse.Namespace) -> dict[str, float]:
@@ -34,6 +40,11 @@ def clocked(args: argparse.Namespace, kind: str) -> str | Latency:
     print(f"{args.latency_sample} networks are measured before the first training", file=sys.stderr)
     watch = functools.partial(tqdm, desc="latencies", unit="network", disable=None, leave=False)
     return Latency(clock, clock.measured_on, args.latency_sample, watch=watch)
+
+
+def for_pictures(data: Data, searched: Searched) -> Searched:
+    """The space of networks for these pictures: of their classes and channels."""
+    return searched.with_template(classes=len(data.classes), in_channels=data.channels)
 
 
 def largest_of(

@@ -16,7 +16,7 @@ from nas.costing import cost_text, read_cost
 from nas.objective import Objective
 from nas.result import SearchResult
 from nas.search import search
-from nas.search.commands.costs import clocked, largest_of, limits_of
+from nas.search.commands.costs import clocked, for_pictures, largest_of, limits_of
 from nas.search.commands.further import against_of, calibrate, compared, finals_of
 from nas.search.commands.known import known_before
 from nas.search.commands.resolutions import known_members, resolutions, within
@@ -60,7 +60,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
     before = resumed(args, run_dir)
     named, evaluator, data = _prepared(args, aim, run_dir, before)
     like = {} if evaluator.parent is None else alike(evaluator.parent.spec)
-    searched = _for(data, named).with_template(**like)
+    searched = for_pictures(data, named).with_template(**like)
     plan = compared(args, searched.template, aim, counted)
     own = args.trials - plan.trainings
     if args.dry_run:
@@ -136,15 +136,10 @@ def _prepared(
         reference=named.template.resolution,
         stride=max(map(total_stride, drawn)),
         own=at_home((named.template.resolution,), args.device),
-        largest=lambda data: largest_of(args, _for(data, named), aim),
+        largest=lambda data: largest_of(args, for_pictures(data, named), aim),
         run_dir=run_dir,
     )
     return named, evaluator, data
-
-
-def _for(data: Data, named: Space) -> Space:
-    """The space of networks for these pictures: of their classes and channels."""
-    return named.with_template(classes=len(data.classes), in_channels=data.channels)
 
 
 def _end(
