@@ -47,6 +47,7 @@ from nas.space import Space, by_rule, highest, sides_about, space, starts
 from training.data import Data, Split, load
 from training.evaluator import ByValue, Evaluator, proxy_recipe
 from training.loop.augment import to_float
+from training.loop.placed import placed
 from training.loop.train import final, first
 from training.recipe import Recipe
 from training.stopwatch import Stopwatch
@@ -58,7 +59,6 @@ from trials.record import Evaluation
 from trials.store.header import FILE_NAME
 from trials.store.view import Record
 
-CPU = torch.device("cpu")
 TEST = 2000  # pictures at most
 PARENT_EPOCHS = 6
 
@@ -76,12 +76,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     widest = largest(replace(parent.spec, classes=len(data.classes)), budget)
     print(f"{parent.name} at {widest.resolution} pixels", file=sys.stderr)
     recipe = replace(
-        transfer_recipe(data.native_size, "cpu", 1.0, widest.resolution, own=True),
-        images=min(1000, len(data.train)),
+        transfer_recipe(data.native_size, args.device, 1.0, widest.resolution, own=True),
+        images=min(args.proxy_images, len(data.train)),
+        held_out=args.proxy_images,
     )
     published = parent.spec
     parent = replace(parent, spec=replace(published, resolution=widest.resolution))
-    ready = _ready(parent, recipe, data, args.out / "parent.safetensors")
+    ready = _ready(parent, recipe, data, args.device, args.out / "parent.safetensors")
     bench = Bench(args, budget, data, ready, recipe, (widest, published))
     rows = {name: bench.rows(name) for name in args.ways}
     print(table(rows, bench))
@@ -96,10 +97,14 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--space", default="mnasnet")
     made.add_argument("--size", type=count, default=128, help="pixels at which pictures are kept")
     made.add_argument("--images", type=count, help="training pictures at most")
+    made.add_argument(
+        "--proxy-images", type=count, default=1000, help="of a score's training, and held out"
+    )
     made.add_argument("--trials", type=count, default=24, help="of each search")
     made.add_argument("--scratch-trials", type=count, default=12)
     made.add_argument("--epochs", type=count, default=6, help="of every fine-tuning in full")
     made.add_argument("--seeds", type=count, default=3)
+    made.add_argument("--device", default="cpu", help="cpu or cuda")
     made.add_argument("--ways", type=_ways, default=tuple(_WAYS), help="some of them, by commas")
     made.add_argument("--out", type=Path, default=Path("runs/own"))
     return made
@@ -121,9 +126,9 @@ def largest(spec: ArchSpec, budget: float) -> ArchSpec:
     return found
 
 
-def _ready(parent: Parent, recipe: Recipe, data: Data, path: Path) -> Parent:
+def _ready(parent: Parent, recipe: Recipe, data: Data, device: str, path: Path) -> Parent:
     if not path.exists():
-        keep(prepared(parent, recipe, data, 0, CPU, PARENT_EPOCHS), path)
+        keep(prepared(parent, recipe, data, 0, torch.device(device), PARENT_EPOCHS), path)
     return read_parent(path)
 
 
@@ -143,6 +148,8 @@ class Bench:
         parents: tuple[ArchSpec, ArchSpec],
     ) -> None:
         self.args, self.budget, self.data = args, budget, data
+        self.device = torch.device(args.device)
+        self.placed = placed(data, self.device)
         self.ready, self.recipe = ready, recipe
         self.widest, self.published = self._own(parents[0]), parents[1]
 
@@ -160,7 +167,7 @@ class Bench:
 
     def trained(self, spec: ArchSpec, seed: int) -> dict[str, Any]:
         """``spec`` inherited and fine-tuned, judged on the test pictures."""
-        start = time.process_time()
+        start = time.process_time()  # of one thread, which waits for its device
         recipe = replace(
             self.recipe,
             resolution=None,
@@ -168,10 +175,10 @@ class Bench:
             epochs=self.args.epochs,
             regularise=True,
         )
-        network, own = born(self.ready, spec, recipe, self.data, seed, CPU)
-        network, tuned = final(spec, recipe, self.data, seed, CPU, network=network)
-        found = settled(network, spec.resolution, recipe, self.data, tuned, "test")
-        right = correct(network, self.data.test, spec.resolution, self.data)
+        network, own = born(self.ready, spec, recipe, self.placed, seed, self.device)
+        network, tuned = final(spec, recipe, self.placed, seed, self.device, network=network)
+        found = settled(network, spec.resolution, recipe, self.placed, tuned, "test")
+        right = correct(network, self.placed.test, spec.resolution, self.placed)
         return {
             "spec": json.loads(spec.to_json()),
             "accuracy": found.accuracy,
@@ -199,8 +206,10 @@ class Bench:
 
     def scratch(self, seed: int) -> ArchSpec:
         """One search for all seeds: what differs is the fine-tuning."""
-        recipe = proxy_recipe(self.data.native_size, "cpu")
-        return self._searched("scratch", Evaluator(ByValue(self.data), recipe, "cpu"), None)
+        recipe = proxy_recipe(self.data.native_size, self.args.device)
+        return self._searched(
+            "scratch", Evaluator(ByValue(self.data), recipe, self.args.device), None
+        )
 
     def found(self, seed: int) -> ArchSpec:
         """One search for all seeds: what differs is the fine-tuning."""
@@ -212,7 +221,7 @@ class Bench:
 
     def _inherited(self, way: str, epochs: int) -> ArchSpec:
         recipe = replace(self.recipe, epochs=epochs)
-        evaluator = Evaluator(ByValue(self.data), recipe, "cpu", self.ready)
+        evaluator = Evaluator(ByValue(self.placed), recipe, self.args.device, self.ready)
         longer = replace(evaluator, recipe=replace(self.recipe, epochs=FURTHER))
         return self._searched(way, evaluator, further(longer))
 
