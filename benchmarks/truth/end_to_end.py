@@ -34,6 +34,7 @@ from optuna.trial import FrozenTrial
 from scipy.stats import kendalltau
 
 from benchmarks.support.on_pool import OnPool
+from benchmarks.support.rankings import ALIKE, at_equal_cost
 from benchmarks.truth.pool import AIM, SCORES, SPACE, Pool, ask, build, read, window
 from common.command import count, parser
 from common.command import run as run_command
@@ -49,7 +50,6 @@ from nas.space import Batch
 
 WITHIN = 0.005  # of the best: the goal
 WAYS = ("random, acc", "random, loss", "tpe, acc", "tpe, loss", "auto, acc", "auto, loss")
-ALIKE = 0.05  # of the logarithm of multiply-adds
 
 
 class Named(NamedTuple):
@@ -105,15 +105,13 @@ def options() -> argparse.ArgumentParser:
 
 def agreements(pool: Pool) -> Iterator[str]:
     """Kendall's τ of every signal with the truth: of all, and at equal multiply-adds."""
-    size = np.log(SPACE.costs(pool.rows).macs)
-    alike = np.abs(size[:, None] - size) < ALIKE
+    macs = SPACE.costs(pool.rows).macs.astype(float)
     signals = {"accuracy": pool.accuracy, "loss": -pool.loss} | pool.scores
     taken = {"accuracy": pool.seconds, "loss": pool.seconds} | pool.score_seconds
     yield f"| signal | τ | τ at equal multiply-adds (within {ALIKE:.0%}) | core-seconds |"
     yield "|---|---|---|---|"
     for name, values in signals.items():
-        agree = np.sign(values[:, None] - values) * np.sign(pool.truth[:, None] - pool.truth)
-        near = agree[alike].sum() / np.abs(agree[alike]).sum()
+        near = at_equal_cost(values, pool.truth, macs)
         tau = kendalltau(values, pool.truth).statistic
         yield f"| {name} | {tau:.2f} | {near:.2f} | {taken[name].mean():.1f} |"
 

@@ -7,8 +7,9 @@ without a training, trained shortly, and trained ``--truth`` times in full under
 from weights of the parent that were first trained on the pictures. The truth is the mean validation
 loss of the full trainings. Kendall's τ of each score with it, with its 90 % bootstrap interval, and
 of two full trainings with each other: no score can be expected to agree better than that ceiling.
-Beside them stand what costs nothing, and the distance from the parent: a score that only says who
-was cut least says no more than that. What is finished is kept in --out.
+Beside them stand a short training from scratch, what costs nothing, and the distance from the
+parent: a score that only says who was cut least says no more than that, and its partial τ, that
+distance held fixed, is 0. What is finished is kept in --out.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.support.rankings import ALIKE, at_equal_cost, beside
 from common.command import count, parser, place
 from common.command import run as run_command
 from models.capacity import capacity
@@ -37,12 +39,20 @@ from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.space import Space, space
 from training.data import load
+from training.evaluator import proxy_recipe
+from training.loop.train import train
 from training.transfer.child import child
 from training.transfer.options import FINE_TUNING, transfer_recipe
 from training.transfer.parent import Parent, alike, keep, prepared
 from training.transfer.sources import open_parent, read_parent
+from trials.record import Evaluation
 
 CPU = torch.device("cpu")
+TRAINED = {
+    "scratch": "from scratch, short training",
+    "score": "inherited, no training",
+    "short": "inherited, short training",
+}
 MOST_CHANGES = 8
 
 
@@ -80,6 +90,10 @@ def judged(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         found: dict[str, Any] = {"spec": spec.to_json()}
         if path.exists():
             found = json.loads(path.read_text("utf-8"))
+        if "scratch" not in found:
+            start = time.process_time()
+            made = train(spec, proxy_recipe(data.native_size, "cpu"), data, 1, CPU)
+            found["scratch"] = _told(made, start)
         steps = [("score", 0, 0), ("short", FINE_TUNING, 1)]
         steps += [(f"full {seed}", args.epochs, 2 + seed) for seed in range(args.truth)]
         for name, epochs, seed in steps:
@@ -87,12 +101,16 @@ def judged(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 continue
             start = time.process_time()
             _, made = child(parent, spec, replace(recipe, epochs=epochs), data, seed, CPU)
-            found[name] = {"loss": made.loss, "accuracy": made.accuracy,
-                           "seconds": time.process_time() - start,
-                           "distance": made.details["inherited"]["distance"]}  # fmt: skip
+            distance = {"distance": made.details["inherited"]["distance"]}
+            found[name] = _told(made, start) | distance
             path.write_text(json.dumps(found) + "\n", "utf-8")
         print(f"{number}: {found['full 0']['accuracy']:.3f} in full", file=sys.stderr, flush=True)
         yield found
+
+
+def _told(made: Evaluation, start: float) -> dict[str, Any]:
+    seconds = time.process_time() - start
+    return {"loss": made.loss, "accuracy": made.accuracy, "seconds": seconds}
 
 
 def chosen(searched: Space, parent: Parent, count: int) -> list[ArchSpec]:
@@ -118,33 +136,50 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     specs = [ArchSpec.from_json(row["spec"]) for row in rows]
     full = [name for name in rows[0] if name.startswith("full")]
     truth = [-statistics.mean(row[name]["loss"] for name in full) for row in rows]
-    scores: dict[str, list[float]] = {
-        "inherited, no training: loss": [-row["score"]["loss"] for row in rows],
-        "inherited, no training: accuracy": [row["score"]["accuracy"] for row in rows],
-        "inherited, short training: loss": [-row["short"]["loss"] for row in rows],
-        "inherited, short training: accuracy": [row["short"]["accuracy"] for row in rows],
-        "nearness to the parent": [-row["score"]["distance"] for row in rows],
-        "FLOPs": [float(cost(spec).macs) for spec in specs],
-        "parameters": [float(cost(spec).params) for spec in specs],
+    costs = [cost(spec) for spec in specs]
+    macs = np.array([float(one.macs) for one in costs])
+    near = [-row["score"]["distance"] for row in rows]
+    free = {
+        "nearness to the parent": near,
+        "FLOPs": macs.tolist(),
+        "parameters": [float(one.params) for one in costs],
         "capacity": [capacity(spec) for spec in specs],
     }
-    seconds = {"score": 0.0, "short": 0.0}
-    for name in seconds:
-        seconds[name] = statistics.mean(row[name]["seconds"] for row in rows)
-    lines = ["| score | τ with the truth's loss (90 %) | core-s |", "|---|---|---|"]
-    for name, values in scores.items():
-        paid = seconds["short" if "short" in name else "score"] if "inherited" in name else 0
-        lines.append(f"| {name} | {agreement(values, truth)} | {paid:.1f} |")
+    lines = [
+        "| score | τ with the truth's loss (90 %) | nearness held fixed | at equal FLOPs "
+        f"(within {ALIKE:.0%}) | core-s |",
+        "|---|---|---|---|---|",
+    ]
+    for key, what in TRAINED.items():
+        paid = statistics.mean(row[key]["seconds"] for row in rows)
+        for name, sign in (("loss", -1), ("accuracy", 1)):
+            values = [sign * row[key][name] for row in rows]
+            lines.append(_line(f"{what}: {name}", values, truth, near, macs, paid))
+    lines += [_line(name, values, truth, near, macs, 0) for name, values in free.items()]
     for one, other in pairwise(full):
-        pair = ([-row[name]["loss"] for row in rows] for name in (one, other))
+        first, second = ([-row[name]["loss"] for row in rows] for name in (one, other))
         took = statistics.mean(row[one]["seconds"] for row in rows)
-        lines.append(f"| {one} with {other}: loss | {agreement(*pair)} | {took:.1f} |")
+        lines.append(_line(f"{one} with {other}: loss", first, second, near, macs, took))
     spread = [100 * statistics.mean(row[name]["accuracy"] for name in full) for row in rows]
     lines.append(
         f"\n{len(rows)} networks; in full {min(spread):.1f} to {max(spread):.1f} %, "
         f"standard deviation {statistics.stdev(spread):.2f} points"
     )
     return "\n".join(lines)
+
+
+def _line(
+    name: str,
+    values: Sequence[float],
+    truth: Sequence[float],
+    near: Sequence[float],
+    macs: np.ndarray[Any, np.dtype[np.float64]],
+    seconds: float,
+) -> str:
+    one, other = np.asarray(values), np.asarray(truth)
+    fixed = "" if values is near else f"{beside(one, other, np.asarray(near)):.2f}"
+    alike = at_equal_cost(one, other, macs)
+    return f"| {name} | {agreement(values, truth)} | {fixed} | {alike:.2f} | {seconds:.1f} |"
 
 
 if __name__ == "__main__":

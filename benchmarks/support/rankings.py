@@ -1,0 +1,35 @@
+"""How well scores rank networks: at equal cost, and beside what else could explain it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+ALIKE = 0.05  # of the logarithm of multiply-adds
+
+
+def at_equal_cost(values: Floats, truth: Floats, macs: Floats) -> float:
+    """Kendall's τ-a, (N,) each, over the pairs of networks whose multiply-adds differ by ``ALIKE``
+    at most; NaN without such a pair."""
+    size = np.log(macs)
+    alike = np.triu(np.abs(size[:, None] - size) < ALIKE, 1)
+    agree = np.sign(values[:, None] - values) * np.sign(truth[:, None] - truth)
+    ranked = np.abs(agree[alike]).sum()
+    return float(agree[alike].sum() / ranked) if ranked else math.nan
+
+
+def beside(values: Floats, truth: Floats, other: Floats) -> float:
+    """Kendall's partial τ of ``values`` and ``truth``, ``other`` held fixed (Kendall 1942,
+    Biometrika 32, 277-283): what they have in common that ``other`` does not explain. NaN where
+    it explains all of one of them."""
+    one, two, both = (
+        float(kendalltau(*pair).statistic)
+        for pair in ((values, other), (truth, other), (values, truth))
+    )
+    left = (1 - one**2) * (1 - two**2)
+    return (both - one * two) / math.sqrt(left) if left > 0 else math.nan
