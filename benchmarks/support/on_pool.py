@@ -10,7 +10,8 @@ from optuna.trial import FrozenTrial
 
 from nas.belief.scores import Scores
 from nas.candidates import Candidates
-from nas.samplers.auto import Auto, Score
+from nas.samplers.auto import Auto
+from nas.samplers.climb import Score
 from nas.samplers.history import History
 from nas.space import Batch
 

@@ -39,9 +39,10 @@ from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.samplers import recommend
 from nas.samplers.acquisition import expected_improvement
-from nas.samplers.auto import OPENING, Auto
+from nas.samplers.auto import Auto
 from nas.samplers.base import distributions
 from nas.samplers.history import History
+from nas.samplers.opening import OPENING
 from nas.space import Batch, space
 from nas.stopping import Curves
 from training.data import Data, load

@@ -27,8 +27,9 @@ from nas.objective import Objective
 from nas.prior import imagenet
 from nas.prior.distilled import Foretold
 from nas.rerank import space_of
-from nas.samplers.auto import OPENING, Auto
+from nas.samplers.auto import Auto
 from nas.samplers.history import History
+from nas.samplers.opening import OPENING
 from trials.store.study import read_run
 
 

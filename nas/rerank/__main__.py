@@ -17,7 +17,7 @@ from nas.objective import AIMS, Objective
 from nas.prior.choose import given_prior, recorded_prior
 from nas.rerank import expected, rerank, space_of
 from nas.result import Candidate, candidates
-from nas.samplers.auto import OPENING
+from nas.samplers.opening import OPENING
 from trials.store.study import read_run
 from trials.store.view import RunView
 

@@ -30,35 +30,24 @@ from optuna.trial import FrozenTrial
 
 from nas.belief.account import account, course
 from nas.belief.belief import Belief
-from nas.belief.features import Groups
-from nas.belief.knowledge import NONE, PRIOR, Knowledge
-from nas.belief.model import TERMS
+from nas.belief.knowledge import PRIOR, Knowledge
 from nas.belief.outlook import Expected, expected_front
 from nas.candidates import Candidates, CostOf, Floats, Taken
 from nas.objective import Objective
 from nas.pareto import front
 from nas.samplers.acquisition import expected_hypervolume_improvement, expected_improvement
+from nas.samplers.climb import CLIMBERS, Score, climbed
 from nas.samplers.history import History
+from nas.samplers.opening import OPENING, opening
 from nas.space import Batch, Space
 
 if TYPE_CHECKING:
     from nas.belief.scores import Scores
     from nas.prior import AnyPrior
 
-OPENING = 3  # trainings that are begun before the model decides
-BOLDNESS = 0.25  # of the prior's standard deviations that the opening's drawn functions have
-SPREAD = 1.2  # the same without a guess; and once ``OPENING`` are begun and none has finished:
-# workers must differ
-DRAWN = 2000  # random candidates that a search for the next one starts from
-CLIMBERS = 16  # of the best, whose neighbours are looked at
-ROUNDS = 10
 SHORTLIST = 16  # candidates whose own scores are asked for
-REACH = 3  # choices of a region's centre that a candidate may have otherwise
-CENTRES = 4  # of the best that were trained
 ALONG = 5  # of so many trainings one is for the front, where the aim is a single network
-ASSUMED = 0.7, 0.03  # accuracy and its spread before any training
 
-Score = Callable[[Batch, Floats], Floats]  # rows (N, D) and their costs (N,) → (N,)
 Promise = Callable[[bool], Score]  # by the rows' own scores, or by those expected of them
 
 
@@ -77,8 +66,8 @@ class Auto:
     ``scores`` as in ``belief.Knowledge``.
 
     ``near`` are networks (N, D), in the window or not, from which weights are inherited. What is
-    far from all of them has been cut to pieces; so candidates are sought within ``REACH`` choices
-    of them and of the best that were trained: a trust region (TuRBO, Eriksson et al. 2019,
+    far from all of them has been cut to pieces; so candidates are sought within ``climb.REACH``
+    choices of them and of the best that were trained: a trust region (TuRBO, Eriksson et al. 2019,
     arXiv:1910.01739, section 2), which moves with the best but has one size. Capacity then is no
     guess: of networks that inherit it said nothing (τ -0.19 of 14 on photographs, -0.22 of 16 on
     CIFAR-10's pictures: docs/transfer.md), and led to ones that are larger at fewer pixels.
@@ -104,10 +93,11 @@ class Auto:
     ) -> Iterator[Batch]:
         # Workers must not prolong the opening: one result and what runs are enough to go on with.
         if len(history.rows) < OPENING or not len(history.finished):
-            yield from self._search(self._opening(len(history.rows), rng), history.rows[:0], rng)
+            drawn = opening(self._candidates, self.see, len(history.rows), rng)
+            yield from self._climbed(drawn, history.rows[:0], rng)
             return
         promise, starts = self._promise(history, self._for_the_front(trial.number))
-        found = self._search(promise(False), starts, rng)
+        found = self._climbed(promise(False), starts, rng)
         if self.see.scores:
             found = self._ranked(promise(True), found, history.taken)
         yield from found
@@ -165,34 +155,6 @@ class Auto:
         pairs = zip(numbers.tolist(), means.tolist(), strict=True)
         return {"expected": {str(number): mean for number, mean in pairs if number in told}}
 
-    def _opening(self, number: int, rng: np.random.Generator) -> Score:
-        """A function drawn from the prior; its mean for trial 0."""
-        views = self.see(self._candidates.space.random(1, rng))
-        view = (next(iter(views)), NONE)[number % 2]
-        data = views[view]
-        drawn = _linear_draw(data.groups, rng)
-        free = view == NONE  # nothing guessed: the draw is all there is
-        boldness = SPREAD if free or number >= OPENING else BOLDNESS
-        boldness *= self.see.doubt(view) ** 0.5
-        straight = not free and (number == 0 or self._candidates.objective.aim == "front")
-        aim, limit = self._candidates.objective, np.inf
-        if aim.aim == "front":
-            share = (0.5, 0, 0.75, 0.25, 0.875, 0.125, 0.625, 0.375)[number % 8]
-            limit = aim.budget * (aim.low + (aim.high - aim.low) * max(share, 0.1))
-
-        def score(rows: Batch, costs: Floats) -> Floats:
-            data = self.see(rows)[view]
-            guess = data.guess
-            if not straight:
-                for name, weights in drawn.items():
-                    guess = guess + boldness * data.groups[name] @ weights
-            accuracy = ASSUMED[0] + ASSUMED[1] * guess
-            if aim.aim == "front":
-                return np.where(costs <= limit, accuracy, accuracy - costs / limit)
-            return aim.reward(accuracy, costs)
-
-        return score
-
     def _for_the_front(self, number: int) -> bool:
         """Whether that training is to extend the front: all are for the aim ``front``, else one of
         ``along`` (None: none)."""
@@ -236,61 +198,12 @@ class Auto:
 
         return promise, starts
 
+    def _climbed(self, score: Score, starts: Batch, rng: np.random.Generator) -> Iterator[Batch]:
+        return climbed(self._candidates, score, starts, rng, self._near)
+
     def _dearest(self, costs: Floats) -> float:
         aim = self._candidates.objective
         return float(min(aim.high * aim.budget, 2 * costs.max()))
-
-    def _search(self, score: Score, starts: Batch, rng: np.random.Generator) -> Iterator[Batch]:
-        """Admissible candidates by falling score: random ones, then the neighbours of the best
-        until those no longer change; in a region only what was drawn there."""
-        space, slow = self._candidates.space, self._candidates.costing.slow
-        batch = self._drawn(starts[: 2 if slow else CLIMBERS], DRAWN // (10 if slow else 1), rng)
-        rows, scores = batch[:0], np.empty(0)
-        climbed: set[bytes] = set()
-        for _ in range(ROUNDS):
-            batch = np.unique(batch, axis=0)
-            costs = self._candidates.costs(batch)
-            inside = self._candidates.admits(batch, costs)
-            if inside.any():
-                rows = np.vstack([rows, batch[inside]])
-                scores = np.append(scores, score(batch[inside], costs[inside]))
-            elif not len(rows):  # a narrow window: walk to it, and climb from there
-                batch = self._candidates.nearest(batch[0], Taken(self._candidates, rows))[None]
-                continue
-            if self._near is not None:
-                break
-            best = np.argsort(-scores, kind="stable")[: 2 if slow else CLIMBERS]
-            fresh = [row for row in rows[best] if row.tobytes() not in climbed]
-            if not fresh:
-                break
-            climbed.update(row.tobytes() for row in fresh)
-            batch = np.vstack([space.neighbours(row) for row in fresh])
-            if not slow:  # one more against one less: at the window's edge no single change gains
-                batch = np.vstack([batch, space.mutated(batch, rng)])
-        yield from rows[np.argsort(-scores, kind="stable")]
-
-    def _drawn(self, starts: Batch, count: int, rng: np.random.Generator) -> Batch:
-        """What a search for the next candidate begins with, ``count`` of it random."""
-        space = self._candidates.space
-        if self._near is None:
-            return np.vstack([space.random(count, rng), *map(space.neighbours, starts)])
-        centres = np.vstack([self._near, starts[:CENTRES]])
-        rows = centres[rng.integers(len(centres), size=count)]
-        steps = rng.integers(1, REACH + 1, size=count)
-        for step in range(REACH):
-            rows = np.where((steps > step)[:, None], space.mutated(rows, rng), rows)
-        return rows
-
-
-def _linear_draw(groups: Groups, rng: np.random.Generator) -> dict[str, Floats]:
-    """Weights of every linear term, drawn from the model's prior."""
-    drawn = {}
-    for term in TERMS:
-        if not term.length and term.group in groups:
-            columns = groups[term.group].shape[1]
-            sd = np.exp(term.log_variance / 2) / np.sqrt(columns)
-            drawn[term.group] = sd * rng.standard_normal(columns)
-    return drawn
 
 
 def _spaced(accuracy: Floats, cost: Floats, count: int) -> list[int]:

@@ -18,7 +18,7 @@ from nas.objective import Objective
 from nas.prior import Prior, load_prior, prior_of, read_prior
 from nas.result import SearchResult
 from nas.samplers import sampler
-from nas.samplers.auto import OPENING
+from nas.samplers.opening import OPENING
 from nas.search import search
 from nas.space import space
 from tests.nas.test_nas_search import stub

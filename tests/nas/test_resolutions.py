@@ -19,8 +19,8 @@ from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.prior import prior_of, read_prior
 from nas.rerank import expected, space_of
-from nas.samplers.auto import REACH
 from nas.samplers.base import NEARBY
+from nas.samplers.climb import REACH
 from nas.search import search
 from nas.space import RESOLUTION, Space, by_rule, highest, sides_about, space
 from trials.store.study import read_run
