@@ -23,12 +23,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from benchmarks.support.rankings import ALIKE, at_equal_cost, beside
+from benchmarks.support.rankings import ALIKE, Floats, at_equal_cost, beside
 from common.command import count, parser, place
 from common.command import run as run_command
 from models.capacity import capacity
@@ -48,6 +48,7 @@ from training.transfer.sources import open_parent, read_parent
 from trials.record import Evaluation
 
 CPU = torch.device("cpu")
+SIGNALS = {"loss": -1, "accuracy": 1, "probability": 1}
 TRAINED = {
     "scratch": "from scratch, short training",
     "score": "inherited, no training",
@@ -110,7 +111,8 @@ def judged(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _told(made: Evaluation, start: float) -> dict[str, Any]:
     seconds = time.process_time() - start
-    return {"loss": made.loss, "accuracy": made.accuracy, "seconds": seconds}
+    known = {"loss": made.loss, "accuracy": made.accuracy, "seconds": seconds}
+    return known | {"probability": made.details["probability"]}
 
 
 def chosen(searched: Space, parent: Parent, count: int) -> list[ArchSpec]:
@@ -132,54 +134,64 @@ def chosen(searched: Space, parent: Parent, count: int) -> list[ArchSpec]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown: τ with the truth's loss."""
+    """Markdown: τ with the truth's loss and with its accuracy."""
     specs = [ArchSpec.from_json(row["spec"]) for row in rows]
-    full = [name for name in rows[0] if name.startswith("full")]
-    truth = [-statistics.mean(row[name]["loss"] for name in full) for row in rows]
     costs = [cost(spec) for spec in specs]
-    macs = np.array([float(one.macs) for one in costs])
-    near = [-row["score"]["distance"] for row in rows]
-    free = {
-        "nearness to the parent": near,
-        "FLOPs": macs.tolist(),
-        "parameters": [float(one.params) for one in costs],
-        "capacity": [capacity(spec) for spec in specs],
-    }
+    full = [name for name in rows[0] if name.startswith("full")]
+    known = Known(
+        np.array([-statistics.mean(row[name]["loss"] for name in full) for row in rows]),
+        np.array([statistics.mean(row[name]["accuracy"] for name in full) for row in rows]),
+        np.array([-row["score"]["distance"] for row in rows]),
+        np.array([float(one.macs) for one in costs]),
+    )
     lines = [
         "| score | τ with the truth's loss (90 %) | nearness held fixed | at equal FLOPs "
-        f"(within {ALIKE:.0%}) | core-s |",
-        "|---|---|---|---|---|",
+        f"(within {ALIKE:.0%}) | τ with the truth's accuracy (90 %) | core-s |",
+        "|---|---|---|---|---|---|",
     ]
     for key, what in TRAINED.items():
         paid = statistics.mean(row[key]["seconds"] for row in rows)
-        for name, sign in (("loss", -1), ("accuracy", 1)):
-            values = [sign * row[key][name] for row in rows]
-            lines.append(_line(f"{what}: {name}", values, truth, near, macs, paid))
-    lines += [_line(name, values, truth, near, macs, 0) for name, values in free.items()]
+        for name, sign in SIGNALS.items():
+            lines.append(
+                known.line(f"{what}: {name}", [sign * row[key][name] for row in rows], paid)
+            )
+    lines += [
+        known.line("nearness to the parent", known.near, 0),
+        known.line("FLOPs", known.macs, 0),
+        known.line("parameters", [float(one.params) for one in costs], 0),
+        known.line("capacity", [capacity(spec) for spec in specs], 0),
+    ]
     for one, other in pairwise(full):
-        first, second = ([-row[name]["loss"] for row in rows] for name in (one, other))
         took = statistics.mean(row[one]["seconds"] for row in rows)
-        lines.append(_line(f"{one} with {other}: loss", first, second, near, macs, took))
-    spread = [100 * statistics.mean(row[name]["accuracy"] for name in full) for row in rows]
+        for name, sign in SIGNALS.items():
+            pair = ([sign * row[which][name] for row in rows] for which in (one, other))
+            lines.append(f"| {one} with {other}: {name} | {agreement(*pair)} | | | | {took:.1f} |")
+    spread = 100 * known.accuracy
     lines.append(
-        f"\n{len(rows)} networks; in full {min(spread):.1f} to {max(spread):.1f} %, "
-        f"standard deviation {statistics.stdev(spread):.2f} points"
+        f"\n{len(rows)} networks; in full {spread.min():.1f} to {spread.max():.1f} %, "
+        f"standard deviation {spread.std(ddof=1):.2f} points"
     )
     return "\n".join(lines)
 
 
-def _line(
-    name: str,
-    values: Sequence[float],
-    truth: Sequence[float],
-    near: Sequence[float],
-    macs: np.ndarray[Any, np.dtype[np.float64]],
-    seconds: float,
-) -> str:
-    one, other = np.asarray(values), np.asarray(truth)
-    fixed = "" if values is near else f"{beside(one, other, np.asarray(near)):.2f}"
-    alike = at_equal_cost(one, other, macs)
-    return f"| {name} | {agreement(values, truth)} | {fixed} | {alike:.2f} | {seconds:.1f} |"
+class Known(NamedTuple):
+    """Of each network, (N,): what its full trainings came to, the loss's sign turned; minus its
+    distance from the parent; its multiply-adds."""
+
+    loss: Floats
+    accuracy: Floats
+    near: Floats
+    macs: Floats
+
+    def line(self, name: str, values: Sequence[float] | Floats, seconds: float) -> str:
+        """A row of the table."""
+        one = np.asarray(values)
+        fixed = "" if one is self.near else f"{beside(one, self.loss, self.near):.2f}"
+        with_loss, with_accuracy = (
+            agreement(one.tolist(), truth.tolist()) for truth in (self.loss, self.accuracy)
+        )
+        alike = at_equal_cost(one, self.loss, self.macs)
+        return f"| {name} | {with_loss} | {fixed} | {alike:.2f} | {with_accuracy} | {seconds:.1f} |"
 
 
 if __name__ == "__main__":

@@ -37,12 +37,14 @@ class Scores:
 
     correct, images  one number a class, in the order of the data's classes
     loss             mean cross-entropy over all pictures
+    probability      mean probability in [0, 1] that is given to the pictures' own classes
     mistakes         every picture that was named wrongly, by falling probability
     """
 
     correct: tuple[int, ...]
     images: tuple[int, ...]
     loss: float
+    probability: float
     mistakes: tuple[Mistake, ...] = ()
 
     @property
@@ -79,6 +81,7 @@ class Scores:
             "effective_images": self.effective_images(balance),
             "plain_accuracy": self.accuracy,
             "balanced_accuracy": self.balanced_accuracy,
+            "probability": self.probability,
             "class_correct": list(self.correct),
             "class_images": list(self.images),
         }
@@ -117,7 +120,7 @@ def measure(
     # Of every picture, so that the sum over processes has them all.
     named = torch.zeros(len(whole), dtype=torch.int64, device=device)
     probability = torch.zeros(len(whole), device=device)
-    loss = torch.zeros((), device=device)
+    lost = torch.zeros(2, device=device)  # the sums of the losses and of their probabilities
     with autocast(device):
         for images, labels in batches_of(split, batch, workers):
             x = to_float(images.to(device), side, data.mean, data.std, channels_last=True)
@@ -125,17 +128,16 @@ def measure(
             here = slice(at, at + len(labels))
             most, named[here] = logits.max(1)
             probability[here] = (most - logits.logsumexp(1)).exp()
-            loss += F.cross_entropy(logits, labels, reduction="sum")
+            losses = F.cross_entropy(logits, labels, reduction="none")
+            lost += torch.stack([losses.sum(), (-losses).exp().sum()])
             at = here.stop
     named, probability = among.summed(named), among.summed(probability)
-    right, lost = named == whole.labels, among.summed(loss)
+    right, (loss, own_class) = named == whole.labels, (among.summed(lost) / len(whole)).tolist()
     correct, counts = (
         torch.bincount(some, minlength=classes) for some in (whole.labels[right], whole.labels)
     )
     mistakes = _mistakes(whole.labels, named, probability)
-    return Scores(
-        tuple(correct.tolist()), tuple(counts.tolist()), lost.item() / len(whole), mistakes
-    )
+    return Scores(tuple(correct.tolist()), tuple(counts.tolist()), loss, own_class, mistakes)
 
 
 def _mistakes(labels: Tensor, named: Tensor, probability: Tensor) -> tuple[Mistake, ...]:
