@@ -2,7 +2,9 @@
 
 A score of seconds finds who may be best; who of these is, a few longer trainings say. They are
 given out by sequential halving (Karnin, Koren and Somekh 2013, Proceedings of ICML, section 3): all
-that may be best are trained further once, and only the best of these again, under another seed.
+that may be best are trained further once, and only the best of these again, under another seed and,
+where few judge, by other pictures: trained again by the same ones they keep the luck that they had
+with these.
 Accuracies of a few hundred pictures are too coarse to tell near equals apart, so what is compared
 is exp(-loss): the geometric mean of the probability that pictures' own classes are given, in [0, 1]
 like an accuracy, and rewarded with the cost as one.
@@ -18,7 +20,7 @@ from nas.result import Finalist
 from trials.record import Evaluation
 from trials.store.view import Record
 
-ROUNDS = 6, 2  # networks that are trained in each
+ROUNDS = 6, 3  # networks that are trained in each
 
 Finals = Callable[[Sequence[Record], int], Mapping[int, Evaluation]]
 """Trains each record's network further, in the n-th round, 1 the first, under seeds of that round;

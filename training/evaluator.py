@@ -16,6 +16,7 @@ from models.spec import ArchSpec
 from training.data import Data, Parts, Split, load
 from training.device import kind_of
 from training.loop.train import train, train_above
+from training.pictures.folds import fold
 from training.recipe import Recipe
 from training.transfer.child import child
 from training.transfer.parent import Parent
@@ -71,6 +72,26 @@ class ByValue:
         return _held, (arrays, facts)
 
 
+@dataclass(frozen=True)
+class Folded:
+    """The pictures of ``source``, others of them held out (``training.pictures.folds``)."""
+
+    source: Source
+    number: int
+
+    def data(self) -> Data:
+        """The pictures; divided once for each process."""
+        return _folded(self)
+
+
+Source = ByName | ByValue | Folded
+
+
+@functools.lru_cache(maxsize=1)
+def _folded(source: Folded) -> Data:
+    return fold(source.source.data(), source.number)
+
+
 def _held(arrays: dict[str, tuple[Any, Any]], facts: dict[str, Any]) -> ByValue:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
@@ -89,7 +110,7 @@ class Evaluator:
     where they are several; bars are for the first.
     """
 
-    source: ByName | ByValue
+    source: Source
     recipe: Recipe
     device: str = "auto"
     parent: Parent | None = None

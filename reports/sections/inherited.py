@@ -37,9 +37,10 @@ def show_finals(page: Page, finals: Sequence[Finalist], trained: Sequence[Candid
     page.heading("The finals")
     page.text(
         "The best networks by their scores were trained further, and the best of these once more, "
-        "under another seed. Named is that of these with the greatest reward when exp(-loss) "
-        "stands for the accuracy: losses tell near equals apart where accuracies of so few "
-        "pictures do not."
+        "under another seed and, where the validation pictures are few, judged by as many others, "
+        "which the parent had not seen. Named is that of these with the greatest reward when "
+        "exp(-loss) stands for the accuracy: losses tell near equals apart where accuracies of so "
+        "few pictures do not."
     )
     by_number = {one.number: one for one in trained}
     rows = [

@@ -10,9 +10,11 @@ import pytest
 from models.build import build
 from models.choose import find
 from models.cost import cost
+from models.pretrained import at_hand
 from models.spec import ArchSpec
 from tests.support.command import command
-from training.transfer.sources import open_parent
+from training.transfer.sources import open_parent, read_parent
+from trials.store.study import read_run
 
 QUICK = ("--data", "digits", "--proxy-images", 64, "--proxy-epochs", 1, "--device", "cpu")
 
@@ -90,3 +92,32 @@ def test_weights_go_from_search_to_family(tmp_path: Path) -> None:
     grown = open_parent(str(tmp_path / "family" / "phi-1.safetensors"))
     assert grown.spec.key != open_parent(str(nas)).spec.key
     assert build(grown.spec).load_state_dict(dict(grown.weights))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not at_hand("efficientnet-lite0"), reason="needs the extra pretrained")
+def test_finalists_are_judged_by_pictures_that_nobody_has_seen(tmp_path: Path) -> None:
+    """Digits have 359 validation pictures: the last round has as many others, and a parent of its
+    own; gone on with, nothing is trained again."""
+    nas = tmp_path / "nas"
+    lines = said("nas.search", "--data", "digits", "--device", "cpu", "--budget", "12M",
+                 "--resolution", 33, "--low", 0.3, "--trials", 3, "--proxy-images", 100,
+                 "--proxy-epochs", 1, "--init", "inherit:efficientnet-lite0",
+                 "--parent-epochs", 1, "--workers", 1, "--out", nas)  # fmt: skip
+    assert "round 2, judged by other pictures" in lines
+    parents = [read_parent(nas / name / "parent.safetensors") for name in ("", "final-2")]
+    assert parents[0].source == parents[1].source
+    assert parents[0].digest != parents[1].digest
+    told = [
+        {record.evaluation.details["data"] for record in finals if record.evaluation}
+        for finals in (
+            read_run(nas / f"final-{step}", from_json=ArchSpec.from_json).finished()
+            for step in (1, 2)
+        )
+    ]
+    assert [len(one) for one in told] == [1, 1]
+    assert told[0] != told[1]
+    before = (nas / "baseline.json").read_text()
+    again = said("nas.search", "--resume", "--out", nas)
+    assert (nas / "baseline.json").read_text() == before
+    assert "trained on the pictures first" not in again

@@ -50,16 +50,29 @@ def calibrate(
 
 
 def finals_of(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> Finals | None:
-    """The further trainings of the best children; None where trials are trainings from scratch."""
+    """The further trainings of the best children, judged by other pictures in the second round
+    where these are few (``training.transfer.judges``); None where trials are from scratch."""
     from training.options import executor
-    from training.transfer.options import trained_further
+    from training.transfer.judges import by_others
+    from training.transfer.options import made_ready, trained_further
 
     if evaluator.parent is None:
         return None
-    trainer = replace(evaluator, recipe=trained_further(evaluator.recipe))
+    first = replace(evaluator, recipe=trained_further(evaluator.recipe))
+
+    def trainer_of(step: int) -> Evaluator:
+        if step == 1:
+            return first
+        place = run_dir / f"final-{step}"
+        others = by_others(
+            first, lambda parent, data: made_ready(parent, args, evaluator.recipe, data, place)
+        )
+        return others or first
 
     def train(records: Sequence[Record], step: int) -> dict[int, Evaluation]:
-        print(f"{len(records)} networks are trained further, round {step}", file=sys.stderr)
+        trainer = trainer_of(step)
+        judged = "" if trainer.source == first.source else ", judged by other pictures"
+        print(f"{len(records)} networks are trained further, round {step}{judged}", file=sys.stderr)
         runner = functools.partial(executor, args, trainer)
         place, key = run_dir / f"final-{step}", trainer.recipe.key
         numbers = {record.number for record in records}

@@ -1,0 +1,120 @@
+"""Other parts held out: disjoint, complete, without copies; when finalists are judged by them."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.training.test_transfer import RECIPE, TINY, drawn
+from training.data import Data, Split, load
+from training.evaluator import ByValue, Evaluator, Folded
+from training.pictures.folds import fold, folds
+from training.transfer import judges
+from training.transfer.judges import by_others, untaught
+from training.transfer.parent import Moments, Parent
+
+
+def pictures(numbers: list[int]) -> Split:
+    """One picture a number, of which it tells; of class number % 3."""
+    images = torch.tensor(numbers, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 4, 4)
+    return Split(images.contiguous(), torch.tensor(numbers) % 3)
+
+
+def data_of(train: list[int], validation: list[int], test: list[int]) -> Data:
+    parts = (pictures(one) for one in (train, validation, test))
+    return Data("x", *parts, tuple("abc"), 1, 4, 4, (), 0.0, "0", False)
+
+
+def numbers(split: Split) -> list[int]:
+    found: list[int] = split.images[:, 0, 0, 0].tolist()
+    assert split.labels.tolist() == [one % 3 for one in found]
+    return found
+
+
+@given(st.integers(1, 12), st.integers(0, 60))
+def test_every_training_picture_is_held_out_once(held: int, more: int) -> None:
+    train, validation = list(range(held + more)), list(range(100, 100 + held))
+    data = data_of(train, validation, [200, 201])
+    seen = []
+    for number in range(folds(data)):
+        found = fold(data, number)
+        own = numbers(found.validation)
+        assert sorted(numbers(found.train) + own) == train + validation
+        assert len(own) == held
+        assert found.test is data.test
+        seen += own
+    assert len(seen) == len(set(seen)) == held * folds(data)
+    assert set(seen) >= set(train[: len(train) - len(train) % held])
+    assert len({fold(data, number).digest for number in range(folds(data))}) == folds(data)
+    with pytest.raises(ValueError, match="training pictures in memory make"):
+        fold(data, folds(data))
+
+
+def test_copies_of_what_is_held_out_are_not_trained_on() -> None:
+    data = data_of([1, 2, 3, 1, 4, 2, 5, 5], [6, 7], [8])
+    found = fold(data, 1)
+    assert numbers(found.validation) == [1, 2]
+    assert numbers(found.train) == [3, 4, 5, 5, 6, 7]
+
+
+def test_a_fold_of_real_digits_is_stratified_and_travels() -> None:
+    data = load("digits", size=16, progress=False)
+    found = fold(data, 2)
+    counts = [torch.bincount(one.validation.labels, minlength=10) for one in (data, found)]
+    assert (counts[0] - counts[1]).abs().max() <= 2
+    source = Folded(ByValue(data), 2)
+    assert source.data() is source.data()  # put on a device once
+    again = pickle.loads(pickle.dumps(source, protocol=5)).data()
+    assert torch.equal(again.validation.images, found.validation.images)
+
+
+PUBLISHED = drawn(replace(TINY, classes=10, in_channels=1), Moments((0.2,), (0.5,)))
+
+
+@pytest.fixture
+def at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judges, "at_hand", lambda name: name == PUBLISHED.name)
+    monkeypatch.setattr(judges, "open_parent", lambda name: PUBLISHED)
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_few_pictures_are_not_asked_twice() -> None:
+    data = load("digits", size=16, progress=False)
+    ready = replace(PUBLISHED, source=PUBLISHED.digest)
+    evaluator = Evaluator(ByValue(data), replace(RECIPE, held_out=1000), "cpu", ready)
+    asked: list[tuple[Parent, Data]] = []
+
+    def prepare(parent: Parent, pictures: Data) -> Parent:
+        asked.append((parent, pictures))
+        return replace(parent, name="ready again")
+
+    found = by_others(evaluator, prepare)
+    assert found is not None
+    assert found.parent is not None
+    assert found.parent.name == "ready again"
+    ((parent, others),) = asked
+    assert parent is PUBLISHED  # not the one that has seen them
+    assert others is found.source.data()
+    assert torch.equal(others.validation.images, fold(data, 1).validation.images)
+    assert found(TINY, 0).details["data"] != evaluator(TINY, 0).details["data"]
+
+    enough = replace(evaluator, recipe=replace(RECIPE, held_out=len(data.validation)))
+    few = data_of([0, 1, 2, 3], [4, 5, 6, 7, 8], [9])
+    for odd in (
+        enough,
+        replace(evaluator, recipe=replace(RECIPE, held_out=None)),
+        replace(evaluator, parent=None),
+        replace(evaluator, parent=replace(ready, source=None)),  # the user's own
+        replace(evaluator, source=ByValue(few)),
+    ):
+        assert by_others(odd, prepare) is None
+    assert len(asked) == 1
+
+
+def test_weights_that_are_not_at_hand_are_no_untaught_ones() -> None:
+    assert untaught(replace(PUBLISHED, source=PUBLISHED.digest)) is None
