@@ -16,7 +16,7 @@ from training.evaluator import ByValue, Evaluator, Folded
 from training.pictures.folds import fold, folds
 from training.transfer import judges
 from training.transfer.judges import by_others, untaught
-from training.transfer.parent import Moments, Parent
+from training.transfer.parent import Moments, Parent, prepared
 
 
 def pictures(numbers: list[int]) -> Split:
@@ -114,6 +114,17 @@ def test_few_pictures_are_not_asked_twice() -> None:
     ):
         assert by_others(odd, prepare) is None
     assert len(asked) == 1
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_a_published_parent_is_known_again_whatever_it_was_made_ready_for() -> None:
+    """As ``prepared`` and the benchmarks have it: at the resolution of the networks."""
+    data = load("digits", size=16, progress=False)
+    for recipe in (RECIPE, replace(RECIPE, reference=32), replace(RECIPE, resolution=None)):
+        ready = prepared(PUBLISHED, recipe, data, 0, torch.device("cpu"), 0)
+        assert untaught(ready) is PUBLISHED
+    own = drawn(PUBLISHED.spec, PUBLISHED.moments, seed=1)
+    assert untaught(prepared(own, RECIPE, data, 0, torch.device("cpu"), 0)) is None
 
 
 def test_weights_that_are_not_at_hand_are_no_untaught_ones() -> None:

@@ -20,7 +20,9 @@ def untaught(parent: Parent) -> Parent | None:
     if not at_hand(parent.name):
         return None
     found = open_parent(parent.name)
-    return found if found.digest == parent.source else None
+    # Which may have been made ready for another resolution than it is published for.
+    seen = replace(found, spec=replace(found.spec, resolution=parent.spec.resolution))
+    return found if parent.source in (found.digest, seen.digest) else None
 
 
 def by_others(evaluator: Evaluator, prepare: Callable[[Parent, Data], Parent]) -> Evaluator | None:
