@@ -52,6 +52,7 @@ from training.loop.train import final, first
 from training.recipe import Recipe
 from training.stopwatch import Stopwatch
 from training.transfer.child import born, settled
+from training.transfer.judges import by_others
 from training.transfer.options import FINE_TUNING, trained_further, transfer_recipe
 from training.transfer.parent import Parent, alike, keep, prepared
 from training.transfer.sources import open_parent, read_parent
@@ -223,7 +224,12 @@ class Bench:
         recipe = replace(self.recipe, epochs=epochs)
         evaluator = Evaluator(ByValue(self.placed), recipe, self.args.device, self.ready)
         longer = replace(evaluator, recipe=trained_further(self.recipe))
-        return self._searched(way, evaluator, further(longer))
+        return self._searched(way, evaluator, further(longer, self._prepared))
+
+    def _prepared(self, parent: Parent, data: Data) -> Parent:
+        """The published parent made ready for pictures that are divided otherwise."""
+        own = replace(parent, spec=replace(parent.spec, resolution=self.widest.resolution))
+        return prepared(own, self.recipe, data, 0, self.device, PARENT_EPOCHS)
 
     def _searched(self, way: str, evaluator: Evaluator, finals: Finals | None) -> ArchSpec:
         out, trials = self.args.out / f"search-{way}", self.args.trials
@@ -270,12 +276,15 @@ _WAYS: dict[str, Callable[[Bench, int], ArchSpec]] = {
 }
 
 
-def further(evaluate: Evaluator) -> Finals:
+def further(evaluator: Evaluator, prepare: Callable[[Parent, Data], Parent]) -> Finals:
     """The finals in this process."""
 
     def train(records: Sequence[Record], step: int) -> Mapping[int, Evaluation]:
+        others = by_others(evaluator, prepare) if step > 1 else None
         return {
-            record.number: evaluate(record.spec, (record.seed + step * SEED_STEP) % 2**31)
+            record.number: (others or evaluator)(
+                record.spec, (record.seed + step * SEED_STEP) % 2**31
+            )
             for record in records
         }
 

@@ -6,17 +6,18 @@ that may be best are trained further once, and only the best of these again, und
 where few judge, by other pictures: trained again by the same ones they keep the luck that they had
 with these.
 Accuracies of a few hundred pictures are too coarse to tell near equals apart, so what is compared
-is exp(-loss): the geometric mean of the probability that pictures' own classes are given, in [0, 1]
-like an accuracy, and rewarded with the cost as one.
+is the mean probability that pictures' own classes are given (``samplers.signal``), in [0, 1] like
+an accuracy, and rewarded with the cost as one.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean, stdev
 
 from nas.objective import Objective
 from nas.result import Finalist
+from nas.samplers.signal import measure_of, probability_of
 from trials.record import Evaluation
 from trials.store.view import Record
 
@@ -47,24 +48,19 @@ def held(
 
 def finalists(best: int, records: Sequence[Record], objective: Objective) -> list[Record]:
     """The records to train further: the named network's, then by falling reward of what they are
-    worth (``worth``); no spec twice."""
+    worth; no spec twice."""
+    ended = [(one, one.evaluation) for one in records if one.evaluation is not None]
+    measure = measure_of([evaluation for _, evaluation in ended])
 
-    def order(record: Record) -> tuple[bool, float, int]:
-        merit = -math.inf
-        if (found := record.evaluation) is not None:
-            cost = float(record.cost["cost"])
-            merit = objective.reward(worth(found.accuracy, found.loss), cost)
+    def order(pair: tuple[Record, Evaluation]) -> tuple[bool, float, int]:
+        record, evaluation = pair
+        merit = objective.reward(measure([evaluation]), float(record.cost["cost"]))
         return record.number != best, -merit, record.number
 
     chosen: dict[str, Record] = {}
-    for record in sorted((one for one in records if one.evaluation is not None), key=order):
+    for record, _ in sorted(ended, key=order):
         chosen.setdefault(record.spec.key, record)
     return list(chosen.values())[: ROUNDS[0]]
-
-
-def worth(accuracy: float, loss: float | None) -> float:
-    """What is compared of a training: exp(-loss), or the accuracy where it tells no loss."""
-    return accuracy if loss is None else math.exp(-loss)
 
 
 def decided(
@@ -72,27 +68,26 @@ def decided(
 ) -> list[Finalist]:
     """Those of which any training ended well, the one to name first: of those that were trained
     most often the best. ``costs`` by trial number."""
+    measure = measure_of([one for evaluations in trained.values() for one in evaluations])
     found = [
-        _finalist(number, list(evaluations), costs[number], objective)
+        _finalist(number, evaluations, objective.reward(measure(evaluations), costs[number]))
         for number, evaluations in trained.items()
         if evaluations
     ]
     return sorted(found, key=lambda one: (-one.trainings, -one.merit, one.number))
 
 
-def _finalist(
-    number: int, evaluations: list[Evaluation], cost: float, objective: Objective
-) -> Finalist:
+def _finalist(number: int, evaluations: Sequence[Evaluation], merit: float) -> Finalist:
     accuracies = [one.accuracy for one in evaluations]
     losses = [one.loss for one in evaluations if one.loss is not None]
-    accuracy, count = sum(accuracies) / len(accuracies), len(accuracies)
-    loss = sum(losses) / count if len(losses) == count else None
-    squares = sum((one - accuracy) ** 2 for one in accuracies)
+    given = [one for one in map(probability_of, evaluations) if one is not None]
+    count = len(evaluations)
     return Finalist(
         number=number,
-        accuracy=accuracy,
-        loss=loss,
-        spread=math.sqrt(squares / (count - 1)) if count > 1 else None,
+        accuracy=fmean(accuracies),
+        loss=fmean(losses) if len(losses) == count else None,
+        spread=stdev(accuracies) if count > 1 else None,
         trainings=count,
-        merit=objective.reward(worth(accuracy, loss), cost),
+        merit=merit,
+        probability=fmean(given) if len(given) == count else None,
     )

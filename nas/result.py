@@ -33,7 +33,8 @@ class Finalist:
     accuracy   their mean, in [0, 1], and ``loss`` likewise; None where they tell none
     spread     standard deviation of the accuracies, None of a single one
     trainings  how many ended well
-    merit      reward of exp(-loss), or of the accuracy where there is no loss
+    merit      the reward of what is compared in the accuracy's place (``samplers.signal``)
+    probability   mean probability of the pictures' own classes, None where they tell none
     """
 
     number: int
@@ -42,6 +43,7 @@ class Finalist:
     spread: float | None
     trainings: int
     merit: float
+    probability: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; ``Finalist(**facts)`` is the inverse."""

@@ -30,7 +30,7 @@ class OnPool(Auto):
         found = super().propose(study, trial, history, rng)
         yield from (row for row in found if row not in history.taken)
 
-    def _search(self, score: Score, starts: Batch, rng: np.random.Generator) -> Iterator[Batch]:
+    def _climbed(self, score: Score, starts: Batch, rng: np.random.Generator) -> Iterator[Batch]:
         order = rng.permutation(len(self._rows))  # which of equals comes first
         values = score(self._rows[order], self._costs[order])
         yield from self._rows[order[np.argsort(-values, kind="stable")]]

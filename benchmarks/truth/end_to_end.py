@@ -13,10 +13,11 @@ minutes would buy more than there is has trained all of it.
 Ways: random search and Optuna's TPE (of each proposal the network of the pool most like it) name
 the best that they saw; ``auto`` searches the pool by its model (``nas.samplers.auto``) and names
 the best expected one. ``acc``: told accuracies; ``loss``: losses too, which stand in for the
-accuracies of random search and TPE, where auto learns from both; ``+ NAME``: auto with that score
-of untrained networks, those included by which it is standardised. ``NAME alone`` trains nothing and
-names the best score. Of each: what the named network's own accuracy lacks of the best there, in
-points, median (quartiles), how many seeds came within half a point, and trainings.
+accuracies of random search and TPE, where auto learns from both; ``prob``: the mean probability of
+the own class in the accuracy's place; ``+ NAME``: auto with that score of untrained networks, those
+included by which it is standardised. ``NAME alone`` trains nothing and names the best score. Of
+each: what the named network's own accuracy lacks of the best there, in points, median (quartiles),
+how many seeds came within half a point, and trainings.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ from nas.samplers.history import History
 from nas.space import Batch
 
 WITHIN = 0.005  # of the best: the goal
-WAYS = ("random, acc", "random, loss", "tpe, acc", "tpe, loss", "auto, acc", "auto, loss")
+SIGNALS = ("acc", "loss", "prob")
+WAYS = tuple(f"{way}, {signal}" for way in ("random", "tpe", "auto") for signal in SIGNALS)
 
 
 class Named(NamedTuple):
@@ -78,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     many = round(args.share * len(pool.rows))
     drawn = (np.random.default_rng([seed, 2]) for seed in range(args.seeds))
     parts = [pool.part(rng.permutation(len(pool.rows))[:many]) for rng in drawn]
-    scored = [f"auto, {signal} + {one}" for one in args.scores for signal in ("acc", "loss")]
+    scored = [f"auto, prob + {one}" for one in args.scores]
     for way in (*WAYS, *scored):
         found = [replay(part, way, seed, minutes, kept) for seed, part in enumerate(parts)]
         cells = " | ".join(cell(one) for one in zip(*found, strict=True))
@@ -106,8 +108,9 @@ def options() -> argparse.ArgumentParser:
 def agreements(pool: Pool) -> Iterator[str]:
     """Kendall's τ of every signal with the truth: of all, and at equal multiply-adds."""
     macs = SPACE.costs(pool.rows).macs.astype(float)
-    signals = {"accuracy": pool.accuracy, "loss": -pool.loss} | pool.scores
-    taken = {"accuracy": pool.seconds, "loss": pool.seconds} | pool.score_seconds
+    trained = {"accuracy": pool.accuracy, "loss": -pool.loss, "probability": pool.probability}
+    signals = trained | pool.scores
+    taken = dict.fromkeys(trained, pool.seconds) | pool.score_seconds
     yield f"| signal | τ | τ at equal multiply-adds (within {ALIKE:.0%}) | core-seconds |"
     yield "|---|---|---|---|"
     for name, values in signals.items():
@@ -175,12 +178,17 @@ class Search:
         if self._next is None:
             raise RuntimeError("nothing was proposed")
         (trial, at), self._next = self._next, None
-        accuracy, loss = float(self._pool.accuracy[at]), float(self._pool.loss[at])
-        by_loss = self._signal == "loss"
-        if by_loss and self._method != "auto":  # which has no model of its own
-            accuracy = math.exp(-loss)
+        told = (self._pool.accuracy, self._pool.loss, self._pool.probability)
+        accuracy, *more = (float(values[at]) for values in told)
+        loss, given = (
+            value if self._signal == name else None
+            for name, value in zip(SIGNALS[1:], more, strict=True)
+        )
+        if self._method != "auto":  # others have no model of their own
+            accuracy = accuracy if loss is None else math.exp(-loss)
+            accuracy = accuracy if given is None else given
         cost = float(SPACE.costs(self._pool.rows[[at]]).macs[0])
-        tell(self._study, trial, AIM, accuracy, cost, loss if by_loss else None)
+        tell(self._study, trial, AIM, accuracy, cost, loss, given)
         self._trained.append(at)
         self._spent += float(self._pool.seconds[at])
 

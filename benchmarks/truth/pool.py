@@ -21,6 +21,7 @@ from benchmarks.truth.beliefs import halves
 from nas.belief.scores import Ask
 from nas.candidates import Floats
 from nas.objective import Objective
+from nas.samplers.signal import PROBABILITY
 from nas.space import Batch, space
 from training.data import Data, load
 from training.evaluator import proxy_recipe
@@ -33,17 +34,19 @@ SCORES = ("naswot", "snip", "synflow", "gradient-norm")
 SPACE = space("macro").with_template(classes=10, in_channels=3)
 AIM = Objective(70e6, "hard")  # in the window this is the accuracy itself
 SIDE = 24  # pixels
-FACTS = ("network", "truth", "accuracy", "loss", "seconds")
+FACTS = ("network", "truth", "accuracy", "loss", "probability", "seconds")
 
 
 class Pool(NamedTuple):
-    """Rows (N, D) and of each, (N,): its own accuracy after 50 epochs; accuracy, loss and
-    processor seconds of its short training; and by name its untrained scores and their seconds."""
+    """Rows (N, D) and of each, (N,): its own accuracy after 50 epochs; accuracy, loss, mean
+    probability of the own class and processor seconds of its short training; and by name its
+    untrained scores and their seconds."""
 
     rows: Batch
     truth: Floats
     accuracy: Floats
     loss: Floats
+    probability: Floats
     seconds: Floats
     scores: dict[str, Floats]
     score_seconds: dict[str, Floats]
@@ -55,6 +58,7 @@ class Pool(NamedTuple):
             self.truth[chosen],
             self.accuracy[chosen],
             self.loss[chosen],
+            self.probability[chosen],
             self.seconds[chosen],
             {name: values[chosen] for name, values in self.scores.items()},
             {name: values[chosen] for name, values in self.score_seconds.items()},
@@ -87,7 +91,7 @@ def build(path: Path, pictures: str, count: int, half: int) -> None:
 
 
 def measured(row: Batch, recipe: Recipe, data: Data, seed: int) -> list[float]:
-    """Accuracy, loss and processor seconds of the training; scores, and their seconds."""
+    """Accuracy, loss, probability and seconds of the training; scores, and their seconds."""
     spec = SPACE.spec_of(row)
     start = time.process_time()
     found = train(spec, recipe, data, seed, "cpu")
@@ -98,7 +102,8 @@ def measured(row: Batch, recipe: Recipe, data: Data, seed: int) -> list[float]:
         values.append(proxy(each, "cpu")(spec, data, seed).value)
         seconds.append(time.process_time())
     trained, *scored = np.diff([start, *seconds]).tolist()
-    return [found.accuracy, found.loss, trained, *values, *scored]
+    given = float(found.details[PROBABILITY])
+    return [found.accuracy, found.loss, given, trained, *values, *scored]
 
 
 def ask(pictures: str) -> Ask:
@@ -112,10 +117,10 @@ def read(path: Path, most: int) -> Pool:
     if not lines:
         raise ValueError(f"{path} has no networks: build it first")
     rows = np.array([[int(digit) for digit in one["network"]] for one in lines])
-    truth, accuracy, loss, seconds = (column(lines, key) for key in FACTS[1:])
+    truth, accuracy, loss, given, seconds = (column(lines, key) for key in FACTS[1:])
     scores = {key: column(lines, key) for key in SCORES}
     paid = {key: column(lines, f"{key} seconds") for key in SCORES}
-    return Pool(rows, truth, accuracy, loss, seconds, scores, paid)
+    return Pool(rows, truth, accuracy, loss, given, seconds, scores, paid)
 
 
 def column(lines: list[dict[str, str]], key: str) -> Floats:

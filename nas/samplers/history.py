@@ -14,21 +14,22 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.candidates import Candidates, Floats, Taken
 from nas.objective import Objective
-from nas.samplers.signal import told
+from nas.samplers.signal import PROBABILITY, told
 from nas.space import Batch
 from nas.stopping import Curves
 
 
 class Entry(NamedTuple):
     """One trial: its candidate (D,), None without all its choices; what it costs of each kind,
-    "cost" being the objective's; its accuracy and loss, NaN where it has none; whether it runs, was
-    stopped, has ended; what was refused before it."""
+    "cost" being the objective's; its accuracy, its loss and the mean probability of the own class,
+    NaN where it has none; whether it runs, was stopped, has ended; what was refused before it."""
 
     number: int
     row: Batch | None
     costs: Mapping[str, Any]
     accuracy: float
     loss: float
+    probability: float
     running: bool
     stopped: bool
     ended: bool
@@ -40,13 +41,17 @@ class Entry(NamedTuple):
         return float(self.costs.get("cost", np.nan))
 
 
-def outcome(accuracy: float, cost: float, loss: float | None = None) -> dict[str, Any]:
+def outcome(
+    accuracy: float, cost: float, loss: float | None = None, probability: float | None = None
+) -> dict[str, Any]:
     """The user attributes by which a trial says what its training came to, and at what cost.
 
     A search stores more of both (``trials``). Samplers learn from these and not from the trial's
     values, which an aim may have made anything of.
     """
-    return {"cost": {"cost": cost}, "evaluation": {"accuracy": accuracy, "loss": loss}}
+    details = {PROBABILITY: probability}
+    evaluation = {"accuracy": accuracy, "loss": loss, "details": details}
+    return {"cost": {"cost": cost}, "evaluation": evaluation}
 
 
 def tell(
@@ -56,9 +61,10 @@ def tell(
     accuracy: float,
     cost: float,
     loss: float | None = None,
+    probability: float | None = None,
 ) -> None:
     """Finish a trial of a study that no search drives, so that its sampler learns from it."""
-    for name, value in outcome(accuracy, cost, loss).items():
+    for name, value in outcome(accuracy, cost, loss, probability).items():
         trial.set_user_attr(name, value)
     study.tell(trial, objective.values(accuracy, cost))
 
@@ -75,9 +81,9 @@ def _accuracy(trial: FrozenTrial) -> float:
         ) from None
 
 
-def _loss(trial: FrozenTrial) -> float:
-    loss = trial.user_attrs.get("evaluation", {}).get("loss")
-    return float("nan") if loss is None else float(loss)
+def _real(facts: Mapping[str, Any], name: str) -> float:
+    value = facts.get(name)
+    return float("nan") if value is None else float(value)
 
 
 class Ledger:
@@ -121,12 +127,14 @@ class Ledger:
         row = None
         if self._menus.keys() <= params.keys():
             row = np.array([menu[params[name]] for name, menu in self._menus.items()])
+        told = attrs.get("evaluation", {})
         entry = Entry(
             trial.number,
             row,
             costs=attrs.get("cost", {}),
             accuracy=np.nan if row is None else _accuracy(trial),
-            loss=_loss(trial),
+            loss=_real(told, "loss"),
+            probability=_real(told.get("details", {}), PROBABILITY),
             running=trial.state == TrialState.RUNNING,
             stopped=trial.state == TrialState.PRUNED,
             ended=trial.state.is_finished(),
@@ -146,8 +154,8 @@ class History:
     numbers     (N,) of the trials
     cost        (N,) as the objective counts it
     accuracy    (N,), NaN for a trial that failed, was stopped or is running
-    estimate    (N,), the accuracy, and what the loss says of it where all have one
-                (``signal.told``); for a trial that was stopped what its curve lets expect
+    estimate    (N,), the accuracy, or what its probabilities or its loss say of it where all have
+                them (``signal.told``); for a trial that was stopped what its curve lets expect
     error       (N,), the estimate's standard error beyond a training's own noise
     running     (N,) bool
     reward      (N,), NaN as the accuracy is
@@ -222,8 +230,11 @@ class History:
 
     @cached_property
     def _foretold(self) -> tuple[Floats, Floats]:
-        losses = np.array([entry.loss for entry in self._entries], dtype=float)
-        estimate, error = told(self.accuracy, losses), np.zeros(len(self._entries))
+        losses, given = (
+            np.array([getattr(entry, name) for entry in self._entries], dtype=float)
+            for name in ("loss", "probability")
+        )
+        estimate, error = told(self.accuracy, losses, given), np.zeros(len(self._entries))
         stopped = {e.number: i for i, e in enumerate(self._entries) if e.stopped}
         if stopped:
             trials = self._study.get_trials(deepcopy=False)

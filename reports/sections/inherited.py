@@ -35,12 +35,14 @@ def show_finals(page: Page, finals: Sequence[Finalist], trained: Sequence[Candid
     if not finals:
         return
     page.heading("The finals")
+    given = all(one.probability is not None for one in finals)
+    by = "the mean probability of the pictures' own classes" if given else "exp(-loss)"
     page.text(
         "The best networks by their scores were trained further, and the best of these once more, "
         "under another seed and, where the validation pictures are few, judged by as many others, "
-        "which the parent had not seen. Named is that of these with the greatest reward when "
-        "exp(-loss) stands for the accuracy: losses tell near equals apart where accuracies of so "
-        "few pictures do not."
+        f"which the parent had not seen. Named is that of these with the greatest reward when {by} "
+        "stands for the accuracy: it tells near equals apart where accuracies of so few pictures "
+        "do not."
     )
     by_number = {one.number: one for one in trained}
     rows = [
@@ -51,11 +53,12 @@ def show_finals(page: Page, finals: Sequence[Finalist], trained: Sequence[Candid
             percent(one.accuracy),
             "" if one.spread is None else f"{100 * one.spread:.2f}",
             "" if one.loss is None else f"{one.loss:.4f}",
+            "" if one.probability is None else f"{one.probability:.4f}",
             one.trainings,
             f"{one.merit:.4f}",
         ]
         for one in finals
     ]
     heads = ["network", "trial", "score", "accuracy, trained further", "sd, points", "loss",
-             "trainings", "reward of exp(-loss)"]  # fmt: skip
+             "probability", "trainings", "reward"]  # fmt: skip
     page.table(heads, rows, 0)

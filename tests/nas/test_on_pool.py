@@ -26,7 +26,8 @@ def pool() -> Pool:
     truth = np.linspace(0.8, 0.91, COUNT)
     scores = {each: np.arange(COUNT, dtype=float) for each in SCORES}
     seconds = {each: np.ones(COUNT) for each in SCORES}
-    return Pool(ROWS, truth, truth / 2, 2 - truth, np.full(COUNT, 10.0), scores, seconds)
+    paid = np.full(COUNT, 10.0)
+    return Pool(ROWS, truth, truth / 2, 2 - truth, truth / 3, paid, scores, seconds)
 
 
 def test_the_pool_is_searched_and_nothing_else() -> None:
@@ -44,7 +45,9 @@ def test_the_pool_is_searched_and_nothing_else() -> None:
     assert seen == {row.tobytes() for row in ROWS}
 
 
-@pytest.mark.parametrize("way", ["random, acc", "tpe, loss", "auto, acc", "auto, loss"])
+@pytest.mark.parametrize(
+    "way", ["random, acc", "tpe, loss", "auto, acc", "auto, loss", "auto, prob", "tpe, prob"]
+)
 def test_a_search_trains_what_its_seconds_pay_for(way: str) -> None:
     search = Search(pool(), way, 0, Scores(SCORES))
     found = []
@@ -59,7 +62,7 @@ def test_a_search_trains_what_its_seconds_pay_for(way: str) -> None:
 def test_scores_are_paid() -> None:
     kept = Scores(SCORES, lambda specs: [dict.fromkeys(SCORES, 0.5) | {
         "naswot": float(spec.stages[0].layers + len(spec.key) % 3)} for spec in specs])  # fmt: skip
-    search = Search(pool(), "auto, loss + naswot", 0, kept)
+    search = Search(pool(), "auto, prob + naswot", 0, kept)
     while search.affords(60):
         search.train()
     # Three trainings before the model; before the fourth 64 networks and the pool are scored.
@@ -72,7 +75,7 @@ def test_a_table_is_read_as_it_was_kept(tmp_path: Path) -> None:
         out = csv.writer(file)
         out.writerow([*FACTS, *SCORES, *(f"{each} seconds" for each in SCORES)])
         for i, row in enumerate(ROWS):
-            facts = [column[i] for column in told[1:5]]
+            facts = [column[i] for column in told[1:6]]
             own = [told.scores[each][i] for each in SCORES]
             out.writerow([name(row), *facts, *own, *[1.0] * len(SCORES)])
     found = read(path, 5)

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from models.spec import ArchSpec
 from nas.candidates import Candidates
 from nas.samplers.history import History
-from nas.samplers.signal import told
+from nas.samplers.signal import measure_of, told
 from nas.search import search
 from nas.space import space
 from tests.nas.test_samplers import create, middle, step, tiny
 from trials.record import Evaluation
 
+NONE = np.array([math.nan])
 MERITS = st.lists(st.floats(0.05, 0.95), min_size=3, max_size=20, unique=True)
 
 
@@ -26,7 +27,7 @@ def test_a_loss_reads_as_an_accuracy(merits: list[float], seed: int) -> None:
     loss = -np.log(merits)
     accuracy = 0.1 + 0.8 * np.array(merits)
     accuracy += 0.1 * np.ptp(merits) * np.random.default_rng(seed).uniform(0, 1, len(merits))
-    found = told(accuracy, loss)
+    found = told(accuracy, loss, NONE.repeat(len(loss)))
     assert found.mean() == pytest.approx(accuracy.mean())
     if np.cov(accuracy, merits)[0, 1] > 0:
         alone = 2 * found - accuracy  # what the losses say
@@ -34,12 +35,37 @@ def test_a_loss_reads_as_an_accuracy(merits: list[float], seed: int) -> None:
         assert np.corrcoef(alone, merits)[0, 1] == pytest.approx(1)
 
 
+@given(MERITS, st.integers(0, 2**32 - 1))
+def test_probabilities_are_believed_before_losses(merits: list[float], seed: int) -> None:
+    """They alone, moved to where the accuracies lie."""
+    rng, given_ = np.random.default_rng(seed), np.array(merits)
+    accuracy = 0.1 + 0.5 * given_ + 0.05 * np.ptp(merits) * rng.uniform(0, 1, len(merits))
+    found = told(accuracy, rng.uniform(0, 3, len(merits)), given_)
+    assert found.mean() == pytest.approx(accuracy.mean())
+    assert found.std() == pytest.approx(accuracy.std())
+    assert np.corrcoef(found, given_)[0, 1] == pytest.approx(1)
+    assert (told(accuracy, np.zeros(len(merits)), -given_) == accuracy).all()  # the other way
+
+
+def test_one_measure_for_all_of_several_trainings() -> None:
+    def trained(accuracy: float, loss: float | None, given_: float | None) -> Evaluation:
+        details = {} if given_ is None else {"probability": given_}
+        return Evaluation(accuracy, 0, 1.0, loss, details=details)
+
+    full, without = trained(0.9, 0.5, 0.7), trained(0.8, 0.3, None)
+    bare = trained(0.6, None, None)
+    assert measure_of([full])([full, trained(0.9, 0.5, 0.6)]) == pytest.approx(0.65)
+    assert measure_of([full, without])([full]) == pytest.approx(math.exp(-0.5))
+    assert measure_of([full, without])([full, without]) == pytest.approx(math.exp(-0.4))
+    assert measure_of([full, without, bare])([full, without]) == pytest.approx(0.85)
+
+
 @given(MERITS, st.floats(0.1, 0.9), st.floats(0.1, 10))
 def test_a_loss_that_says_the_same_changes_nothing(
     merits: list[float], level: float, slope: float
 ) -> None:
     accuracy = level + slope * (np.array(merits) - 0.5)
-    assert told(accuracy, -np.log(merits)) == pytest.approx(accuracy)
+    assert told(accuracy, -np.log(merits), NONE.repeat(len(merits))) == pytest.approx(accuracy)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +75,7 @@ def test_a_loss_that_says_the_same_changes_nothing(
 )
 def test_accuracies_stand_where_losses_do_not_tell(loss: list[float]) -> None:
     accuracy = np.array([0.1, 0.2, 0.3, 0.4])
-    found = told(accuracy, np.array(loss))
+    found = told(accuracy, np.array(loss), NONE.repeat(4))
     assert (found == accuracy).all()
     found[:] = 0  # what stopped trials are expected to reach is written into it
     assert accuracy.min() > 0
@@ -57,11 +83,11 @@ def test_accuracies_stand_where_losses_do_not_tell(loss: list[float]) -> None:
 
 def test_a_running_trial_has_neither() -> None:
     accuracy, loss = np.array([0.1, np.nan, 0.3, 0.2]), np.array([3.0, np.nan, 1.0, 1.5])
-    found = told(accuracy, loss)
+    found = told(accuracy, loss, NONE.repeat(len(loss)))
     assert np.isnan(found[1])
     assert found[[0, 3, 2]].tolist() == sorted(found[[0, 3, 2]].tolist())
     few = accuracy[:3]
-    assert np.array_equal(told(few, loss[:3]), few, equal_nan=True)
+    assert np.array_equal(told(few, loss[:3], NONE.repeat(3)), few, equal_nan=True)
 
 
 def test_trials_told_without_a_loss_are_known_by_their_accuracy() -> None:

@@ -173,7 +173,7 @@ def test_no_mistakes(tmp_path: Path) -> None:
 
 def test_pictures_of_no_file_are_told_by_number() -> None:
     data = load("digits", progress=False)
-    scores = Scores((0,) * 10, (1,) * 10, 1.0, 0.4, (Mistake(3, 1, 2, 0.9),))
+    scores = Scores((0,) * 10, (1,) * 10, 1.0, (0.4,) * 10, (Mistake(3, 1, 2, 0.9),))
     found = Evaluation(0.0, seed=0, seconds=0, details=scores.details(False) | scores.mistaken())
     (one,) = told(found, data).details["mistakes"]
     assert one["picture"] == data.test_names[3]

@@ -52,7 +52,9 @@ def test_all_pictures_are_counted_once(labels: list[int], batch: int, seed: int)
     assert counts.tolist() == expected.tolist()
     assert found.images == tuple(expected.sum(1))
     own = logits.softmax(1)[range(len(labels)), labels]
-    assert found.probability == pytest.approx(own.mean().item(), rel=1e-5)
+    assert found.probability(False) == pytest.approx(own.mean().item(), rel=1e-5)
+    by_class = [own[np.array(labels) == one].mean().item() for one in set(labels)]
+    assert found.probability(True) == pytest.approx(sum(by_class) / len(by_class), rel=1e-5)
     assert found.loss == pytest.approx(-own.log().mean().item(), rel=1e-5, abs=1e-6)
     pictures = [count for *_, count in told["confused"]]
     assert pictures == sorted(pictures, reverse=True)
@@ -75,7 +77,7 @@ def test_the_worst_mistakes_are_those_of_the_greatest_probability(
 
 
 def test_a_network_without_mistakes_has_none_to_tell() -> None:
-    assert Scores((3, 4), (3, 4), 0.1, 0.9).mistaken() == {"confused": [], "mistakes": []}
+    assert Scores((3, 4), (3, 4), 0.1, (0.9, 0.8)).mistaken() == {"confused": [], "mistakes": []}
 
 
 def test_every_test_picture_can_be_spoken_of() -> None:

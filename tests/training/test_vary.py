@@ -160,7 +160,7 @@ def test_scores_count_every_class() -> None:
 
 
 def test_balanced_accuracy() -> None:
-    scores = Scores((90, 1, 0), (90, 10, 0), 0.0, 1.0)
+    scores = Scores((90, 1, 0), (90, 10, 0), 0.0, (0.9, 0.2, 0.0))
     assert scores.accuracy == 0.91
     assert scores.balanced_accuracy == pytest.approx(0.55)  # the class without pictures is none
     assert (scores.chosen(False), scores.chosen(True)) == (0.91, pytest.approx(0.55))

@@ -37,14 +37,15 @@ class Scores:
 
     correct, images  one number a class, in the order of the data's classes
     loss             mean cross-entropy over all pictures
-    probability      mean probability in [0, 1] that is given to the pictures' own classes
+    given            of each class the mean probability in [0, 1] that its pictures are given for
+                     it; 0 of a class without pictures
     mistakes         every picture that was named wrongly, by falling probability
     """
 
     correct: tuple[int, ...]
     images: tuple[int, ...]
     loss: float
-    probability: float
+    given: tuple[float, ...]
     mistakes: tuple[Mistake, ...] = ()
 
     @property
@@ -61,6 +62,19 @@ class Scores:
         """
         shares = [right / of for right, of in zip(self.correct, self.images, strict=True) if of]
         return sum(shares) / len(shares)
+
+    def probability(self, balance: bool) -> float:
+        """The mean probability that is given to the pictures' own classes, in [0, 1]; of classes
+        that count alike, where ``balance``.
+
+        It reads as an accuracy does: it is that of names drawn by the probabilities. Each picture
+        tells more by it than by being right or wrong, and none more than the others, as by the
+        loss, to which a few mistakes that the network is sure of give most of its noise.
+        """
+        if not balance:
+            sums = (mean * of for mean, of in zip(self.given, self.images, strict=True))
+            return sum(sums) / sum(self.images)
+        return sum(self.given) / sum(of > 0 for of in self.images)
 
     def chosen(self, balance: bool) -> float:
         """The accuracy that a search maximises: balanced where the training is."""
@@ -81,7 +95,7 @@ class Scores:
             "effective_images": self.effective_images(balance),
             "plain_accuracy": self.accuracy,
             "balanced_accuracy": self.balanced_accuracy,
-            "probability": self.probability,
+            "probability": self.probability(balance),
             "class_correct": list(self.correct),
             "class_images": list(self.images),
         }
@@ -120,7 +134,8 @@ def measure(
     # Of every picture, so that the sum over processes has them all.
     named = torch.zeros(len(whole), dtype=torch.int64, device=device)
     probability = torch.zeros(len(whole), device=device)
-    lost = torch.zeros(2, device=device)  # the sums of the losses and of their probabilities
+    # The sums of the losses, and of the probabilities that each class's pictures are given for it.
+    lost, given = torch.zeros((), device=device), torch.zeros(classes, device=device)
     with autocast(device):
         for images, labels in batches_of(split, batch, workers):
             x = to_float(images.to(device), side, data.mean, data.std, channels_last=True)
@@ -129,15 +144,22 @@ def measure(
             most, named[here] = logits.max(1)
             probability[here] = (most - logits.logsumexp(1)).exp()
             losses = F.cross_entropy(logits, labels, reduction="none")
-            lost += torch.stack([losses.sum(), (-losses).exp().sum()])
+            lost += losses.sum()
+            given.index_add_(0, labels, (-losses).exp())
             at = here.stop
     named, probability = among.summed(named), among.summed(probability)
-    right, (loss, own_class) = named == whole.labels, (among.summed(lost) / len(whole)).tolist()
+    right, lost, given = named == whole.labels, among.summed(lost), among.summed(given)
     correct, counts = (
         torch.bincount(some, minlength=classes) for some in (whole.labels[right], whole.labels)
     )
     mistakes = _mistakes(whole.labels, named, probability)
-    return Scores(tuple(correct.tolist()), tuple(counts.tolist()), loss, own_class, mistakes)
+    return Scores(
+        tuple(correct.tolist()),
+        tuple(counts.tolist()),
+        lost.item() / len(whole),
+        tuple((given / counts.clamp(min=1)).tolist()),
+        mistakes,
+    )
 
 
 def _mistakes(labels: Tensor, named: Tensor, probability: Tensor) -> tuple[Mistake, ...]:
