@@ -228,8 +228,7 @@ class Bench:
 
     def _prepared(self, parent: Parent, data: Data) -> Parent:
         """The published parent made ready for pictures that are divided otherwise."""
-        own = replace(parent, spec=replace(parent.spec, resolution=self.widest.resolution))
-        return prepared(own, self.recipe, data, 0, self.device, PARENT_EPOCHS)
+        return prepared(parent, self.recipe, data, 0, self.device, PARENT_EPOCHS)
 
     def _searched(self, way: str, evaluator: Evaluator, finals: Finals | None) -> ArchSpec:
         out, trials = self.args.out / f"search-{way}", self.args.trials

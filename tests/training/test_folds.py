@@ -98,7 +98,7 @@ def test_few_pictures_are_not_asked_twice() -> None:
     assert found.parent is not None
     assert found.parent.name == "ready again"
     ((parent, others),) = asked
-    assert parent is PUBLISHED  # not the one that has seen them
+    assert (parent.weights, parent.source) == (PUBLISHED.weights, None)  # which has not seen them
     assert others is found.source.data()
     assert torch.equal(others.validation.images, fold(data, 1).validation.images)
     assert found(TINY, 0).details["data"] != evaluator(TINY, 0).details["data"]
@@ -122,7 +122,10 @@ def test_a_published_parent_is_known_again_whatever_it_was_made_ready_for() -> N
     data = load("digits", size=16, progress=False)
     for recipe in (RECIPE, replace(RECIPE, reference=32), replace(RECIPE, resolution=None)):
         ready = prepared(PUBLISHED, recipe, data, 0, torch.device("cpu"), 0)
-        assert untaught(ready) is PUBLISHED
+        found = untaught(ready)
+        assert found is not None
+        assert found.weights is PUBLISHED.weights
+        assert found.spec.resolution == ready.spec.resolution  # or it costs as its own asks for
     own = drawn(PUBLISHED.spec, PUBLISHED.moments, seed=1)
     assert untaught(prepared(own, RECIPE, data, 0, torch.device("cpu"), 0)) is None
 

@@ -14,15 +14,14 @@ from training.transfer.sources import open_parent
 
 
 def untaught(parent: Parent) -> Parent | None:
-    """The published network that ``parent`` was made ready from, which has not seen the pictures;
-    None where weights of that name and content are not at hand, or where it is a network of the
+    """The published network that ``parent`` was made ready from, which has not seen the pictures, at
+    the resolution that it was made ready for; None where weights of that name and content are not at hand, or where it is a network of the
     user's own, which may have."""
     if not at_hand(parent.name):
         return None
     found = open_parent(parent.name)
-    # Which may have been made ready for another resolution than it is published for.
     seen = replace(found, spec=replace(found.spec, resolution=parent.spec.resolution))
-    return found if parent.source in (found.digest, seen.digest) else None
+    return seen if parent.source in (found.digest, seen.digest) else None
 
 
 def by_others(evaluator: Evaluator, prepare: Callable[[Parent, Data], Parent]) -> Evaluator | None:
