@@ -14,9 +14,12 @@ from training.transfer.sources import open_parent
 
 
 def untaught(parent: Parent) -> Parent | None:
-    """The published network that ``parent`` was made ready from, which has not seen the pictures, at
-    the resolution that it was made ready for; None where weights of that name and content are not at hand, or where it is a network of the
-    user's own, which may have."""
+    """The published network that ``parent`` was made ready from, which has not seen the pictures,
+    at the resolution that it was made ready for.
+
+    None where weights of that name and content are not at hand, or where it is a network of the
+    user's own, which may have seen them.
+    """
     if not at_hand(parent.name):
         return None
     found = open_parent(parent.name)
