@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from common.command import count, count_from_zero, path, place, storage_url
+from common.config import add_config
 from training.given import add_pictures
 from training.variation import add_variation
 
@@ -42,6 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--join", action="store_true", help="with --storage: work on a study others work on too"
     )
+    add_config(parser)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
