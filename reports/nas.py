@@ -19,7 +19,6 @@ from nas.result import Finalist, SearchResult, candidates, result
 from nas.search.against import Against
 from nas.search.why import why
 from reports import figures
-from reports.interactive import look_into
 from reports.page import Page
 from reports.sections import latencies
 from reports.sections.agreement import about_agreement
@@ -28,6 +27,7 @@ from reports.sections.classes import about_classes, kinds, mean_of, percent
 from reports.sections.failures import show_failures
 from reports.sections.importance import about_importance
 from reports.sections.inherited import about_inheritance, show_finals
+from reports.sections.interactive import look_into
 from reports.sections.network import readable, stage_table
 from reports.tables import stopped_table, trials_table
 from trials.caution import cautions

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from common.command import parser, path
 from reports.compare import compare
+from reports.journal import add_figures, printed
 from training.options.directory import run_directory
 
 DESCRIPTION = """\
@@ -22,10 +23,12 @@ def options() -> argparse.ArgumentParser:
     made = parser("reports compare", DESCRIPTION)
     made.add_argument("run", type=path, nargs="+", help="a run directory; two or more of one kind")
     made.add_argument("--out", type=path, help="default: a new directory below runs/")
+    add_figures(made)
     return made
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw it, and say where it is."""
     args = options().parse_args(argv)
-    print(compare(args.run, run_directory(args, "comparison")))
+    with printed(args.figures):
+        print(compare(args.run, run_directory(args, "comparison")))
