@@ -31,7 +31,6 @@ _ROW = 3.8  # millimetres of a legend's row
 _LETTER = 1.35  # millimetres of one, in the mean
 _FLATTEST = 0.55  # height of what is drawn, of its width
 _SHORT = 24  # letters of labels of which two stand side by side, and of the shortest line
-_SETTINGS = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "evenscale"}
 _directory: ContextVar[Path | None] = ContextVar("directory", default=None)
 
 
@@ -71,7 +70,9 @@ def for_print(figure: Figure, name: str) -> None:
         _resize(figure, width, scale / before)
         before = scale
         stem = directory / f"{name}-{width}mm"
-        with matplotlib.rc_context(_SETTINGS):
+        with matplotlib.rc_context(
+            {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "evenscale"}
+        ):
             figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})
             text = io.StringIO()
             figure.savefig(text, format="svg", metadata={"Date": None})
