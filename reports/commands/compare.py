@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 
 from common.command import parser, path
-from reports.compare import compare
 from reports.journal import add_figures, printed
 from training.options.directory import run_directory
 
@@ -30,5 +29,7 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw it, and say where it is."""
     args = options().parse_args(argv)
+    from reports.compare import compare  # takes seconds to load, which --help need not
+
     with printed(args.figures):
         print(compare(args.run, run_directory(args, "comparison")))
