@@ -199,6 +199,7 @@ def _search(
     trainings came to."""
     from reports.nas import report
     from training.options import executor, facts
+    from training.options.logs import choices, logged
 
     # What cannot be made is told before anything is trained.
     networks = _conventions(args, space, setting) if args.compare > 0 else {}
@@ -226,7 +227,7 @@ def _search(
         minutes=args.minutes,
         settings=facts(args.data, data, evaluator)
         | {"repeats": args.repeats, "options": kept(args)},
-        progress=Progress,
+        progress=logged(args.log, Progress, choices),
     )
     report(directory, args.storage)
     if networks:

@@ -25,7 +25,7 @@ from trials.store.disk import replace_text
 FILE_NAME = TRAINING
 _WHERE = frozenset(("out", "resume", *Parts._fields))
 # What may differ each time that a training is gone on with: none of it changes the result.
-_FREE = frozenset(("out", "resume", "device", "checkpoint_minutes", "workers"))
+_FREE = frozenset(("out", "resume", "device", "checkpoint_minutes", "workers", "log"))
 _PLACES = ("spec", "init")
 _PICTURES = ("data", "train", "validation", "test")
 

@@ -9,6 +9,7 @@ from typing import Any
 from common.command import count, parser, path, place
 from common.config import add_config, configured
 from training.given import add_pictures
+from training.options.flags import add_log
 from training.recipe.options import add_recipe
 from training.variation import add_variation
 
@@ -55,6 +56,7 @@ def options() -> argparse.ArgumentParser:
         "--checkpoint-minutes", type=float, default=10.0, metavar="MINUTES",
         help="write everything down this often: what a kill can lose; Ctrl-C loses nothing"
     )  # fmt: skip
+    add_log(kept)
     add_config(made)
     return made
 

@@ -49,6 +49,7 @@ def go(args: argparse.Namespace) -> None:
 
 def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
     from training.options import executor, facts, resumed
+    from training.options.logs import choices, logged
     from training.options.rehearsal import rehearsed
     from training.transfer.child import keep_answer
     from training.transfer.options import here, trained_further
@@ -92,7 +93,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
             join=args.join,
             minutes=args.minutes and args.minutes * own / args.trials,
             settings=settings,
-            progress=Progress,
+            progress=logged(args.log, Progress, choices),
             prior=prior,
             trust=args.trust,
             stop_early=args.stop_early,
