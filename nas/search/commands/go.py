@@ -62,7 +62,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
     named, evaluator, data = _prepared(args, aim, run_dir, before)
     like = {} if evaluator.parent is None else alike(evaluator.parent.spec)
     searched = for_pictures(data, named).with_template(**like)
-    plan = compared(args, searched, evaluator.parent, aim, counted)
+    plan = compared(args, searched, evaluator.parent, aim, counted, limits)
     own = args.trials - plan.trainings
     if args.dry_run:
         dearest = next(largest_of(args, searched, aim) or iter([searched.template]))
