@@ -35,7 +35,8 @@ LINES: dict[str, tuple[str, Sequence[str], Mapping[str, Sequence[str] | None]]] 
 @st.composite
 def lines(draw: st.DrawFn, options: Mapping[str, Sequence[str] | None]) -> list[str]:
     found = []
-    for name in draw(st.lists(st.sampled_from(sorted(options) or ["--seed"]), unique=True)):
+    names = sorted(options.keys() - {"--config", "--print-config"}) or ["--seed"]
+    for name in draw(st.lists(st.sampled_from(names), unique=True)):
         values = options.get(name, ("3",))
         found += [name] if values is None else [f"{name}={draw(st.sampled_from(values))}"]
     return found
