@@ -96,8 +96,8 @@ TRAINING = VARIED | PICTURES | {
     "--spec": SPEC, "--epochs": ("1",),
     "--init": ("random", "weights.pt", "spec.json", "damaged"), "--batch": ("8", "1"),
     "--resolution": ("8", "16"), "--device": ("cpu", "meta"), "--seed": ("1",),
-    "--out": ("out", "trained", "spec.json/x"), "--config": ("spec.json", "trained", "damaged.json"),
-    "--print-config": FLAG, "--log": ("tensorboard:spec.json",),
+    "--out": ("out", "trained", "spec.json/x"), "--print-config": FLAG,
+    "--config": ("spec.json", "trained", "damaged.json"), "--log": ("tensorboard:spec.json",),
 }  # fmt: skip
 PREDICT = {"--top": ("1", "99"), "--format": ("text", "csv", "json"), "--device": ("cpu", "meta"),
            "--out": ("said.csv", "run", "spec.json/x")}  # fmt: skip
