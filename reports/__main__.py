@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from common.command import parser, path, run, storage_url
+from reports.journal import add_figures, printed
 
 _OF_NO_RUN = {
     "compare": "reports.commands.compare",
@@ -38,6 +39,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument(
         "--storage", type=storage_url, help="the URL of a run that has no journal file"
     )
+    add_figures(made)
     return made
 
 
@@ -52,14 +54,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     from reports.scaling import study
     from trials.store.header import read_header
 
-    if training.is_training(args.run):
-        print(training.report(args.run))
-        return
-    reports = {"nas": nas.report, "scaling": scaling.report, "study": study.report}
-    kind = read_header(args.run).settings["kind"]
-    if kind not in reports:
-        raise ValueError(f"{args.run} is a run of kind {kind!r}: no report is drawn of such a one")
-    print(reports[kind](args.run, args.storage))
+    with printed(args.figures):
+        if training.is_training(args.run):
+            print(training.report(args.run))
+            return
+        reports = {"nas": nas.report, "scaling": scaling.report, "study": study.report}
+        kind = read_header(args.run).settings["kind"]
+        if kind not in reports:
+            raise ValueError(
+                f"{args.run} is a run of kind {kind!r}: no report is drawn of such a one"
+            )
+        print(reports[kind](args.run, args.storage))
 
 
 if __name__ == "__main__":

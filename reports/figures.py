@@ -1,4 +1,4 @@
-"""Figures, drawn without a display; each function writes one PNG."""
+"""Figures, drawn without a display; each function writes one PNG, and for print what is asked."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from matplotlib.tri import Triangulation
 from common.units import format_size
 from nas.belief.account import NAMED
 from nas.result import Candidate
+from reports.journal import for_print
 from scaling_search.result import ScalingResult
 from scaling_search.surface.simplex import MESH, mesh, multiples
 
@@ -53,7 +54,9 @@ def new_figure(width: float = 8, height: float = 4.6) -> tuple[Figure, Axes]:
 
 
 def save(figure: Figure, path: Path) -> None:
+    """Write the PNG, and what ``reports.journal`` is asked for beside it."""
     figure.savefig(path, dpi=DPI)
+    for_print(figure, path.stem)
     plt.close(figure)
 
 

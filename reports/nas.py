@@ -19,14 +19,15 @@ from nas.result import Finalist, SearchResult, candidates, result
 from nas.search.against import Against
 from nas.search.why import why
 from reports import figures
-from reports.interactive import look_into
 from reports.page import Page
 from reports.sections import latencies
 from reports.sections.agreement import about_agreement
 from reports.sections.belief import about_belief
 from reports.sections.classes import about_classes, kinds, mean_of, percent
 from reports.sections.failures import show_failures
+from reports.sections.importance import about_importance
 from reports.sections.inherited import about_inheritance, show_finals
+from reports.sections.interactive import look_into
 from reports.sections.network import readable, stage_table
 from reports.tables import stopped_table, trials_table
 from trials.caution import cautions
@@ -68,6 +69,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     look_into(page, found, _trained(found), objective, settings["cost"])
     _front(page, found, settings)
     about_belief(page, found.basis, settings, bool(found.finals), run_dir / "weights.png")
+    about_importance(page, found.basis, len(_trained(found)), run_dir / "importance.png")
     page.heading("The chosen network")
     page.table(
         ["operator", "input", "channels", "layers", "FLOPs", "parameters"],

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +78,18 @@ def source_of(directory: Path) -> Pictured | None:
 
 def _of_training(path: Path) -> object:
     try:
-        return json.loads(path.read_text("utf-8"))["arguments"]["data"]
+        return stored_pictures(json.loads(path.read_text("utf-8"))["arguments"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is of another version, or damaged ({error!r:.200})") from error
+
+
+def stored_pictures(arguments: Mapping[str, Any]) -> object:
+    """What a training's arguments have as pictures: as ``as_stored``, None where they have none.
+
+    Raises KeyError where they are no arguments.
+    """
+    parts = [arguments.get(name) for name in Parts._fields]
+    return parts if any(parts) else arguments["data"]
 
 
 def as_stored(source: Pictured) -> str | list[str | None]:

@@ -12,10 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import optuna
+
+if TYPE_CHECKING:
+    import optuna
 
 FEWEST, MOST = 8, 32  # rounds
 _PRECISION = 0.01  # relative standard error of the median ratio at which the rounds end

@@ -30,11 +30,11 @@ def account(belief: Belief, see: Knowledge) -> dict[str, Any]:
     noise       standard deviation between trainings of one network, as believed
     """
     views = see.scored(see.reference[: REFERENCE if see.scores else NETWORKS])
-    drawn = _drawn(belief, views)
+    accuracies = drawn(belief, views)
     return {
         "weights": belief.weights,
         "agreement": {
-            name: np.quantile(_correlations(drawn, source), INTERVAL).tolist()
+            name: np.quantile(_correlations(accuracies, source), INTERVAL).tolist()
             for name, source in _sources(views, see.scores).items()
         },
         "foretold": _foretold(belief, views),
@@ -49,7 +49,7 @@ def course(fit: Callable[[int], Belief], first: int, last: int) -> list[list[Any
     return [[step, fit(step).weights] for step in steps]
 
 
-def _drawn(belief: Belief, views: Views) -> Floats:
+def drawn(belief: Belief, views: Views) -> Floats:
     """(DRAWS, N) accuracies as they may be, of each view as many as it is probable."""
     rng = np.random.default_rng(0)
     counts = rng.multinomial(DRAWS, belief.shares)

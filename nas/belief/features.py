@@ -100,7 +100,7 @@ def _sizes(network: ArchSpec, made: list[Part]) -> list[tuple[int, ...]]:
 def _columns(space: Space) -> list[tuple[int, str, int | None, Floats]]:
     """(choice, kind, stage, what each of its values reads) of every column of ``choices``."""
     out: list[tuple[int, str, int | None, Floats]] = []
-    for d, (kind, stage, values) in enumerate(_kinds(space)):
+    for d, (kind, stage, values) in enumerate(kinds(space)):
         out.append((d, kind, stage, np.linspace(-1, 1, len(values))))
         if len(values) > 2 and any(isinstance(value, str) for value in values):
             out += [
@@ -109,7 +109,7 @@ def _columns(space: Space) -> list[tuple[int, str, int | None, Floats]]:
     return out
 
 
-def _kinds(space: Space) -> Iterator[tuple[str, int | None, tuple[Value, ...]]]:
+def kinds(space: Space) -> Iterator[tuple[str, int | None, tuple[Value, ...]]]:
     """Of every choice its kind, its stage, None for the whole network's, and its values."""
     if space.resolutions:
         yield RESOLUTION, None, space.resolutions

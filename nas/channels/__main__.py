@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from common.command import count, parser, place, run, when_stopped
+from common.config import configured
 from common.units import format_size, parse_size
 from models.choose import choose
 from models.spec import ArchSpec
@@ -28,6 +29,7 @@ from trials.caution import cautions, closing
 from trials.progress import Progress
 from trials.record import Evaluation
 from trials.store.header import FILE_NAME
+from trials.store.recalled import kept
 
 if TYPE_CHECKING:
     from training.data import Data
@@ -98,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from training.given import next_command, pictures_name, settle_pictures
     from training.options import facts, prepare, run_directory
 
-    args = options().parse_args(argv)
+    args = configured(options(), argv)
     settle_pictures(args)
     settings, space = _settings(args), _space(args)
     if args.init != "scratch":
@@ -197,6 +199,7 @@ def _search(
     trainings came to."""
     from reports.nas import report
     from training.options import executor, facts
+    from training.options.logs import choices, logged
 
     # What cannot be made is told before anything is trained.
     networks = _conventions(args, space, setting) if args.compare > 0 else {}
@@ -222,18 +225,19 @@ def _search(
         join=args.join,
         study=_study(directory),
         minutes=args.minutes,
-        settings=facts(args.data, data, evaluator) | {"repeats": args.repeats},
-        progress=Progress,
+        settings=facts(args.data, data, evaluator)
+        | {"repeats": args.repeats, "options": kept(args)},
+        progress=logged(args.log, Progress, choices),
     )
     report(directory, args.storage)
     if networks:
         print(f"{args.compare} trainings of either convention", file=sys.stderr)
         runner = functools.partial(executor, args, evaluator)
-        kept, key = directory / CONVENTIONS, evaluator.recipe.key
+        place, key = directory / CONVENTIONS, evaluator.recipe.key
         train_conventions(
             networks,
             args.compare,
-            kept,
+            place,
             args.seed,
             key,
             runner,

@@ -21,15 +21,18 @@ own. What was trained is learned from by its own scores alone: no decision rests
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
 from nas.belief.account import account, course
 from nas.belief.belief import Belief
+from nas.belief.importance import importance
 from nas.belief.knowledge import PRIOR, Knowledge
 from nas.belief.outlook import Expected, expected_front
 from nas.candidates import Candidates, CostOf, Floats, Taken
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
 SHORTLIST = 16  # candidates whose own scores are asked for
 ALONG = 5  # of so many trainings one is for the front, where the aim is a single network
 
+Ints = NDArray[np.int64]
+_ALL = slice(None)
 Promise = Callable[[bool], Score]  # by the rows' own scores, or by those expected of them
 
 
@@ -102,10 +107,10 @@ class Auto:
             found = self._ranked(promise(True), found, history.taken)
         yield from found
 
-    def fit(self, history: History, trainings: int | None = None) -> Belief:
-        """What is believed of a study with at least one finished trial; by the first
-        ``trainings`` of it alone, where that is asked for."""
-        known = history.known[:trainings]
+    def fit(self, history: History, some: slice | Ints = _ALL) -> Belief:
+        """What is believed of a study with at least one finished trial; by ``some`` of its
+        trainings alone, where that is asked for."""
+        known = history.known[some]
         rows, accuracy = history.rows[known], history.estimate[known]
         return Belief(self.see, rows, accuracy, self._trust, history.error[known])
 
@@ -137,9 +142,11 @@ class Auto:
         every = len(history.known)
 
         def by(trainings: int) -> Belief:  # all of them are the dearest to fit, and have been
-            return belief if trainings == every else self.fit(history, trainings)
+            return belief if trainings == every else self.fit(history, slice(trainings))
 
         basis |= {"course": course(by, OPENING, every)}
+        fit, space = partial(self.fit, history), self._candidates.space
+        basis |= {"importance": importance(fit, every, self.see, space)}
         if self._scores is not None:
             asked = {"networks": self._scores.asked, "seconds": self._scores.seconds}
             basis |= {"scored": asked}

@@ -36,6 +36,7 @@ THRICE = 30  # of one whose networks are compared by three trainings each, else 
 LEVEL = 0.9
 _SEED = 1_618_033  # apart from the seeds of the search's own trainings
 SIDES = range(32, 1025)  # pixels that are tried
+Priced = Callable[[ArchSpec], float]
 
 
 @dataclass(frozen=True)
@@ -162,23 +163,34 @@ def planned(
     known: Mapping[str, ArchSpec],
     template: ArchSpec,
     objective: Objective,
-    priced: Callable[[ArchSpec], float],
+    priced: Priced,
     trials: int,
     sides: Sequence[int] | None = SIDES,
+    others: Mapping[str, Priced] | None = None,
 ) -> Plan:
-    """The ``known`` networks that lie in the window, with the template's input and classes.
+    """The ``known`` networks that lie in the window and keep the objective's limits, with the
+    template's input and classes.
 
-    ``priced`` is what a network costs; one that lies outside the window at the template's
-    resolution is brought into it by one of ``sides``, rising, if any; where costs are measured,
-    None leaves resolutions alone. Raises ValueError where the ``trials`` are too few.
+    ``priced`` is what a network costs, ``others`` what it does of the kinds that are limited; one
+    that lies outside at the template's resolution is brought inside by one of ``sides``, rising, if
+    any; where costs are measured, None leaves resolutions alone. Raises ValueError where the
+    ``trials`` are too few.
     """
+
+    def beyond(spec: ArchSpec) -> list[str]:
+        found = {kind: of(spec) for kind, of in (others or {}).items()}
+        over = [kind for kind, paid in found.items() if paid > (objective.limits or {})[kind]]
+        return [f"{cost_text(kind, found[kind])} {kind}" for kind in over]
+
     rivals, left_out = [], []
     for name, one in known.items():
         own = replace(one, classes=template.classes, in_channels=template.in_channels)
         own = replace(own, resolution=template.resolution)
-        spec = own if sides is None else _within(own, objective, priced, sides)
-        paid = priced(spec)
-        if objective.admits(paid):
+        spec = own if sides is None else _within(own, objective, priced, beyond, sides)
+        paid, over = priced(spec), beyond(spec)
+        if over:
+            left_out.append(f"{name}, which takes {' and '.join(over)}: more than the limit")
+        elif objective.admits(paid):
             at = "" if spec.resolution == template.resolution else f" at {spec.resolution} pixels"
             rivals.append(Rival(f"{name}{at}", spec, paid))
         else:
@@ -196,17 +208,20 @@ def planned(
 def _within(
     spec: ArchSpec,
     objective: Objective,
-    priced: Callable[[ArchSpec], float],
+    priced: Priced,
+    beyond: Callable[[ArchSpec], list[str]],
     sides: Sequence[int],
 ) -> ArchSpec:
-    """``spec``, or where it lies outside the window the same at the highest of the ``sides`` that
-    costs no more than the window allows."""
-    if objective.admits(priced(spec)):
+    """``spec``, or where it lies outside the window or ``beyond`` a limit the same at the highest
+    of the ``sides`` that costs no more than these allow; at the lowest, where none does."""
+    if objective.admits(priced(spec)) and not beyond(spec):
         return spec
+    most = objective.high * objective.budget
     low, high = 0, len(sides)
     while high - low > 1:  # the cost grows with the resolution, where it depends on it at all
         middle = (low + high) // 2
-        fits = priced(replace(spec, resolution=sides[middle])) <= objective.high * objective.budget
+        one = replace(spec, resolution=sides[middle])
+        fits = priced(one) <= most and not beyond(one)
         low, high = (middle, high) if fits else (low, middle)
     return replace(spec, resolution=sides[low])
 

@@ -14,6 +14,7 @@ from models.deploy.preprocessing import FILE_NAME, WEIGHTS, Preprocessing
 from reports.cam import report
 from reports.cam.looked import Looked
 from reports.cam.maps import last_maps, maps, method
+from reports.journal import add_figures, printed
 from training.options.directory import run_directory
 from training.pictures.listing import picture_files
 from training.pictures.reading import Pictures
@@ -56,6 +57,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--layer", help="Grad-CAM of this layer, such as stages.3, in every network")
     made.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     made.add_argument("--out", type=path, help="directory to write; default: a new one in runs/")
+    add_figures(made)
     return made
 
 
@@ -82,8 +84,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise ValueError(f"{text}: {error}") from None
         how, layer = method(one.network, args.layer), args.layer or last_maps(one.network)
         looked.append(Looked(text, one.spec, how, layer, one.expects.classes, pixels, seen))
-    for file in report(out, [names[row] for row in kept], looked, args.of):
-        print(file)
+    with printed(args.figures):
+        for file in report(out, [names[row] for row in kept], looked, args.of):
+            print(file)
 
 
 def _shown(args: argparse.Namespace) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from common.command import parser, path, storage_url
 from reports.channels import report
+from reports.journal import add_figures, printed
 
 
 def options() -> argparse.ArgumentParser:
@@ -16,10 +17,12 @@ def options() -> argparse.ArgumentParser:
     made.add_argument(
         "--storage", type=storage_url, help="the URL of a run that has no journal file"
     )
+    add_figures(made)
     return made
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw it, and say where it is."""
     args = options().parse_args(argv)
-    print(report(args.run, args.storage))
+    with printed(args.figures):
+        print(report(args.run, args.storage))

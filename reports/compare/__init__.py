@@ -9,13 +9,14 @@ from string import ascii_uppercase
 from reports.compare import networks, scalings
 from reports.compare.alike import Entrant
 from reports.compare.figures import MOST
-from trials.store.header import read_header
+from trials.store.study import header_of
 
 KINDS = {"nas": networks.compare, "scaling": scalings.compare}
 
 
-def compare(directories: Sequence[Path], out: Path) -> Path:
-    """Write comparison.html and its pictures into ``out``, from the runs' studies alone.
+def compare(directories: Sequence[Path], out: Path, storage: str | None = None) -> Path:
+    """Write comparison.html and its pictures into ``out``, from the runs' studies alone. Of those
+    that have no directory here the studies are in ``storage``, by their names.
 
     Raises ValueError for fewer than two runs or more than ``MOST``, for one that is given twice,
     for runs of different kinds or of one that is not compared, and where one has no answer yet.
@@ -26,7 +27,7 @@ def compare(directories: Sequence[Path], out: Path) -> Path:
     if len(set(places)) < len(places):
         twice = next(place for place in places if places.count(place) > 1)
         raise ValueError(f"{twice} is given twice: name each run once")
-    settings = [read_header(place).settings for place in places]
+    settings = [header_of(place, storage).settings for place in places]
     kinds = {own["kind"]: place for own, place in zip(settings, places, strict=True)}
     if other := [kind for kind in kinds if kind not in KINDS]:
         raise ValueError(
@@ -41,4 +42,4 @@ def compare(directories: Sequence[Path], out: Path) -> Path:
     if len(set(names)) < len(names):
         names = [str(place) for place in places]
     entrants = [Entrant(*one) for one in zip(ascii_uppercase, names, settings, strict=False)]
-    return KINDS[kind](entrants, places, out)
+    return KINDS[kind](entrants, places, out, storage)

@@ -89,7 +89,9 @@ class Field:
         return area / ((1 - self.least) * self.most)
 
 
-def compare(entrants: Sequence[Entrant], places: Sequence[Path], out: Path) -> Path:
+def compare(
+    entrants: Sequence[Entrant], places: Sequence[Path], out: Path, storage: str | None = None
+) -> Path:
     """Write fronts.png, progress.png and comparison.html into ``out``.
 
     Raises ValueError where the runs count different kinds of cost, or one has trained nothing.
@@ -102,7 +104,7 @@ def compare(entrants: Sequence[Entrant], places: Sequence[Path], out: Path) -> P
     searches = []
     for entrant, place in zip(entrants, places, strict=True):
         with reading(place):
-            run = read_run(place, from_json=ArchSpec.from_json)
+            run = read_run(place, from_json=ArchSpec.from_json, storage=storage)
             searches.append(Search(entrant, Objective.of(run.settings), concluded(run)))
     out.mkdir(parents=True, exist_ok=True)
     field, cautions = Field.of(searches), warnings(entrants)

@@ -29,7 +29,9 @@ class Search(NamedTuple):
         return f"{grid.baseline.spec.name} at {grid.cost.text(grid.target)}"
 
 
-def compare(entrants: Sequence[Entrant], places: Sequence[Path], out: Path) -> Path:
+def compare(
+    entrants: Sequence[Entrant], places: Sequence[Path], out: Path, storage: str | None = None
+) -> Path:
     """Write coefficients.png and comparison.html into ``out``.
 
     Raises ValueError where a run has no answer yet.
@@ -37,7 +39,7 @@ def compare(entrants: Sequence[Entrant], places: Sequence[Path], out: Path) -> P
     searches = []
     for entrant, place in zip(entrants, places, strict=True):
         with reading(place):
-            searches.append(Search(entrant, concluded(place)[2]))
+            searches.append(Search(entrant, concluded(place, storage)[2]))
     out.mkdir(parents=True, exist_ok=True)
     figures.coefficients(
         out / "coefficients.png", {one.entrant.letter: one.found for one in searches}

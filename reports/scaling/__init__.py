@@ -23,8 +23,7 @@ from scaling_search.result import ScalingResult
 from scaling_search.search import conclusion
 from scaling_search.summary import SYMBOLS, answer, called, doubt, product
 from trials.caution import cautions
-from trials.store.header import read_header
-from trials.store.study import read_run
+from trials.store.study import header_of, read_run
 from trials.store.view import RunView
 
 WORDS = {"same": "the answer itself", "open": "open: not told yet"}
@@ -70,7 +69,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
 def concluded(run_dir: Path, storage: str | None = None) -> tuple[RunView, Grid, ScalingResult]:
     """A run, its points, and the answer that its trainings give. Raises ValueError as ``report``
     does."""
-    read = reader(read_header(run_dir).settings.get("networks"))
+    read = reader(header_of(run_dir, storage).settings.get("networks"))
     run = read_run(run_dir, from_json=read, storage=storage)
     tried = points_told(run)
     return run, tried, conclusion(run, tried, run.settings["method"], "read again")

@@ -18,7 +18,6 @@ from scaling_search import family
 from scaling_search.coefficients import NAMED, read_coefficients
 from scaling_search.commands.options import add_baseline
 from scaling_search.points.scalable import SpecBaseline
-from scaling_search.summary import product
 
 
 def options() -> argparse.ArgumentParser:
@@ -82,6 +81,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _line(member: family.Member) -> str:
     """What a member costs, how it is scaled and regularised."""
+    from scaling_search.summary import product  # with scipy, which --help need not wait for
+
     counted = ", ".join(
         f"{format_size(member.cost[count])} {name}"
         for count, name in (

@@ -56,6 +56,7 @@ def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None
     from reports.scaling import report
     from training.given import next_command, say_if_other
     from training.options import executor, facts, inherited_from, prepare, resumed
+    from training.options.logs import logged, multipliers
     from training.options.rehearsal import rehearsed
     from training.recipe import total_stride
     from training.variation import as_options
@@ -100,7 +101,7 @@ def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None
             settings=settings,
             storage=args.storage,
             join=args.join,
-            progress=Progress,
+            progress=logged(args.log, Progress, multipliers),
         )
         report(run_dir, args.storage)
     varied = as_options(evaluator.recipe)

@@ -27,7 +27,7 @@ from trials.record import Evaluation, trial_seed
 from trials.store.recalled import kept, parsed
 from trials.store.run import Run
 from trials.store.study import not_dead, open_run
-from trials.store.view import Proposal
+from trials.store.view import Proposal, Record
 
 if TYPE_CHECKING:
     from trials.workers.pool import Executor
@@ -189,7 +189,14 @@ def _train(
     executor: Callable[[], Executor],
 ) -> list[Evaluation]:
     """What the trainings that ended well came to."""
-    means = Means(executor, args.minutes, Progress)
+    from training.options.logs import as_symbols, logged
+
+    own = {entry.point.spec.key: entry.point.realised for _, entry in plan.entries}
+
+    def facts(record: Record) -> dict[str, Any]:
+        return {**as_symbols(own[record.spec.key]._asdict()), "repeat": record.attrs["repeat"]}
+
+    means = Means(executor, args.minutes, logged(args.log, Progress, facts))
     with open_run(
         run_dir,
         settings,

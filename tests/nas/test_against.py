@@ -160,3 +160,29 @@ def test_networks_that_fail_are_left_out(tmp_path: Path) -> None:
     assert train(lonely, chosen, tmp_path / "b", 0, "r", means) is None
     failing.add(chosen.spec.key)
     assert train(lonely, chosen, tmp_path / "c", 0, "r", means) is None
+
+
+@given(st.floats(0.5e6, 8e6), st.floats(0.5e6, 12e6))
+def test_limits_beside_the_budget_hold_for_known_networks(
+    params: float, activations: float
+) -> None:
+    """Activations fall with the resolution, parameters do not: what has too many is left out."""
+    limits = {"params": params, "activations": activations}
+    aim = Objective(400e6, low=0.05, limits=limits)
+    others = {
+        "params": lambda spec: float(cost(spec).params),
+        "activations": lambda spec: float(cost(spec).activations),
+    }
+    plan = planned(families(USUAL), TEMPLATE, aim, macs, 30, others=others)
+    assert len(plan.known) + len(plan.left_out) == len(USUAL)
+    for one in plan.known:
+        assert aim.admits(one.cost)
+        assert cost(one.spec).params <= params
+        assert cost(one.spec).activations <= activations
+        if one.spec.resolution != TEMPLATE.resolution:
+            larger = replace(one.spec, resolution=one.spec.resolution + 1)
+            assert macs(larger) > 400e6 or cost(larger).activations > activations
+    for name in USUAL:
+        too_many = cost(replace(family(name), classes=TEMPLATE.classes)).params > params
+        said = [line for line in plan.left_out if line.startswith(name)]
+        assert any(" params" in line and "more than the limit" in line for line in said) == too_many

@@ -290,3 +290,30 @@ def test_intervals_that_touch_are_not_disjoint() -> None:
     assert disjoint([one("A", 1.0, 1.2), one("B", 1.3, 1.4), one("C", 1.0, 2.0)]) == [
         "α (depth) of A and B"
     ]
+
+
+@pytest.mark.parametrize("kind", ["nas", "scaling"])
+def test_runs_in_a_shared_storage(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By their directories, and by their studies' names where those are on another machine."""
+    url = f"sqlite:///{tmp_path}/study.db"
+    for name in ("one", "two"):
+        if kind == "nas":
+            a_search(tmp_path / name, storage=url)
+        else:
+            search_scaling(
+                family("mobilenet-v1-0.25-128"), lambda _, seed: seed % 7 / 7, trials=6,
+                run_dir=tmp_path / name, storage=url,
+            )  # fmt: skip
+    pages = []
+    for out, places in (("by directory", ("one", "two")), ("by name", ("one", "gone/two"))):
+        given_ = ["compare", *(tmp_path / place for place in places), "--storage", url]
+        done = in_process(main, [*given_, "--out", tmp_path / out], capsys)
+        assert done.returncode == 0, done.stderr
+        pages.append((tmp_path / out / "comparison.html").read_text())
+    assert pages[0] == pages[1]
+    given_ = ["compare", tmp_path / "one", tmp_path / "three", "--storage", url]
+    refused = in_process(main, [*given_, "--out", tmp_path / "none"], capsys)
+    assert_refused(refused, "three is no directory, and there is no study 'three' in sqlite")
+    assert not (tmp_path / "none").exists()

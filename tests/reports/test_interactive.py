@@ -11,9 +11,9 @@ from nas.objective import Objective
 from nas.result import SearchResult, candidates
 from nas.search import search
 from nas.space import space
-from reports.interactive import chart, embedded, library
 from reports.nas import report
 from reports.page import Page
+from reports.sections.interactive import chart, embedded, library
 from tests.nas.test_nas_search import stub
 from tests.support.browser import opened
 
@@ -58,7 +58,7 @@ def test_no_name_ends_the_script() -> None:
 def test_without_the_libraries_the_page_has_its_pictures(
     run: tuple[Path, SearchResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reports.interactive.library", lambda: None)
+    monkeypatch.setattr("reports.sections.interactive.library", lambda: None)
     page = report(run[0]).read_text("utf-8")
     assert "vegaEmbed" not in page
     assert page.count("<img") >= 2

@@ -11,6 +11,7 @@ import pytest
 from common.command import parser, place
 from tests.support.command import assert_refused, in_process
 from training.options import add_options
+from training.pictures.layout import Parts
 from trials.store.recalled import kept, parsed
 
 
@@ -46,6 +47,16 @@ def test_what_is_not_given_is_the_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert again.baselines == f"{tmp_path / 'nas'},resnet-18"
     assert again.trials == 9  # what is given counts
     assert (again.minutes, again.data) == (None, None)  # a sitting's; the pictures are settled
+
+
+def test_a_split_is_kept_by_its_own_options() -> None:
+    begun = parsed(made(), ["--train", "/a", "--validation", "/b"])
+    begun.data = Parts("/a", "/b", None)  # as ``settle_pictures`` leaves it
+    found = kept(begun)
+    assert [found[name] for name in ("data", "train", "validation", "test")] == [
+        None, "/a", "/b", None,
+    ]  # fmt: skip
+    assert not {"out", "resume", "storage", "config", "print_config"} & found.keys()
 
 
 def test_older_runs_and_none_at_all(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -56,13 +57,49 @@ def test_commands_that_are_printed_are_called_alike(capsys: pytest.CaptureFixtur
     assert next_command("training", "--spec", "a b", data="mnist") == "evenscale train --spec 'a b'"
 
 
+def completed(typed: str, tmp_path: Path) -> list[str]:
+    """What a shell is told of the words typed so far."""
+    environment = os.environ | {
+        "_ARGCOMPLETE": "1", "_ARGCOMPLETE_SUPPRESS_SPACE": "1", "COMP_LINE": typed,
+        "COMP_POINT": str(len(typed.encode())), "COMP_TYPE": "9", "IFS": "\n",
+        "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "told"),
+    }  # fmt: skip
+    code = "import sys, evenscale; evenscale.main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *typed.split()[1:]],
+        cwd=ROOT, env=environment, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout
+    return [word.strip() for word in (tmp_path / "told").read_text().splitlines()]
+
+
+def test_shells_complete_commands_options_and_values(tmp_path: Path) -> None:
+    pytest.importorskip("argcomplete", reason="needs the extra completion")
+    assert set(completed("evenscale ", tmp_path)) >= COMMANDS.keys()
+    assert completed("evenscale pred", tmp_path) == ["predict"]
+    assert completed("evenscale search --budg", tmp_path) == ["--budget"]
+    assert set(completed("evenscale search --aim ", tmp_path)) == {"reward", "hard", "front"}
+    assert "--coefficients" in completed("evenscale family --", tmp_path)
+    assert "show" in completed("evenscale models ", tmp_path)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_options_to_complete(name: str) -> None:
+    found = import_module(COMMANDS[name].options).options()
+    assert found.prog.endswith(COMMANDS[name].module)
+
+
 def test_it_starts_without_what_takes_long() -> None:
     code = "import sys, evenscale; evenscale.main([]); sys.exit('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True)
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("name", ["search", "scale", "report", "models"])
+@pytest.mark.parametrize(
+    "name",
+    ["search", "scale", "family", "train", "predict", "latency", "cache", "report", "models"],
+)
 def test_help_does_not_wait_for_what_takes_seconds(name: str) -> None:
     code = (
         "import sys, evenscale\n"
@@ -85,8 +122,11 @@ def test_what_help_says_is_what_there_is() -> None:
     from nas.search.commands import options
     from scaling_search.commands import search
     from scaling_search.surface.samplers import METHODS
+    from training import stopwatch
+    from training.commands import latency as latency_options
 
     assert options.NAMES == samplers.NAMES
     assert options.SAMPLE == latency.SAMPLE
     assert (options.USUAL, options.FEWEST_TRIALS) == (against.USUAL, against.FEWEST_TRIALS)
     assert search.METHODS == METHODS
+    assert latency_options.REPEATS == stopwatch.REPEATS

@@ -61,7 +61,8 @@ SHARED: dict[str, Sequence[str] | None] = VARIED | PICTURES | {
     "--seed": ("1", "7"), "--out": ("out", "run", "spec.json", "damaged"), "--resume": FLAG,
     "--storage": ("sqlite:///study.db", "sqlite:////nowhere/at/all.db", "postgresql://x"),
     "--join": FLAG, "--executor": ("processes",), "--ray-address": ("localhost:1",),
-    "--gpus-per-trial": ("1",),
+    "--gpus-per-trial": ("1",), "--config": ("spec.json", "run", "damaged", "damaged.json"),
+    "--print-config": FLAG, "--log": ("tensorboard:logs", "tensorboard:spec.json"),
 }  # fmt: skip
 NAS = SHARED | {
     "--budget": ("400M", "1G", "5M", "12ms"), "--space": ("mnasnet", "mbconv"),
@@ -95,7 +96,8 @@ TRAINING = VARIED | PICTURES | {
     "--spec": SPEC, "--epochs": ("1",),
     "--init": ("random", "weights.pt", "spec.json", "damaged"), "--batch": ("8", "1"),
     "--resolution": ("8", "16"), "--device": ("cpu", "meta"), "--seed": ("1",),
-    "--out": ("out", "trained", "spec.json/x"),
+    "--out": ("out", "trained", "spec.json/x"), "--print-config": FLAG,
+    "--config": ("spec.json", "trained", "damaged.json"), "--log": ("tensorboard:spec.json",),
 }  # fmt: skip
 PREDICT = {"--top": ("1", "99"), "--format": ("text", "csv", "json"), "--device": ("cpu", "meta"),
            "--out": ("said.csv", "run", "spec.json/x")}  # fmt: skip
@@ -105,7 +107,8 @@ EXPORT = {"--to": ("json", "onnx", "pt2"), "--out": ("file.json", "run", "spec.j
           "--weights": ("weights.pt", "damaged", "spec.json"), "--seed": ("1",),
           "--with-preprocessing": FLAG}  # fmt: skip
 REPORTS = {"--storage": ("sqlite:///study.db", "postgresql://x"), "--group": ("table", "history"),
-           "--run": ("run", "damaged", "empty", "members")}  # fmt: skip
+           "--run": ("run", "damaged", "empty", "members"),
+           "--figures": ("print", "spec.json")}  # fmt: skip
 
 CAM = {"--layer": ("stem", "stages.0", "head.0", "none"), "--class": ("cat", "cow"),
        "--images": ("1", "999"), "--device": ("cpu", "meta"),

@@ -38,7 +38,7 @@ ATTRIBUTES = {"lang", "charset", "name", "content", "class", "alt", "src"}
 @pytest.fixture(autouse=True, scope="module")
 def nothing_active() -> Iterator[None]:
     """Pages without the charts, whose scripts tests/reports/test_interactive.py is about."""
-    with mock.patch("reports.interactive.library", return_value=None):
+    with mock.patch("reports.sections.interactive.library", return_value=None):
         yield
 
 

@@ -16,14 +16,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from common.config import as_json
 from models.deploy.preprocessing import WEIGHTS
 from training.data import Parts, chosen_source
-from training.given import TRAINING, as_stored
+from training.given import TRAINING, as_stored, stored_pictures
 from trials.store.disk import replace_text
 
 FILE_NAME = TRAINING
+_WHERE = frozenset(("out", "resume", *Parts._fields))
 # What may differ each time that a training is gone on with: none of it changes the result.
-_FREE = frozenset(("out", "resume", "device", "checkpoint_minutes", "workers"))
+_FREE = frozenset(("out", "resume", "device", "checkpoint_minutes", "workers", "log"))
 _PLACES = ("spec", "init")
 _PICTURES = ("data", "train", "validation", "test")
 
@@ -36,12 +38,8 @@ def go_on(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """
     args.out = args.out or _newest(Path("runs"))
     path = args.out / FILE_NAME
-    if not path.is_file():
-        raise ValueError(f"{args.out} holds no training to resume: name its directory by --out")
-    if (args.out / WEIGHTS).exists():
-        raise ValueError(f"the training in {args.out} is done: there is nothing to resume")
+    stored = arguments_of(args.out)
     try:
-        stored: dict[str, Any] = json.loads(path.read_text("utf-8"))["arguments"]
         defaults, mine = _settled(parser.parse_args([])), _settled(args)
         for name, value in mine.items():
             if value not in (defaults[name], stored[name]):
@@ -49,7 +47,7 @@ def go_on(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
                     f"--{name.replace('_', '-')} is {stored[name]!r:.80} in {args.out} and not "
                     f"{value!r:.80}: leave it out, or begin another training"
                 )
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is of another version, or damaged ({error!r:.200})") from error
     for name in mine:
         setattr(args, name, stored[name])
@@ -57,12 +55,37 @@ def go_on(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         args.data = Parts(*args.data)
 
 
+def arguments_of(out: Path | None) -> dict[str, Any]:
+    """Those of the training that is resumed in ``out``; None is the last below runs/.
+
+    Raises ValueError where there is none, and where it is done.
+    """
+    out = out or _newest(Path("runs"))
+    path = out / FILE_NAME
+    if not path.is_file():
+        raise ValueError(f"{out} holds no training to resume: name its directory by --out")
+    if (out / WEIGHTS).exists():
+        raise ValueError(f"the training in {out} is done: there is nothing to resume")
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text("utf-8"))["arguments"]
+        return {**stored, "data": stored_pictures(stored)}
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is of another version, or damaged ({error!r:.200})") from error
+
+
+def recalled(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of the training that ``args`` resume, but for its pictures, which are settled
+    later. Raises as ``arguments_of`` does."""
+    stored = arguments_of(args.out)
+    return {name: value for name, value in stored.items() if name not in _PICTURES}
+
+
 def begin(args: argparse.Namespace, **found: Any) -> None:
     """Write the training that begins in ``args.out``, ``found`` being what came of the arguments.
 
     ``args.data`` is the source by now, as ``settle_pictures`` leaves it.
     """
-    facts = {"schema": 1, "arguments": _settled(args), **found}
+    facts = {"schema": 1, "arguments": _kept(args), **found}
     replace_text(args.out / FILE_NAME, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -98,6 +121,15 @@ def _settled(args: argparse.Namespace) -> dict[str, Any]:
         source = chosen_source(*given) if any(given) else None
     facts["data"] = None if source is None else as_stored(source)
     return {name: value for name, value in facts.items() if name not in _PICTURES[1:]}
+
+
+def _kept(args: argparse.Namespace) -> dict[str, Any]:
+    """All of the arguments, in a form that --config takes, but for where the training is."""
+    facts = {name: as_json(one) for name, one in vars(args).items() if name not in _WHERE}
+    facts |= _settled(args)
+    if isinstance(facts["data"], list):  # a split's folders are options of their own
+        facts |= {"data": None, **dict(zip(Parts._fields, facts["data"], strict=True))}
+    return facts
 
 
 def _newest(root: Path) -> Path:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.command import count, parser
-from training.pictures.cache import cache_folder, kept
 
 _DAY = 86_400.0
 UNKNOWN = "(of an earlier version, or half written)"
@@ -42,6 +41,8 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """List what is kept; delete it where that is asked for."""
     args = options().parse_args(argv)
+    from training.pictures.cache import cache_folder, kept  # with torch, which --help need not load
+
     folder, now = cache_folder(), time.time()
     oldest = now - _DAY * (args.older or 0)
     files = [(path, root) for path, root in kept(folder) if path.stat().st_mtime <= oldest]

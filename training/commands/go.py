@@ -36,6 +36,7 @@ from training.loop.placed import placed
 from training.loop.processes import Processes, joined
 from training.loop.train import final
 from training.options.directory import run_directory
+from training.options.logs import LOSS, Logs, conclude
 from training.recipe import Recipe
 from training.recipe.options import chosen_recipe, settled_recipe
 from training.transfer.child import born, settled
@@ -77,6 +78,7 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
     if parent is not None and not keeper.path.exists():
         start = _started(parent, spec, recipe, data, args.seed, place)
     print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
+    logs = Logs(args.log if among.is_first else (), "training")
     with taken(args.out):
         if not args.resume and among.is_first:
             args.stream = data.streams  # another machine has another memory
@@ -84,8 +86,13 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
                   data={"name": data.name, "digest": data.digest},
                   weights=parent and parent.name)  # fmt: skip
         with _saying(args.out, keeper), shown(recipe.epochs) as (_, show), keeper.listening():
+
+            def heard(epoch: int, loss: float) -> None:
+                show(epoch, loss)
+                logs.write(args.out.name, lambda entry: entry.at(epoch + 1, {LOSS: loss}))
+
             network, found = final(
-                spec, recipe, data, args.seed, place, network=start, on_epoch=show, keeper=keeper,
+                spec, recipe, data, args.seed, place, network=start, on_epoch=heard, keeper=keeper,
                 workers=_workers(args, recipe, data, among), among=among,
             )  # fmt: skip
             if among.is_first:
@@ -97,6 +104,8 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
     found = told(found, data)
     if among.is_first:
         report(args.out)
+        facts = {"network": spec.name, "seed": args.seed, **recipe.to_dict()}
+        logs.write(args.out.name, lambda entry: conclude(entry, spec, found, facts, {}))
     _tell(args.out, recipe, found)
 
 

@@ -6,14 +6,12 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
 from common.command import count, parser, place
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
-from training.device import choose_device
-from training.stopwatch import REPEATS, latency
+
+REPEATS = 50  # as training.stopwatch has it, which takes seconds to load; a test compares
 
 
 def options() -> argparse.ArgumentParser:
@@ -30,6 +28,11 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure one network and print one line."""
     args = options().parse_args(argv)
+    import torch
+
+    from training.device import choose_device
+    from training.stopwatch import latency
+
     spec = choose(args.spec)
     spec = replace(spec, resolution=args.resolution or spec.resolution)
     device = choose_device(args.device)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from common.command import count, parser, path, place
+from common.config import add_config, configured
 from training.given import add_pictures
+from training.options.flags import add_log
 from training.recipe.options import add_recipe
 from training.variation import add_variation
 
@@ -53,15 +56,25 @@ def options() -> argparse.ArgumentParser:
         "--checkpoint-minutes", type=float, default=10.0, metavar="MINUTES",
         help="write everything down this often: what a kill can lose; Ctrl-C loses nothing"
     )  # fmt: skip
+    add_log(kept)
+    add_config(made)
     return made
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, then write the network, what it expects of a picture and what was measured."""
     known = options()
-    args = known.parse_args(argv)
+    args = configured(known, argv, _recalled)
     if not args.resume and args.spec is None:
         raise ValueError("--spec is missing: name a network to train, or --resume a training")
     from training.commands.go import go  # takes seconds to load, which --help need not
 
     go(args, known)
+
+
+def _recalled(args: argparse.Namespace) -> dict[str, Any]:
+    if not args.resume:
+        return {}
+    from training.commands.begun import recalled
+
+    return recalled(args)

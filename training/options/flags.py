@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from common.command import count, count_from_zero, path, place, storage_url
+from common.config import add_config
 from training.given import add_pictures
 from training.variation import add_variation
 
 SCRATCH, INHERIT = "scratch", "inherit"
+LOGS = ("tensorboard", "mlflow")  # as training.options.logs has them; a test compares
 ZERO_COST = ("naswot", "snip", "gradient-norm", "zico", "synflow")  # scores (``training.proxies``)
 
 
@@ -42,6 +45,36 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--join", action="store_true", help="with --storage: work on a study others work on too"
     )
+    add_log(run)
+    add_config(parser)
+
+
+def add_log(group: argparse._ActionsContainer) -> None:
+    """--log, which ``training.options.logs`` reads."""
+    group.add_argument(
+        "--log",
+        type=log_target,
+        action="append",
+        default=[],
+        metavar="tensorboard:DIR|mlflow:URI",
+        help="write each training there too, by the library of the extra tensorboard or mlflow, "
+        "such as mlflow:sqlite:///mlflow.db; again for others",
+    )
+
+
+def log_target(text: str) -> str:
+    """``tensorboard:DIR`` or ``mlflow:URI``, the place meaning the same from every directory; an
+    argparse type."""
+    kind, _, where = text.partition(":")
+    if kind not in LOGS or not where:
+        raise argparse.ArgumentTypeError(f"{text!r:.80} is no tensorboard:DIR or mlflow:URI")
+    if kind == "tensorboard":
+        return f"{kind}:{path(where).absolute()}"
+    url = storage_url(where)
+    start, slashes, file = url.partition("sqlite:///")
+    if slashes and not start and file:
+        url = f"{slashes}{os.path.abspath(file)}"
+    return f"{kind}:{url}"
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

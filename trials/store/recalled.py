@@ -12,42 +12,43 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Where the run is and how it is gone on with; the pictures, which it knows as its "source"; and
-# the time, which was one sitting's.
-_OF_A_SITTING = frozenset(
-    {
-        *("out", "resume", "join", "storage", "minutes", "json", "dry_run"),
-        *("data", "train", "validation", "test"),
-    }
-)
+from common.config import as_json, configured
+
+# Where the run is and how it is gone on with: no options of another run like it.
+_OF_THE_RUN = frozenset(("out", "resume", "join", "storage", "json", "dry_run"))
+# Kept, but not gone on with: the pictures, which a run knows as its "source", and the time, which
+# was one sitting's.
+_OF_A_SITTING = frozenset(("minutes", "data", "train", "validation", "test"))
 
 
 def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """The options given, and where a run in --out is resumed its own for those that were not.
 
-    Raises ValueError where there is no run to resume.
+    Raises ValueError where there is no run to resume, and as ``common.config.configured`` does.
     """
-    args = parser.parse_args(argv)
-    if not args.resume or args.out is None:
-        return args
-    from trials.store.header import read_header  # with SQLAlchemy, which --help need not wait for
+    known = {action.dest for action in parser._actions} - _OF_A_SITTING
 
-    header = read_header(args.out)
-    kept = dict(header.settings.get("options") or {})  # runs of before have none
-    known = {action.dest for action in parser._actions}
-    parser.set_defaults(**{name: value for name, value in kept.items() if name in known})
-    if args.storage is None and header.storage is not None and "***" not in header.storage:
-        parser.set_defaults(storage=header.storage)
-    return parser.parse_args(argv)
+    def recalled(args: argparse.Namespace) -> dict[str, Any]:
+        if not args.resume or args.out is None:
+            return {}
+        from trials.store.header import read_header  # with SQLAlchemy: --help need not wait for it
+
+        header = read_header(args.out)
+        own = dict(header.settings.get("options") or {})  # runs of before have none
+        if header.storage is not None and "***" not in header.storage:
+            own["storage"] = header.storage
+        return {name: value for name, value in own.items() if name in known}
+
+    return configured(parser, argv, recalled)
 
 
 def kept(args: argparse.Namespace) -> dict[str, Any]:
-    """The options to keep with a run, JSON; places mean the same from every directory."""
-    return {
-        name: _everywhere(value)
-        for name, value in vars(args).items()
-        if name not in _OF_A_SITTING and value is not None
-    }
+    """The options to keep with a run, JSON, in a form that --config takes: of all that there are
+    those of another run like it. Places mean the same from every directory."""
+    said = vars(args)
+    if hasattr(said.get("data"), "_asdict"):  # a split's folders are options of their own
+        said = {**said, **said["data"]._asdict(), "data": None}
+    return {name: _everywhere(value) for name, value in said.items() if name not in _OF_THE_RUN}
 
 
 def _everywhere(value: Any) -> Any:
@@ -56,4 +57,4 @@ def _everywhere(value: Any) -> Any:
     if isinstance(value, str):
         parts = value.split(",")  # several baselines
         return ",".join(os.path.abspath(part) if os.path.exists(part) else part for part in parts)
-    return list(value) if isinstance(value, tuple) else value
+    return as_json(value)

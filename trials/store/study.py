@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from models.spec import ArchSpec
 
 __all__ = [
-    "Proposal", "Record", "Run", "RunView", "not_dead", "open_run", "read_run", "stored_settings",
+    "Proposal", "Record", "Run", "RunView", "header_of", "not_dead", "open_run", "read_run",
+    "stored_settings",
 ]  # fmt: skip
 
 JOURNAL_NAME = "journal.log"
@@ -94,9 +95,10 @@ def read_run(
     """Look at a run, finished or being driven: takes no lock and writes nothing.
 
     `storage` need only be given where the run's database URL has a password, which run.json
-    does not keep. Raises ValueError where there is no run or no study in it yet.
+    does not keep, and where the run has no directory here, as for `header_of`. Raises ValueError
+    where there is no run or no study in it yet.
     """
-    header = read_header(run_dir)
+    header = header_of(run_dir, storage)
     if header.storage is None:
         backend: BaseStorage = read_journal(run_dir / JOURNAL_NAME)
     else:
@@ -149,6 +151,22 @@ def stored_settings(
     stored = found.user_attrs.get(_ATTR)
     where = f"study {name!r} in {_public_url(storage)}"
     return {} if stored is None else header_from_dict(stored, where).settings
+
+
+def header_of(run_dir: Path, storage: str | None = None) -> Header:
+    """What the run in `run_dir` is; where there is no such directory, the study in `storage` of its
+    name, which another machine's directory has.
+
+    Raises ValueError where there is neither.
+    """
+    if storage is None or run_dir.exists():
+        return read_header(run_dir)
+    where = f"study {run_dir.name!r} in {_public_url(storage)}"
+    try:
+        found = optuna.load_study(study_name=run_dir.name, storage=_database(storage))
+    except KeyError:
+        raise ValueError(f"{run_dir} is no directory, and there is no {where}") from None
+    return header_from_dict(found.user_attrs.get(_ATTR), where)
 
 
 def _hold(run_dir: Path, *, shared: bool) -> DirectoryLock:

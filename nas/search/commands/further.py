@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from models.cost import cost
 from models.spec import ArchSpec
 from nas.calibrate import AGAIN, LONGER, spread_out, train_again
+from nas.costing import LATENCY
 from nas.costing.latency import Latency
 from nas.finals import Finals
 from nas.objective import Objective
@@ -91,6 +92,7 @@ def compared(
     parent: Parent | None,
     aim: Objective,
     counted: str | Latency,
+    limits: Sequence[tuple[str | Latency, float]],
 ) -> Plan:
     """The known networks of --against, or by default the ``parent`` at the highest searched
     resolution that the window allows, or the usual ones; said on stderr.
@@ -105,16 +107,19 @@ def compared(
             sides = sorted(searched.resolutions)
             template = replace(template, resolution=sides[-1])
 
-    def priced(spec: ArchSpec) -> float:
-        if isinstance(counted, str):
-            return float(getattr(cost(spec), counted))
-        if counted.measure is None:
+    def priced(kind: str | Latency, spec: ArchSpec) -> float:
+        if isinstance(kind, str):
+            return float(getattr(cost(spec), kind))
+        if kind.measure is None:
             raise ValueError("latencies cannot be measured here: add --against none")
-        return counted.measure(spec).median
+        return kind.measure(spec).median
 
+    kinds = {one if isinstance(one, str) else LATENCY: one for one, _ in limits}
+    others = {name: functools.partial(priced, kind) for name, kind in kinds.items()}
     # At a measured cost, a search over sizes would take long.
-    resized = sides if isinstance(counted, str) else None
-    plan = planned(known, template, aim, priced, args.trials, resized)
+    counts = all(isinstance(kind, str) for kind in (counted, *kinds.values()))
+    own = functools.partial(priced, counted)
+    plan = planned(known, template, aim, own, args.trials, sides if counts else None, others)
     for line in plan.said(args.trials):
         print(line, file=sys.stderr)
     return plan

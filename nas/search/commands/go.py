@@ -49,6 +49,7 @@ def go(args: argparse.Namespace) -> None:
 
 def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
     from training.options import executor, facts, resumed
+    from training.options.logs import choices, logged
     from training.options.rehearsal import rehearsed
     from training.transfer.child import keep_answer
     from training.transfer.options import here, trained_further
@@ -61,7 +62,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
     named, evaluator, data = _prepared(args, aim, run_dir, before)
     like = {} if evaluator.parent is None else alike(evaluator.parent.spec)
     searched = for_pictures(data, named).with_template(**like)
-    plan = compared(args, searched, evaluator.parent, aim, counted)
+    plan = compared(args, searched, evaluator.parent, aim, counted, limits)
     own = args.trials - plan.trainings
     if args.dry_run:
         dearest = next(largest_of(args, searched, aim) or iter([searched.template]))
@@ -92,7 +93,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
             join=args.join,
             minutes=args.minutes and args.minutes * own / args.trials,
             settings=settings,
-            progress=Progress,
+            progress=logged(args.log, Progress, choices),
             prior=prior,
             trust=args.trust,
             stop_early=args.stop_early,

@@ -140,8 +140,8 @@ def add_clock(clock: argparse._ArgumentGroup) -> None:
 
 
 def known(text: str) -> tuple[str, ...]:
-    """``efficientnet-b0,resnet-18`` as names; ``none`` as no name."""
-    return () if text == "none" else tuple(name.strip() for name in text.split(","))
+    """``efficientnet-b0,resnet-18`` as names; ``none`` and nothing as no name."""
+    return tuple(name.strip() for name in text.split(",")) if text not in ("none", "") else ()
 
 
 def sides(text: str) -> tuple[int, ...]:
