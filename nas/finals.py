@@ -6,8 +6,8 @@ that may be best are trained further once, and only the best of these again, und
 where few judge, by other pictures: trained again by the same ones they keep the luck that they had
 with these.
 Accuracies of a few hundred pictures are too coarse to tell near equals apart, so what is compared
-is the mean probability that pictures' own classes are given (``samplers.signal``), in [0, 1] like
-an accuracy, and rewarded with the cost as one.
+is the probability that pictures' own classes are given, the mean of its arithmetic and its
+geometric mean (``samplers.signal``): in [0, 1] like an accuracy, and rewarded with the cost as one.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ minutes would buy more than there is has trained all of it.
 Ways: random search and Optuna's TPE (of each proposal the network of the pool most like it) name
 the best that they saw; ``auto`` searches the pool by its model (``nas.samplers.auto``) and names
 the best expected one. ``acc``: told accuracies; ``loss``: losses too, which stand in for the
-accuracies of random search and TPE, where auto learns from both; ``prob``: the mean probability of
-the own class in the accuracy's place; ``+ NAME``: auto with that score of untrained networks, those
-included by which it is standardised. ``NAME alone`` trains nothing and names the best score. Of
-each: what the named network's own accuracy lacks of the best there, in points, median (quartiles),
-how many seeds came within half a point, and trainings.
+accuracies of random search and TPE, where auto learns from both; ``prob``: losses and the mean
+probability of the own class, as searches are told (``nas.samplers.signal``); ``+ NAME``: auto with
+that score of untrained networks, those included by which it is standardised. ``NAME alone`` trains
+nothing and names the best score. Of each: what the named network's own accuracy lacks of the best
+there, in points, median (quartiles), how many seeds came within half a point, and trainings.
 """
 
 from __future__ import annotations
@@ -180,13 +180,11 @@ class Search:
         (trial, at), self._next = self._next, None
         told = (self._pool.accuracy, self._pool.loss, self._pool.probability)
         accuracy, *more = (float(values[at]) for values in told)
-        loss, given = (
-            value if self._signal == name else None
-            for name, value in zip(SIGNALS[1:], more, strict=True)
-        )
-        if self._method != "auto":  # others have no model of their own
-            accuracy = accuracy if loss is None else math.exp(-loss)
-            accuracy = accuracy if given is None else given
+        loss = None if self._signal == "acc" else more[0]
+        given = more[1] if self._signal == "prob" else None
+        if self._method != "auto" and loss is not None:  # others have no model of their own
+            merit = math.exp(-loss)
+            accuracy = merit if given is None else (merit + given) / 2
         cost = float(SPACE.costs(self._pool.rows[[at]]).macs[0])
         tell(self._study, trial, AIM, accuracy, cost, loss, given)
         self._trained.append(at)

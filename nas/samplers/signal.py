@@ -1,11 +1,12 @@
 """What a model of accuracies is told of each training, and how near equals are told apart.
 
-A short training's accuracy is a share of some hundred pictures. The mean probability that is given
-to the pictures' own classes (``training.loop.scores``) reads as an accuracy too, of every picture
-it tells more, and no few of them make its noise. Where every training has it, it is what is learned
-from, moved and stretched to the accuracies' mean and spread; of trainings that tell their losses
-alone, the mean of the accuracy and of exp(-loss), moved likewise. Either ranks known networks
-better than accuracies do (``docs/results.md``).
+A short training's accuracy is a share of some hundred pictures. Of the probabilities that are given
+to the pictures' own classes, the arithmetic mean reads as an accuracy and tells more of each
+picture; so does their geometric mean, exp(-loss), which a few mistakes that the network is sure of
+decide. The mean of these two is what is learned from, moved and stretched to the accuracies' mean
+and spread, and what finals compare: on neither truth was it behind the best of its parts by much,
+as each of these was on one (``docs/results.md``). Trainings that tell accuracy and loss alone are
+known by the mean of the accuracy and exp(-loss), moved likewise.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def told(accuracy: Floats, loss: Floats, probability: Floats) -> Floats:
     if done.sum() < FEWEST:
         return found
     seen = accuracy[done]
-    for merit, share in ((probability[done], 1.0), (np.exp(-loss[done]), 0.5)):
+    geometric = np.exp(-loss[done])
+    for merit, share in (((probability[done] + geometric) / 2, 1.0), (geometric, 0.5)):
         if np.isfinite(merit).all():
             if np.cov(seen, merit)[0, 1] > 0:
                 moved = seen.mean() + (merit - merit.mean()) * seen.std() / merit.std()
@@ -41,13 +43,20 @@ def told(accuracy: Floats, loss: Floats, probability: Floats) -> Floats:
 
 def measure_of(every: Sequence[Evaluation]) -> Callable[[Sequence[Evaluation]], float]:
     """What several trainings of one network are worth together, in [0, 1], by one measure for all
-    of ``every``: the mean probability of the own class, where all of them have it; exp(-loss) of
-    the mean loss; else the mean accuracy."""
-    if all(probability_of(one) is not None for one in every):
-        return lambda some: fmean(probability_of(one) or 0.0 for one in some)
-    if all(one.loss is not None for one in every):
-        return lambda some: math.exp(-fmean(one.loss or 0.0 for one in some))
-    return lambda some: fmean(one.accuracy for one in some)
+    of ``every``: half the mean probability of the own class and half exp(-loss) of the mean loss,
+    where all of them have both; the latter alone; else the mean accuracy."""
+
+    def arithmetic(some: Sequence[Evaluation]) -> float:
+        return fmean(probability_of(one) or 0.0 for one in some)
+
+    def geometric(some: Sequence[Evaluation]) -> float:
+        return math.exp(-fmean(one.loss or 0.0 for one in some))
+
+    if any(one.loss is None for one in every):
+        return lambda some: fmean(one.accuracy for one in some)
+    if any(probability_of(one) is None for one in every):
+        return geometric
+    return lambda some: (arithmetic(some) + geometric(some)) / 2
 
 
 def probability_of(evaluation: Evaluation) -> float | None:

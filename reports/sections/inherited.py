@@ -36,13 +36,15 @@ def show_finals(page: Page, finals: Sequence[Finalist], trained: Sequence[Candid
         return
     page.heading("The finals")
     given = all(one.probability is not None for one in finals)
-    by = "the mean probability of the pictures' own classes" if given else "exp(-loss)"
+    by = "the probability of the pictures' own classes" if given else "exp(-loss)"
     page.text(
         "The best networks by their scores were trained further, and the best of these once more, "
         "under another seed and, where the validation pictures are few, judged by as many others, "
         f"which the parent had not seen. Named is that of these with the greatest reward when {by} "
         "stands for the accuracy: it tells near equals apart where accuracies of so few pictures "
         "do not."
+        + " (The mean of its arithmetic mean and of its geometric one, exp(-loss).)"
+        * given
     )
     by_number = {one.number: one for one in trained}
     rows = [

