@@ -58,7 +58,7 @@ def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None
     from training.options import executor, facts, inherited_from, prepare, resumed
     from training.options.rehearsal import rehearsed
     from training.recipe import total_stride
-    from training.variation import as_options
+    from training.recipe.variation import as_options
 
     clock = _clock(args)
     growth = _growth(args, baseline, clock, resumed(args, run_dir))

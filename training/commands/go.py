@@ -16,21 +16,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from common.command import Stopped, program
+from common.command import program
 from common.host_memory import gigabytes, total_host_bytes
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
-from models.deploy.preprocessing import WEIGHTS
 from models.spec import ArchSpec
 from reports.training import report
-from training.commands.begun import FILE_NAME, begin, command_to_resume, go_on, taken
+from training.commands.begun import begin, free, go_on, saying, taken
 from training.commands.written import told, write
 from training.data import SHARE, Data, load
 from training.device import choose_device
 from training.given import settle_pictures
 from training.loop.bar import shown
-from training.loop.checkpoints.keeper import Halted, Keeper
+from training.loop.checkpoints.keeper import Keeper
 from training.loop.feeds.feed import held
 from training.loop.placed import placed
 from training.loop.processes import Processes, joined
@@ -38,10 +37,10 @@ from training.loop.train import final
 from training.options.directory import run_directory
 from training.recipe import Recipe
 from training.recipe.options import chosen_recipe, settled_recipe
+from training.recipe.variation import varied
 from training.transfer.child import born, settled
 from training.transfer.parent import Parent, prepared
 from training.transfer.sources import BASELINE, open_parent
-from training.variation import varied
 from trials.caution import cautions_of_test, closing
 from trials.record import Evaluation
 from trials.workers.environment import cores
@@ -70,7 +69,7 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
     spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
     if not args.resume:
         name = f"train-{spec.name}-{data.name}"
-        args.out = Path(among.told(str(_free(run_directory(args, name)))))
+        args.out = Path(among.told(str(free(run_directory(args, name)))))
     of = _identity(spec, recipe, data, args.seed, among)
     keeper = Keeper(args.out, args.checkpoint_minutes, of)
     start = None
@@ -83,7 +82,7 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
             begin(args, spec=json.loads(spec.to_json()), recipe=recipe.to_dict(),
                   data={"name": data.name, "digest": data.digest},
                   weights=parent and parent.name)  # fmt: skip
-        with _saying(args.out, keeper), shown(recipe.epochs) as (_, show), keeper.listening():
+        with saying(args.out, keeper), shown(recipe.epochs) as (_, show), keeper.listening():
             network, found = final(
                 spec, recipe, data, args.seed, place, network=start, on_epoch=show, keeper=keeper,
                 workers=_workers(args, recipe, data, among), among=among,
@@ -198,24 +197,3 @@ def _started(
         parts = ", ".join(f"{part} {share:.0%}" for part, share in own.shares.items())
         print(f"weights: inherited from {parent.name} ({parts})", file=sys.stderr)
     return network
-
-
-def _free(out: Path) -> Path:
-    """``out``, unless the weights of another training are there."""
-    if (out / WEIGHTS).exists():
-        raise ValueError(f"{out} holds the weights of another training: choose another --out")
-    return out
-
-
-@contextmanager
-def _saying(out: Path, keeper: Keeper) -> Iterator[None]:
-    """A block whose Ctrl-C says what is kept of the training."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        if not keeper.path.exists():
-            (out / FILE_NAME).unlink(missing_ok=True)
-            raise Stopped("stopped: nothing had been trained, and nothing is kept") from None
-        when = f" {stop}" if isinstance(stop, Halted) else ", at once"
-        since = "there" if isinstance(stop, Halted) else "the last checkpoint"
-        raise Stopped(f"stopped{when}: {command_to_resume(out)} goes on from {since}") from None

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from common.command import count, parser, path, place
 from training.given import add_pictures
 from training.recipe.options import add_recipe
-from training.variation import add_variation
+from training.recipe.variation import add_variation
 
 ABOUT = """Train one network; accuracy is on the test split.
 
-Beside this: training predict RUN PICTURE…, training latency NETWORK, training cache."""
+Beside this: training detect|segment --spec NETWORK --data DIR, training predict RUN PICTURE…,
+training latency NETWORK, training cache."""
 
 
 def options() -> argparse.ArgumentParser:

@@ -111,6 +111,11 @@ class Trainer:
         return micro_batch(-(-self.batch // self.among.count), self.micro_batches)
 
     @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.split.labels.device
+
+    @property
     def graph(self) -> str | None:
         """Whether steps were captured, as a record tells it; None without a graph."""
         return self._steps.note

@@ -6,7 +6,7 @@ import argparse
 
 from common.command import count, count_from_zero, path, place, storage_url
 from training.given import add_pictures
-from training.variation import add_variation
+from training.recipe.variation import add_variation
 
 SCRATCH, INHERIT = "scratch", "inherit"
 ZERO_COST = ("naswot", "snip", "gradient-norm", "zico", "synflow")  # scores (``training.proxies``)

@@ -18,7 +18,7 @@ from training.recipe import Recipe
 _PLACE, _SEED = FIELDS.index("picture"), FIELDS.index("seed")
 
 
-class _Drawn(Sampler[list[tuple[int, int]]]):
+class Drawn(Sampler[list[tuple[int, int]]]):
     """The places and seeds of an epoch's batches, as they are told before it."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Feed:
     def __init__(
         self, split: Split, transform: v2.Transform | None = None, workers: int = 0
     ) -> None:
-        self._drawn = _Drawn()
+        self._drawn = Drawn()
         self._loader = DataLoader(
             Varied(split, transform),
             batch_sampler=self._drawn,
