@@ -18,7 +18,6 @@ from models.families import family
 from models.spec import ArchSpec
 from nas.space import space
 
-
 _B0, _MNASNET = family("efficientnet-b0"), space("mnasnet")
 _CHANGED = {"block1_op": "mbconv3", "block2_k": 3, "block3_se": 0, "block4_l": 2}
 SPECS = {

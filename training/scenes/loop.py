@@ -99,7 +99,7 @@ class SceneTrainer:
         if self.recipe.keep_norms:
             self.network.backbone.body.eval()  # type: ignore[union-attr]
 
-    def _order(self) -> list[list[tuple[int, int]]]:
+    def _order(self) -> list[list[tuple[int, ...]]]:
         """The places and seeds of an epoch's batches."""
         places = torch.randperm(self._count, generator=self.generator).tolist()
         seeds = torch.randint(_SEEDS, (self._count,), generator=self.generator).tolist()
