@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from training.pictures.names import subset
+from training.pictures.names import said_part
 from training.pictures.splits import Subset
 from training.scenes.scene import BACKGROUND, Marked, Scene, Scenes
 
@@ -76,12 +75,6 @@ def part_of(path: Path, root: Path) -> Subset:
     names = [path.stem] if path.parent == root else [path.stem, path.parent.name]
     found = (part for name in names if (part := said_part(name)) is not None)
     return next(found, Subset.TRAIN)
-
-
-def said_part(name: str) -> Subset | None:
-    """The part that a word of a name stands for: ``train2017``, ``instances_val``."""
-    words = map(subset, re.split(r"[-_. \d]+", name))
-    return next((part for part in words if part is not None), None)
 
 
 def _loaded(path: Path) -> dict[str, Any]:

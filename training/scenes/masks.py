@@ -17,8 +17,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from training.pictures.images import EXTENSIONS
+from training.pictures.names import said_part
 from training.pictures.splits import Subset
-from training.scenes.coco import picture_size, read_coco, said_part
+from training.scenes.coco import picture_size, read_coco
 from training.scenes.outlines import covered
 from training.scenes.scene import IGNORED, Scene, Scenes
 
