@@ -114,6 +114,8 @@ def _recipe(args: argparse.Namespace, parent: Parent | None, among: Processes) -
     if parent is None and args.recipe == "finetune":
         raise ValueError("--recipe finetune is for weights to start from: add --init")
     recipe = varied(chosen_recipe(args), args)
+    if parent is None and args.freeze:
+        raise ValueError("--freeze is for weights to start from: add --init")
     if parent is not None and args.recipe != "finetune":
         # A rate for random weights would first undo what these have learned.
         recipe = replace(recipe, lr=recipe.lr / 10)

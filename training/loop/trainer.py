@@ -21,7 +21,7 @@ from training.loop.feeds.mixing import Mixer
 from training.loop.feeds.vary import balanced_order, recoloured, zoomed
 from training.loop.graph import Graph, Steps
 from training.loop.memory import micro_batch, recompute
-from training.loop.optimizer import average, optimizer_of, schedule, zero_starts
+from training.loop.optimizer import average, freeze, optimizer_of, schedule, zero_starts
 from training.loop.processes import ALONE, Processes, synchronise
 from training.loop.quick.layers import quicken
 from training.recipe import Recipe
@@ -82,6 +82,8 @@ class Trainer:
                 zero_starts(network)
         device = split.labels.device
         self.network = quicken(network.to(device).to(memory_format=torch.channels_last))
+        if recipe.freeze:
+            freeze(self.network)
         if recipe.recompute:
             recompute(self.network)
         if among.count > 1:
@@ -127,7 +129,7 @@ class Trainer:
     def epoch(self, ends: Callable[[int], bool] | None = None) -> float:
         """One pass over the images in a fresh order, or until ``ends`` of the steps
         done is true; the mean loss. Of an epoch that had begun, what is left of it."""
-        self.network.train()
+        self.to_learn()
         self._enter(self.recipe.phase(len(self.losses)))
         self.began = self.generator.get_state()
         every = self._drawn()[self.done :, :, self.among.part(self.batch)]
@@ -143,6 +145,13 @@ class Trainer:
         self.losses.append(self.among.summed(self.total).item() / self.done)
         self.done, self.total = 0, torch.zeros_like(self.total)
         return self.losses[-1]
+
+    def to_learn(self) -> None:
+        """Put the network into the mode in which it learns; what is frozen stays as it is used."""
+        self.network.train(not self.recipe.freeze)
+        for module in self.network.modules():
+            if isinstance(module, nn.Dropout):
+                module.train()
 
     def _enter(self, phase: int) -> None:
         """Learn as in that phase of the recipe; an epoch is in one."""

@@ -45,6 +45,7 @@ _SINCE = {
     "policy": "none", "magnitude": 9, "erase": 0.0, "mixup": 0.0, "cutmix": 0.0,
     "head_rate": 1.0, "layer_decay": 1.0, "sync_bn": False, "recompute": False, "phases": 1,
     "side_from": 1.0, "magnitude_from": None, "mixup_from": None, "dropout_from": None,
+    "freeze": False,
 }  # fmt: skip
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
@@ -111,6 +112,7 @@ class Recipe:
                    trainings (``training.loop.memory.decide``)
     sync_bn        batch norm's statistics are those of all processes that train together, and not
                    each one's own
+    freeze         nothing learns but the classifier, and norms keep their statistics
     phases         equal parts of the epochs, from each of which to the next the pictures' side and
                    the regularisation grow by the same, up to what the recipe says (EfficientNetV2,
                    arXiv:2104.00298, section 4); at most one an epoch, and
@@ -175,6 +177,7 @@ class Recipe:
     magnitude_from: int | None = None
     mixup_from: float | None = None
     dropout_from: float | None = None
+    freeze: bool = False
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():

@@ -103,7 +103,8 @@ class SceneTrainer:
         """The places and seeds of an epoch's batches."""
         places = torch.randperm(self._count, generator=self.generator).tolist()
         seeds = torch.randint(_SEEDS, (self._count,), generator=self.generator).tolist()
-        pairs, batch = list(zip(places, seeds, strict=True)), self.recipe.batch
+        pairs: list[tuple[int, ...]] = list(zip(places, seeds, strict=True))
+        batch = self.recipe.batch
         return [pairs[batch * step : batch * (step + 1)] for step in range(self._steps)]
 
     def _set_rate(self) -> None:

@@ -45,11 +45,11 @@ def samples(shard: str, cache: Path) -> list[Sample]:
         tensors, _ = stored
         texts = json.loads(tensors["texts"].numpy().tobytes())
         pairs = zip(texts, tensors["places"].tolist(), strict=True)
-        return [Sample(name, *place, label) for (name, label), place in pairs]
+        return [Sample(name, at, length, label) for (name, label), (at, length) in pairs]
     found = _read(shard)
     texts = json.dumps([(one.name, one.label) for one in found]).encode()
     tensors = {
-        "places": torch.tensor([(one.offset, one.length) for one in found], dtype=torch.int64),
+        "places": torch.tensor([(one.offset, one.length) for one in found]).long().reshape(-1, 2),
         "texts": torch.from_numpy(np.frombuffer(texts, np.uint8).copy()),
     }
     store.store(path, tensors, {"skipped": "", "scales": "", store.ROOT: shard})
