@@ -27,7 +27,11 @@ from training.__main__ import main as train
 from training.pictures.cache import cache_folder
 from training.recipe.named import NAMED
 
-TORCHVISION = ("flowers102", "pets")
+# Of torchvision's data sets: which of its splits are learned from, and which measured on.
+PARTS = {
+    "flowers102": {"train": ("train", "val"), "test": ("test",)},
+    "pets": {"train": ("trainval",), "test": ("test",)},
+}
 # Top-1 by table 5; of Flowers and Pets it has no B0.
 PUBLISHED = {
     "cifar10": {"efficientnet-b0": 98.1, "efficientnet-b7": 98.9},
@@ -40,7 +44,7 @@ PUBLISHED = {
 def main(argv: Sequence[str] | None = None) -> None:
     """One training a seed, and a table of what came out."""
     args = options().parse_args(argv)
-    source = folder_of(args.data, cache_folder()) if args.data in TORCHVISION else args.data
+    source = folder_of(args.data, cache_folder()) if args.data in PARTS else args.data
     found = [_accuracy(args, source, seed) for seed in range(args.seeds)]
     print(table(args, found))
 
@@ -70,10 +74,8 @@ def folder_of(name: str, cache: Path) -> str:
     """
     from torchvision import datasets
 
-    kind, parts = {
-        "flowers102": (datasets.Flowers102, {"train": ("train", "val"), "test": ("test",)}),
-        "pets": (datasets.OxfordIIITPet, {"train": ("trainval",), "test": ("test",)}),
-    }[name]
+    kind = datasets.Flowers102 if name == "flowers102" else datasets.OxfordIIITPet
+    parts = PARTS[name]
     root = cache / f"{name}-links"
     try:
         cache.mkdir(parents=True, exist_ok=True)

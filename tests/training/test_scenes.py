@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import torch
 from PIL import Image
 
 from models.build import build
+from models.deploy import heads
+from models.deploy.detectors import faster_rcnn
 from models.deploy.heads import read_head
 from models.families import family
 from models.pretrained import read_safetensors
@@ -32,6 +35,11 @@ TINY = "mobilenet-v1-0.25-128"
 QUICK = ("--epochs", 2, "--batch", 2, "--resolution", drawn.SIDE, "--device", "cpu")
 LONG = ("--resolution", drawn.SIDE, "--batch", 4, "--lr", 3e-3, "--augment", "none",
         "--device", "cpu")  # fmt: skip
+# Its defaults are for photographs of a thousand pixels and two thousand boxes.
+FEW: dict[str, Any] = {
+    "channels": 32, "rpn_pre_nms_top_n_train": 100, "rpn_post_nms_top_n_train": 50,
+    "box_batch_size_per_image": 32,
+}  # fmt: skip
 
 
 def found_network(path: Path) -> Path:
@@ -46,10 +54,14 @@ def found_network(path: Path) -> Path:
 # ---------------------------------------------------------------- the commands
 
 
-@pytest.mark.parametrize("head", ["ssdlite", pytest.param("faster-rcnn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("head", ["ssdlite", "faster-rcnn"])
 def test_a_detector_is_written_and_read_again(
-    head: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    head: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setitem(heads._MAKERS, "faster-rcnn", partial(faster_rcnn, **FEW))
     data, out = drawn.coco(tmp_path / "data"), tmp_path / "out"
     given = ("detect", "--spec", TINY, "--data", data, "--head", head, "--out", out, *QUICK)
     done = in_process(main, given, capsys)
@@ -145,13 +157,18 @@ def test_workers_change_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["rexnet-1.0", "efficientnet-b0", "found"])
-@pytest.mark.parametrize(("head", "epochs"), [("ssdlite", 120), ("faster-rcnn", 60)])
+@pytest.mark.parametrize("head", ["ssdlite", "faster-rcnn"])
 def test_a_detector_learns_by_heart(
-    head: str, epochs: int, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    head: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setitem(heads._MAKERS, "faster-rcnn", partial(faster_rcnn, **FEW))
     spec = found_network(tmp_path / "found.json") if name == "found" else name
     given = ("detect", "--spec", spec, "--data", drawn.coco(tmp_path / "data"), "--head", head,
-             "--epochs", epochs, "--out", tmp_path / "out", *LONG)  # fmt: skip
+             "--epochs", 120, "--out", tmp_path / "out", *LONG)  # fmt: skip
     assert in_process(main, given, capsys).returncode == 0
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert found["ap50"] > 0.9
