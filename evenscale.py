@@ -37,6 +37,12 @@ COMMANDS = {
         "scaling_search study", "scaling_search.__main__", ("study",), "one of the paper's studies"
     ),
     "train": Command("training", "training.__main__", (), "train one network properly"),
+    "detect": Command(
+        "training detect", "training.__main__", ("detect",), "train a detector on any network"
+    ),
+    "segment": Command(
+        "training segment", "training.__main__", ("segment",), "train a segmenter on any network"
+    ),
     "predict": Command(
         "training predict", "training.__main__", ("predict",), "what it says of pictures"
     ),

@@ -62,7 +62,7 @@ def test_it_starts_without_what_takes_long() -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("name", ["search", "scale", "report", "models"])
+@pytest.mark.parametrize("name", ["search", "scale", "report", "models", "detect", "segment"])
 def test_help_does_not_wait_for_what_takes_seconds(name: str) -> None:
     code = (
         "import sys, evenscale\n"
