@@ -9,12 +9,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from models.families import family
 from tests.support.command import assert_refused, in_process
-from tests.support.pictures import classes, noise, own_cache, quiet, rows, sizes
+from tests.support.pictures import (
+    classes,
+    colour_png,
+    colour_tiff,
+    noise,
+    own_cache,
+    quiet,
+    rows,
+    sizes,
+)
 from training.__main__ import main
 from training.commands.cache import main as cache_command
 from training.data import Parts
@@ -43,14 +54,12 @@ def png() -> bytes:
 
 def sharded(folder: Path, out: Path, shards: int = 3, form: str = "{:05d}.tar") -> Path:
     """The pictures of a folder of classes in so many archives, WebDataset's form."""
-    every = sorted(folder.glob("*/*.png"))
+    every = sorted(folder.glob("*/*.*"))
     for number in range(shards):
         files: dict[str, bytes] = {}
         for at, path in enumerate(every[number::shards]):
-            files |= {
-                f"{at:06d}.png": path.read_bytes(),
-                f"{at:06d}.cls": path.parent.name.encode(),
-            }
+            files[f"{at:06d}{path.suffix}"] = path.read_bytes()
+            files[f"{at:06d}.cls"] = path.parent.name.encode()
         tar(out / form.format(number), files)
     return out
 
@@ -69,6 +78,28 @@ def test_the_pictures_are_those_of_the_folder(stream: bool, tmp_path: Path) -> N
         *map(rows, theirs.splits().values())
     )
     assert torch.equal(mine.train.labels.bincount(), theirs.train.labels.bincount())
+
+
+@pytest.mark.parametrize("form", ["png", "tif", "grey"])
+def test_pictures_of_more_than_eight_bits_are_those_of_the_folder(
+    form: str, tmp_path: Path
+) -> None:
+    """Which are read twice, or by values of their own."""
+    rng = np.random.default_rng(0)
+    for number in range(16):
+        values = rng.integers(0, 4096, (10, 10, 3)).astype(np.uint16)
+        path = tmp_path / "folder" / "ab"[number % 2] / f"{number}.{form.replace('grey', 'png')}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if form == "grey":
+            Image.fromarray(values[..., 0]).save(path)
+        else:
+            path.write_bytes(colour_png(values) if form == "png" else colour_tiff(values, "<"))
+    mine, theirs = quiet(sharded(tmp_path / "folder", tmp_path / "s")), quiet(tmp_path / "folder")
+    assert mine.findings.scales == theirs.findings.scales
+    assert theirs.findings.scales.whole is not None
+    assert set().union(*map(rows, mine.splits().values())) == set().union(
+        *map(rows, theirs.splits().values())
+    )
 
 
 def test_streamed_and_in_memory_are_trained_alike(tmp_path: Path) -> None:

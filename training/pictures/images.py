@@ -119,11 +119,7 @@ def extremes(path: str) -> tuple[float, float] | None:
 def header(path: str) -> Header | None:
     """What a picture says of itself before it is decoded; None where the file is no picture."""
     try:
-        with (
-            pillow_silent(),
-            members.opened(path) as file,
-            Image.open(file, formats=_FORMATS) as image,
-        ):
+        with pillow_silent(), Image.open(members.readable(path), formats=_FORMATS) as image:
             return Header(min(image.size), deep.kind(image))
     except Exception:  # on damaged files the decoders raise nearly any kind
         return None
@@ -142,7 +138,7 @@ def _opened(path: str) -> Iterator[ImageFile.ImageFile]:
     """A picture to be decoded; whatever is raised meanwhile becomes a ValueError of one line."""
     try:
         _check_length(members.length(path))
-        with members.opened(path) as file, Image.open(file, formats=_FORMATS) as image:
+        with Image.open(members.readable(path), formats=_FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ValueError(f"{width}x{height} is over the limit of {MAX_PIXELS:,} pixels")

@@ -38,9 +38,16 @@ def member(path: str) -> Member | None:
 def opened(path: str) -> BinaryIO:
     """The file, or the member of an archive, for reading. Raises OSError as ``open`` does, and
     where the archive has become shorter."""
+    found = readable(path)
+    return open(found, "rb") if isinstance(found, str) else found
+
+
+def readable(path: str) -> str | io.BytesIO:
+    """What Pillow opens: the path of a file, or the bytes of a member. Raises OSError as
+    ``opened`` does for a member."""
     found = member(path)
     if found is None:
-        return open(path, "rb")
+        return path
     with open(found.archive, "rb") as archive:
         archive.seek(found.offset)
         content = archive.read(found.length)

@@ -22,6 +22,7 @@ from training.pictures.splits import Indices, Subset
 
 CLASSES = ("classes.txt", "classnames.txt")
 _KINDS = (".tar", ".parquet")
+_DATA = "data"  # where Hugging Face puts them
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MOST = 100_000  # shards of one pattern
 
@@ -120,11 +121,15 @@ def _listed(place: str) -> list[str]:
 
 
 def _below(folder: str) -> Iterator[str]:
-    for path, folders, names in os.walk(folder):
-        folders[:] = sorted((one for one in folders if one[:1] != "."), key=natural_key)
-        for name in sorted(names, key=natural_key):
-            if name.endswith(_KINDS) and name[:1] != ".":
-                yield os.path.join(path, name)
+    """The shards in a folder, and in those of its folders that may hold some: class folders, which
+    a network drive takes long to list, are not looked into."""
+    names = sorted((name for name in os.listdir(folder) if name[:1] != "."), key=natural_key)
+    for name in names:
+        path = os.path.join(folder, name)
+        if name.endswith(_KINDS) and os.path.isfile(path):
+            yield path
+        elif (name == _DATA or said_part(name) is not None) and os.path.isdir(path):
+            yield from _below(path)
 
 
 def _expanded(pattern: str) -> Iterator[str]:
