@@ -28,7 +28,7 @@ from training.pictures.cache import cache_folder
 from training.recipe.named import NAMED
 
 # Of torchvision's data sets: which of its splits are learned from, and which measured on.
-PARTS = {
+PARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "flowers102": {"train": ("train", "val"), "test": ("test",)},
     "pets": {"train": ("trainval",), "test": ("test",)},
 }
