@@ -25,14 +25,14 @@ from training.pictures.cache import cache_folder, fingerprint
 from training.pictures.copies import Copies
 from training.pictures.dataset import Data, Split, check_covers, first, part
 from training.pictures.findings import Findings
-from training.pictures.folders import folder
 from training.pictures.images import DOUBTS
 from training.pictures.layout import Parts
 from training.pictures.reading import Pictures
 from training.pictures.scan import Files, Scan, Seen, seen
-from training.pictures.shards.source import are_shards, shards
 from training.pictures.sources import Source, cifar, digits, mnist
 from training.pictures.splits import Division, Indices, Subset, divide
+from training.pictures.stored.folders import folder
+from training.pictures.stored.shards import are_shards, shards
 
 __all__ = ["Data", "Parts", "Split", "check_covers", "chosen_source", "first", "load",
            "native_size", "part"]  # fmt: skip

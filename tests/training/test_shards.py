@@ -30,7 +30,7 @@ from training.__main__ import main
 from training.commands.cache import main as cache_command
 from training.data import Parts
 from training.loop.train import final
-from training.pictures.shards.members import length, member, opened, path_of
+from training.pictures.stored.members import length, member, opened, path_of
 from training.recipe.named import changed, named
 
 __all__ = ["own_cache"]

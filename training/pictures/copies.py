@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from training.pictures.listing import File
-from training.pictures.shards import members
 from training.pictures.splits import Division, Indices
+from training.pictures.stored import members
 
 _TAIL = 4096  # bytes: where compressed files of one length differ if they do at all
 _BLOCK = 256  # files a task: enough to make the cost of a task vanish

@@ -20,7 +20,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from training.pictures import deep
 from training.pictures.deep import NO_SCALES, Scales
-from training.pictures.shards import members
+from training.pictures.stored import members
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -90,7 +90,7 @@ class Decoded(NamedTuple):
 
 
 def decode(path: str, size: int, scales: Scales = NO_SCALES) -> Decoded:
-    """One picture, a file or a member of an archive (``shards.members``).
+    """One picture, a file or a member of an archive (``stored.members``).
 
     Those of more than 8 bits are seen by `scales`, or where it has none by their own values. Raises
     ValueError with a one-line reason where the file cannot be read.

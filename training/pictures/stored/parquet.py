@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from training.pictures.cache import ABOUT
-from training.pictures.shards.index import LABEL, key
+from training.pictures.stored.index import LABEL, key
 
 PICTURES, LABELS = (
     ("image", "img", "picture", "jpg", "png"),

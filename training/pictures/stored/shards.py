@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from training.pictures import copies
-from training.pictures.folders import Stored
 from training.pictures.layout import Parts
 from training.pictures.listing import File, Listing
 from training.pictures.names import class_name, natural_key, said_part
-from training.pictures.shards.index import samples
-from training.pictures.shards.members import path_of
-from training.pictures.shards.parquet import unpacked
 from training.pictures.sources import Source
 from training.pictures.splits import Indices, Subset
+from training.pictures.stored.folders import Stored
+from training.pictures.stored.index import samples
+from training.pictures.stored.members import path_of
+from training.pictures.stored.parquet import unpacked
 
 CLASSES = ("classes.txt", "classnames.txt")
 _KINDS = (".tar", ".parquet")

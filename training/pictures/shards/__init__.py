@@ -1,1 +1,0 @@
-"""Pictures in archives: WebDataset's tar shards, and parquet as Hugging Face writes it."""
