@@ -1,1 +1,1 @@
-"""Where picture files are kept: folders, tar shards of WebDataset's form, Hugging Face's parquet."""
+"""Where picture files are kept: folders, WebDataset's tar shards, Hugging Face's parquet."""
