@@ -52,6 +52,14 @@ COMMANDS = {
         "training", "training.__main__", (), "train one network properly",
         "training.commands.train",
     ),
+    "detect": Command(
+        "training detect", "training.__main__", ("detect",), "train a detector on any network",
+        "training.commands.detect",
+    ),
+    "segment": Command(
+        "training segment", "training.__main__", ("segment",), "train a segmenter on any network",
+        "training.commands.segment",
+    ),
     "predict": Command(
         "training predict", "training.__main__", ("predict",), "what it says of pictures",
         "training.commands.predict",

@@ -1,5 +1,5 @@
-"""``python -m training``: train a network, or one of its subcommands ``predict``, ``latency`` and
-``cache``."""
+"""``python -m training``: train a network, or one of its subcommands ``detect``, ``segment``,
+``predict``, ``latency`` and ``cache``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["latency"]:
         from training.commands.latency import main as chosen
+    elif given[:1] == ["detect"]:
+        from training.commands.detect import main as chosen
+    elif given[:1] == ["segment"]:
+        from training.commands.segment import main as chosen
     elif given[:1] == ["predict"]:
         from training.commands.predict import main as chosen
     elif given[:1] == ["cache"]:

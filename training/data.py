@@ -25,13 +25,14 @@ from training.pictures.cache import cache_folder, fingerprint
 from training.pictures.copies import Copies
 from training.pictures.dataset import Data, Split, check_covers, first, part
 from training.pictures.findings import Findings
-from training.pictures.folders import folder
 from training.pictures.images import DOUBTS
 from training.pictures.layout import Parts
 from training.pictures.reading import Pictures
 from training.pictures.scan import Files, Scan, Seen, seen
 from training.pictures.sources import Source, cifar, digits, mnist
 from training.pictures.splits import Division, Indices, Subset, divide
+from training.pictures.stored.folders import folder
+from training.pictures.stored.shards import are_shards, shards
 
 __all__ = ["Data", "Parts", "Split", "check_covers", "chosen_source", "first", "load",
            "native_size", "part"]  # fmt: skip
@@ -60,8 +61,9 @@ def load(
     source: "mnist" (5,000 digits, needs nothing), "digits" (1,797 smaller ones), "cifar10",
         "cifar100" (downloaded once), or a folder that holds one folder of pictures per class, or
         such folders beneath train/ and, where they exist, validation/ and test/, which may have
-        other names in use; or Parts, the folders of a split one by one (docs/folders.md). ~ and
-        $HOME are put in. "./mnist" is the folder of that name.
+        other names in use; or Parts, the folders of a split one by one; or shards, tar or parquet,
+        in a folder or by a pattern (docs/folders.md). ~ and $HOME are put in. "./mnist" is the
+        folder of that name.
     size: pixels a side. The shorter side is resized, with antialiasing, and the central square
         kept. None is native: 28, 8, 32, or the median shorter side of a folder, at most 256.
     images: at most so many training pictures, stratified; more contain fewer, and validation and
@@ -186,9 +188,11 @@ def _open(
             return cifar(source, size, cache)
         case Parts():
             train, *others = (path and expanded(os.fspath(path)) for path in source)
-            return folder(Parts(train or "", *others), size, cache, progress)
+            given: str | Parts = Parts(train or "", *others)
         case _:
-            return folder(expanded(os.fspath(source)), size, cache, progress)
+            train = given = expanded(os.fspath(source))
+    opened = shards if are_shards(train or "") else folder
+    return opened(given, size, cache, progress)
 
 
 def _twins(source: Source) -> Indices | None:

@@ -29,7 +29,8 @@ def add_pictures(group: argparse._ActionsContainer) -> None:
         "--data",
         type=place,
         help="mnist (5,000 digits, embedded), digits, cifar10, cifar100, or a folder with one "
-        "folder of pictures a class, with train/ and val/ or test/ above them where they exist; "
+        "folder of pictures a class, with train/ and val/ or test/ above them where they exist; or "
+        "a folder of tar or parquet shards, or DIR/{000..099}.tar; "
         "default: those of the run that is resumed or used, else mnist",
     )
     group.add_argument("--train", type=place, help="in place of --data: the training part's folder")

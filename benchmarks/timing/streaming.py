@@ -78,7 +78,7 @@ def training(name: str, data: Data, workers: int) -> float:
 
 def decoding(data: Data, workers: int) -> float:
     """Pictures a second of the workers alone."""
-    feed = Feed(data.train, None, workers)
+    feed = Feed(data.train, workers=workers)
     for _ in feed.in_order(32):
         pass
     start = time.perf_counter()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models.build import build
 from models.cost import parts
+from models.deploy.maps import last_maps
 from models.pretrained import load_weights
 from models.spec import ArchSpec
 
@@ -29,12 +30,9 @@ class Backbone(nn.Module):
     def __init__(self, spec: ArchSpec, network: nn.Module, least: int = 4) -> None:
         super().__init__()
         self.spec, self.stem, self.stages = spec, network.stem, network.stages
-        made = {stride: number for number, stride in enumerate(_strides(spec))}
         every = parts(spec)
-        self._at = {number: str(stride) for stride, number in made.items() if stride >= least}
+        self._at = {number: str(stride) for stride, number in last_maps(spec, least).items()}
         self.channels = {name: every[number].channels for number, name in self._at.items()}
-        if not self._at:
-            raise ValueError(f"{spec.name!r:.80} has no map of a stride of {least} or more")
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -63,11 +61,3 @@ def backbone(
     if weights is not None:
         load_weights(network, dict(weights))
     return Backbone(spec, network, least)
-
-
-def _strides(spec: ArchSpec) -> list[int]:
-    """Of what the stem and each stage put out, against the image."""
-    found = [spec.stem.stride * (2 if spec.stem.pool else 1)]
-    for stage in spec.stages:
-        found.append(found[-1] * stage.stride)
-    return found

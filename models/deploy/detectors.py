@@ -32,17 +32,18 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import Conv2dNormActivation
 
 from models.deploy.backbone import Backbone, backbone
+from models.deploy.detector_cost import BINS, EXTRAS, INSIDE, PYRAMID
+from models.deploy.maps import low_and_high
 from models.deploy.preprocessing import Preprocessing
 from models.reference.providers import IMAGENET
 from models.spec import ArchSpec
 
 Weights = Mapping[str, Tensor] | None
-_EXTRAS = (512, 256, 256, 128)  # channels of the maps that SSDLite adds, as torchvision's
 _ANCHOR = 8  # a square anchor's side, in pixels of its map: 32 at stride 4, as torchvision's
 _NORM = partial(
     nn.BatchNorm2d, eps=0.001, momentum=0.03
 )  # of SSDLite's own layers, as torchvision's
-_BINS, _SAMPLES = 7, 2  # of a box's pooled map, a side; samples of a bin, a side: torchvision's
+_SAMPLES = 2  # of a bin of a box's pooled map, a side: torchvision's
 
 
 class _Pyramid(nn.Module):
@@ -66,8 +67,8 @@ class _Extended(nn.Module):
     def __init__(self, body: Backbone) -> None:
         super().__init__()
         self.body = body
-        before = (list(body.channels.values())[-1], *_EXTRAS)
-        self.extra = nn.ModuleList(map(_halved, before, _EXTRAS))
+        before = (list(body.channels.values())[-1], *EXTRAS)
+        self.extra = nn.ModuleList(map(_halved, before, EXTRAS))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         found = self.body(x)
@@ -106,7 +107,7 @@ def faster_rcnn(
     weights: Weights = None,
     *,
     expects: Preprocessing | None = None,
-    channels: int = 256,
+    channels: int = PYRAMID,
     **options: Any,
 ) -> FasterRCNN:
     """Faster R-CNN on a pyramid of the maps of stride 4 and more, of ``channels`` each.
@@ -122,7 +123,7 @@ def faster_rcnn(
         "rpn_anchor_generator": AnchorGenerator(
             tuple((_ANCHOR * stride,) for stride in strides), ((0.5, 1.0, 2.0),) * len(strides)
         ),
-        "box_roi_pool": MultiScaleRoIAlign(list(body.channels), _BINS, _SAMPLES),
+        "box_roi_pool": MultiScaleRoIAlign(list(body.channels), BINS, _SAMPLES),
     }
     pyramid = _Pyramid(body, channels)
     return FasterRCNN(pyramid, classes, **(own | _moments(spec, expects) | options))
@@ -146,7 +147,7 @@ def ssdlite(
     Raises ValueError where the weights or ``expects`` are another network's, or it has no such map.
     """
     features = _Extended(backbone(spec, weights, least=16))
-    channels = [*features.body.channels.values(), *_EXTRAS]
+    channels = [*features.body.channels.values(), *EXTRAS]
     anchors = DefaultBoxGenerator([[2, 3]] * len(channels), min_ratio=0.2, max_ratio=0.95)
     own = {
         "head": SSDLiteHead(channels, anchors.num_anchors_per_location(), classes, _NORM),
@@ -159,7 +160,9 @@ def ssdlite(
     return SSD(features, anchors, (side, side), classes, **given)
 
 
-def lraspp(spec: ArchSpec, classes: int, weights: Weights = None, *, inside: int = 128) -> LRASPP:
+def lraspp(
+    spec: ArchSpec, classes: int, weights: Weights = None, *, inside: int = INSIDE
+) -> LRASPP:
     """LR-ASPP on the maps of stride 8 and of the network's whole stride, ``inside`` channels.
 
     It takes pictures normalised as the weights were trained: torchvision's segmenters do not do it.
@@ -168,12 +171,7 @@ def lraspp(spec: ArchSpec, classes: int, weights: Weights = None, *, inside: int
     after it.
     """
     body = backbone(spec, weights)
-    low, high = "8", list(body.channels)[-1]
-    if low not in body.channels or low == high:
-        raise ValueError(
-            f"{spec.name!r:.80} has maps of strides {body.strides} and LR-ASPP takes 8 and a later "
-            "one: give a network that has both"
-        )
+    low, high = map(str, low_and_high(spec))
     features = _Named(body, {"low": low, "high": high})
     return LRASPP(features, body.channels[low], body.channels[high], classes, inside)
 

@@ -59,7 +59,7 @@ def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None
     from training.options.logs import logged, multipliers
     from training.options.rehearsal import rehearsed
     from training.recipe import total_stride
-    from training.variation import as_options
+    from training.recipe.variation import as_options
 
     clock = _clock(args)
     growth = _growth(args, baseline, clock, resumed(args, run_dir))

@@ -110,7 +110,7 @@ def _study(
     from training.options import executor, facts, inherited_from, prepare
     from training.options.flags import SCRATCH
     from training.recipe import total_stride
-    from training.variation import as_options
+    from training.recipe.variation import as_options
 
     ladders, coefficients, splits, _ = choices
     largest = planned(args.study, specs, *choices).networks.values()

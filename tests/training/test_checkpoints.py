@@ -54,6 +54,7 @@ RECIPES = {
         name: replace(named(name), epochs=3, batch=32, images=320)
         for name in ("paper", "modern", "finetune")
     },
+    **{"phases": replace(named("v2"), epochs=3, phases=3, batch=32, images=320, mixup_from=0.2)},
 }
 
 

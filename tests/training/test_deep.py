@@ -13,9 +13,10 @@ from PIL import Image
 
 from tests.support.pictures import classes, colour_png, colour_tiff, own_cache, quiet
 from training.data import Data
-from training.pictures import deep, folders, images
+from training.pictures import deep, images
 from training.pictures.deep import Scale, Scales
 from training.pictures.images import Doubt
+from training.pictures.stored import folders
 
 __all__ = ["own_cache"]
 

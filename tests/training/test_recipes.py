@@ -26,7 +26,7 @@ from training.loop.feeds.mixing import Mixer
 from training.loop.feeds.pictures import Varied, transform_of
 from training.loop.optimizer import optimizer_of, schedule
 from training.loop.train import final, first, trainer
-from training.loop.trainer import Trainer
+from training.loop.trainer import Trainer, is_eager
 from training.recipe import Recipe
 from training.recipe.named import NAMED, changed, named
 
@@ -220,12 +220,12 @@ def test_a_picture_and_its_seed_decide_what_it_becomes(
 ) -> None:
     split = first(digits.train, 20)
     split = replace(split, images=split.images.expand(-1, channels, -1, -1).contiguous())
-    varied = Varied(split, transform_of(recipe, 12, torch.full((channels,), 0.3)))
+    varied = Varied(split, [transform_of(recipe, 12, torch.full((channels,), 0.3))])
     before = torch.get_rng_state()
-    one = [varied[i, 5] for i in range(20)]
+    one = [varied[i, 5, 0] for i in range(20)]
     assert torch.equal(torch.get_rng_state(), before), "the network's own randomness is its own"
     torch.rand(3)
-    again, other = [varied[i, 5] for i in range(20)], [varied[i, 6] for i in range(20)]
+    again, other = [varied[i, 5, 0] for i in range(20)], [varied[i, 6, 0] for i in range(20)]
     assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     side = 12 if recipe.crop else 8
@@ -235,20 +235,20 @@ def test_a_picture_and_its_seed_decide_what_it_becomes(
 
 
 def test_what_is_erased_has_the_mean_colour(digits: Data) -> None:
-    varied = Varied(digits.train, transform_of(Recipe(erase=0.999), 8, torch.tensor([0.2])))
-    changes = [varied[i, i][varied[i, i] != digits.train.images[i]] for i in range(40)]
+    varied = Varied(digits.train, [transform_of(Recipe(erase=0.999), 8, torch.tensor([0.2]))])
+    changes = [varied[i, i, 0][varied[i, i, 0] != digits.train.images[i]] for i in range(40)]
     assert {value for some in changes for value in some.tolist()} == {51}
 
 
 def test_a_feed_follows_what_is_drawn(digits: Data) -> None:
     recipe = named("modern")
     drawn = draw(torch.Generator().manual_seed(0), 70, 32, reach=0, seeds=True)
-    feed = Feed(first(digits.train, 70), transform_of(recipe, 8, digits.mean))
-    varied = Varied(digits.train, transform_of(recipe, 8, digits.mean))
+    feed = Feed(first(digits.train, 70), [transform_of(recipe, 8, digits.mean)])
+    varied = Varied(digits.train, [transform_of(recipe, 8, digits.mean)])
     for step, images in zip(drawn, feed.batches(drawn), strict=True):
         of = dict(zip(FIELDS, step, strict=True))
         pairs = zip(of["picture"].tolist(), of["seed"].tolist(), strict=True)
-        assert torch.equal(images, torch.stack([varied[pair] for pair in pairs]))
+        assert torch.equal(images, torch.stack([varied[*pair, 0] for pair in pairs]))
     assert [len(batch) for batch in feed.batches(drawn[1:])] == [32]
 
 
@@ -307,7 +307,12 @@ LEARNER = replace(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes", "least"),
-    [("paper", {"lr": 0.064}, 0.9), ("modern", {"lr": 4e-3}, 0.6), ("rexnet", {}, 0.5)],
+    [
+        ("paper", {"lr": 0.064}, 0.9),
+        ("v2", {"lr": 0.064}, 0.6),
+        ("modern", {"lr": 4e-3}, 0.6),
+        ("rexnet", {}, 0.5),
+    ],
 )
 def test_recipes_learn_real_digits(name: str, changes: dict[str, Any], least: float) -> None:
     """Handwritten digits, ten classes: chance is 10 %. On pictures that no choice was made by."""
@@ -331,3 +336,91 @@ def test_finetune_learns_from_weights_of_others(
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "after" / "evaluation.json").read_text())
     assert found["accuracy"] > 0.35  # chance is 0.1; the weights are of 3 epochs on 1,000 pictures
+
+
+# ---------------------------------------------------------------- phases
+
+
+def test_the_progressive_recipe_is_the_papers_table() -> None:
+    """EfficientNetV2's table 6, S: at 300 pixels, four phases of 87 epochs or 88."""
+    recipe = named("v2")
+    phases = [recipe.phase(epoch) for epoch in range(350)]
+    assert phases == sorted(phases)
+    assert [phases.count(one) for one in range(4)] == [88, 87, 88, 87]
+    assert [recipe.side_in(one, 300) for one in range(4)] == [128, 185, 243, 300]
+    assert [recipe.in_phase(one).magnitude for one in range(4)] == [5, 8, 12, 15]
+    dropout = [recipe.dropout_in(one, 0.3) for one in range(4)]
+    assert dropout == pytest.approx([0.1, 0.1 + 0.2 / 3, 0.1 + 0.4 / 3, 0.3])
+    mixed = replace(recipe, mixup=0.5, mixup_from=0.0)
+    assert [mixed.in_phase(one).mixup for one in (0, 3)] == [0, 0.5]
+    assert replace(named("paper"), batch=4096).rate() == replace(recipe, batch=4096).rate()
+
+
+@given(phases=st.integers(1, 9), epochs=st.integers(1, 30), side=st.integers(8, 400))
+def test_phases_fill_the_epochs_and_end_at_the_recipe(phases: int, epochs: int, side: int) -> None:
+    recipe = Recipe(epochs=epochs, phases=phases, side_from=0.4, magnitude_from=1, mixup_from=0.1)
+    found = [recipe.phase(epoch) for epoch in range(epochs)]
+    assert sorted(set(found)) == list(range(min(phases, epochs)))
+    counts = [found.count(one) for one in set(found)]
+    assert max(counts) - min(counts) <= 1
+    sides = [recipe.side_in(one, side) for one in found]
+    assert sides == sorted(sides)
+    assert sides[-1] == side
+    assert recipe.in_phase(found[-1]) == recipe
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"phases": 0}, "phases 0 must be at least 1"),
+        ({"phases": 2, "side_from": 1.5}, "side_from 1.5 must be above 0 and at most 1"),
+        ({"phases": 2, "magnitude_from": 31}, "magnitude_from 31 must be from 0 to 30"),
+        ({"phases": 2, "dropout_from": 1.0}, "dropout_from 1.0 must be from 0 up to 1"),
+    ],
+)
+def test_phases_that_are_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Recipe(**changes)
+
+
+PROGRESSIVE = Recipe(
+    epochs=4, batch=32, images=96, phases=2, side_from=0.5, dropout=0.4, dropout_from=0.1,
+    mixup=0.5, mixup_from=0.0, cutout=0.25,
+)  # fmt: skip
+
+
+def watched(network: torch.nn.Module) -> list[tuple[int, float, int]]:
+    """Of each batch that it will see the side, the chance of its dropout, and the pictures."""
+    seen: list[tuple[int, float, int]] = []
+    (dropout,) = (one for one in network.modules() if isinstance(one, torch.nn.Dropout))
+
+    def see(_: torch.nn.Module, given: tuple[Tensor]) -> None:
+        seen.append((given[0].shape[-1], dropout.p, len(given[0])))
+
+    network.register_forward_pre_hook(see)
+    return seen
+
+
+def test_what_the_network_sees_grows(digits: Data) -> None:
+    """Its pictures, and its dropout; that it is measured at its own side; alone or from a feed."""
+    for recipe in (PROGRESSIVE, replace(PROGRESSIVE, crop=0.5, policy="randaugment",
+                                        magnitude_from=1)):  # fmt: skip
+        run = trainer(recipe.network(TINY, 10, 1), recipe, digits, 0, CPU)
+        seen = watched(run.network)
+        assert all(math.isfinite(run.epoch()) for _ in range(recipe.epochs))
+        assert seen == [(4, 0.1, 32)] * 6 + [(8, 0.4, 32)] * 6
+        assert run.side == 8
+
+
+def test_steps_of_other_sizes_are_not_captured() -> None:
+    """A graph's tensors keep their shapes."""
+    assert is_eager(Recipe(phases=2, side_from=0.5), None)
+    assert not is_eager(Recipe(), None)
+
+
+def test_a_phase_that_mixes_nothing_learns_the_labels_themselves(digits: Data) -> None:
+    labels = torch.tensor([2, 0])
+    images = torch.rand(2, 1, 4, 4)
+    found = Mixer(replace(PROGRESSIVE.in_phase(0)), 3)(images, labels, 0)
+    assert torch.equal(found.images, images)
+    assert torch.equal(found.shares, torch.tensor([[0.0, 0, 1], [1, 0, 0]]))

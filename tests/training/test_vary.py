@@ -17,7 +17,7 @@ from training.loop.feeds.vary import balanced_order, recoloured, zoomed
 from training.loop.scores import Scores, measure
 from training.loop.train import evaluate, final, train, train_above
 from training.recipe import AUGMENT, FLIPS, Recipe
-from training.variation import add_variation, as_options, described, varied
+from training.recipe.variation import add_variation, as_options, described, varied
 
 TINY = ArchSpec(
     "tiny", Stem(8, stride=1), (StageSpec("mbconv", 1, 16, stride=2, expansion=2),), head=16,

@@ -27,8 +27,10 @@ COMMANDS = (
     "scaling_search.commands.family",
     "scaling_search.commands.search",
     "scaling_search.commands.study",
+    "training.commands.detect",
     "training.commands.latency",
     "training.commands.predict",
+    "training.commands.segment",
     "training.commands.train",
 )
 SEARCHES = ("nas.channels.__main__", "nas.search.__main__", "scaling_search.commands.search",

@@ -98,8 +98,9 @@ def test_it_starts_without_what_takes_long() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["search", "scale", "family", "train", "predict", "latency", "cache", "report", "models"],
-)
+    ["search", "scale", "family", "train", "detect", "segment", "predict", "latency", "cache",
+     "report", "models"],
+)  # fmt: skip
 def test_help_does_not_wait_for_what_takes_seconds(name: str) -> None:
     code = (
         "import sys, evenscale\n"

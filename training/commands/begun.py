@@ -16,13 +16,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from common.command import Stopped
 from common.config import as_json
 from models.deploy.preprocessing import WEIGHTS
 from training.data import Parts, chosen_source
 from training.given import TRAINING, as_stored, stored_pictures
+from training.loop.checkpoints.keeper import Halted, Keeper
 from trials.store.disk import replace_text
 
 FILE_NAME = TRAINING
+COMMAND = "training"  # that trains classifiers; "training detect" and "training segment"
 _WHERE = frozenset(("out", "resume", *Parts._fields))
 # What may differ each time that a training is gone on with: none of it changes the result.
 _FREE = frozenset(("out", "resume", "device", "checkpoint_minutes", "workers", "log"))
@@ -30,15 +33,17 @@ _PLACES = ("spec", "init")
 _PICTURES = ("data", "train", "validation", "test")
 
 
-def go_on(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    """Put the arguments of the training that is resumed into ``args``.
+def go_on(
+    args: argparse.Namespace, parser: argparse.ArgumentParser, command: str = COMMAND
+) -> None:
+    """Put the arguments of the training that is resumed into ``args``, ``command``'s.
 
-    Raises ValueError where there is none, where it is done, and where an argument is given that
-    differs from the training's own.
+    Raises ValueError where there is none, where it is done, where another command began it, and
+    where an argument is given that differs from the training's own.
     """
-    args.out = args.out or _newest(Path("runs"))
+    args.out = args.out or _newest(Path("runs"), command)
     path = args.out / FILE_NAME
-    stored = arguments_of(args.out)
+    stored = arguments_of(args.out, command)
     try:
         defaults, mine = _settled(parser.parse_args([])), _settled(args)
         for name, value in mine.items():
@@ -55,19 +60,23 @@ def go_on(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         args.data = Parts(*args.data)
 
 
-def arguments_of(out: Path | None) -> dict[str, Any]:
-    """Those of the training that is resumed in ``out``; None is the last below runs/.
+def arguments_of(out: Path | None, command: str = COMMAND) -> dict[str, Any]:
+    """Those of the training of ``command`` that is resumed in ``out``; None is the last below
+    runs/.
 
-    Raises ValueError where there is none, and where it is done.
+    Raises ValueError where there is none, where it is done, and where another command began it.
     """
-    out = out or _newest(Path("runs"))
+    out = out or _newest(Path("runs"), command)
     path = out / FILE_NAME
     if not path.is_file():
         raise ValueError(f"{out} holds no training to resume: name its directory by --out")
     if (out / WEIGHTS).exists():
         raise ValueError(f"the training in {out} is done: there is nothing to resume")
     try:
-        stored: dict[str, Any] = json.loads(path.read_text("utf-8"))["arguments"]
+        facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if (began := facts.get("command", COMMAND)) != command:
+            raise ValueError(f"{out} was begun by python -m {began:.60}: resume it with that")
+        stored = facts["arguments"]
         return {**stored, "data": stored_pictures(stored)}
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is of another version, or damaged ({error!r:.200})") from error
@@ -80,18 +89,19 @@ def recalled(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in stored.items() if name not in _PICTURES}
 
 
-def begin(args: argparse.Namespace, **found: Any) -> None:
-    """Write the training that begins in ``args.out``, ``found`` being what came of the arguments.
+def begin(args: argparse.Namespace, *, command: str = COMMAND, **found: Any) -> None:
+    """Write the training that ``command`` begins in ``args.out``, ``found`` being what came of the
+    arguments.
 
     ``args.data`` is the source by now, as ``settle_pictures`` leaves it.
     """
-    facts = {"schema": 1, "arguments": _kept(args), **found}
+    facts = {"schema": 1, "command": command, "arguments": _kept(args), **found}
     replace_text(args.out / FILE_NAME, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 
 
-def command_to_resume(out: Path) -> str:
+def command_to_resume(out: Path, command: str = COMMAND) -> str:
     """For a shell."""
-    return shlex.join(["python", "-m", "training", "--resume", "--out", str(out)])
+    return shlex.join(["python", "-m", *command.split(), "--resume", "--out", str(out)])
 
 
 @contextmanager
@@ -109,6 +119,28 @@ def taken(out: Path) -> Iterator[None]:
         raise
 
 
+def free(out: Path) -> Path:
+    """``out``. Raises ValueError where the weights of another training are there."""
+    if (out / WEIGHTS).exists():
+        raise ValueError(f"{out} holds the weights of another training: choose another --out")
+    return out
+
+
+@contextmanager
+def saying(out: Path, keeper: Keeper, command: str = COMMAND) -> Iterator[None]:
+    """A block whose Ctrl-C says what is kept of the training."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if not keeper.path.exists():
+            (out / FILE_NAME).unlink(missing_ok=True)
+            raise Stopped("stopped: nothing had been trained, and nothing is kept") from None
+        when = f" {stop}" if isinstance(stop, Halted) else ", at once"
+        since = "there" if isinstance(stop, Halted) else "the last checkpoint"
+        resume = command_to_resume(out, command)
+        raise Stopped(f"stopped{when}: {resume} goes on from {since}") from None
+
+
 def _settled(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments that decide a training, as JSON that means the same from every directory."""
     facts = {name: value for name, value in vars(args).items() if name not in _FREE}
@@ -117,7 +149,7 @@ def _settled(args: argparse.Namespace) -> dict[str, Any]:
             facts[name] = str(Path(facts[name]).absolute())
     source = facts["data"]
     if not isinstance(source, Parts):
-        given = [facts[name] for name in _PICTURES]
+        given = [facts.get(name) for name in _PICTURES]
         source = chosen_source(*given) if any(given) else None
     facts["data"] = None if source is None else as_stored(source)
     return {name: value for name, value in facts.items() if name not in _PICTURES[1:]}
@@ -132,9 +164,10 @@ def _kept(args: argparse.Namespace) -> dict[str, Any]:
     return facts
 
 
-def _newest(root: Path) -> Path:
-    """The training below ``root`` that was begun last and is not done."""
-    found = [path for path in root.glob("train-*") if (path / FILE_NAME).is_file()]
+def _newest(root: Path, command: str) -> Path:
+    """The training of ``command`` below ``root`` that was begun last and is not done."""
+    name = "train" if command == COMMAND else command.split()[-1]
+    found = [path for path in root.glob(f"{name}-*") if (path / FILE_NAME).is_file()]
     found = [path for path in found if not (path / WEIGHTS).exists()]
     if not found:
         raise ValueError(f"no training to resume below {root}: name its directory by --out")

@@ -16,21 +16,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from common.command import Stopped, program
+from common.command import program
 from common.host_memory import gigabytes, total_host_bytes
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
-from models.deploy.preprocessing import WEIGHTS
 from models.spec import ArchSpec
 from reports.training import report
-from training.commands.begun import FILE_NAME, begin, command_to_resume, go_on, taken
+from training.commands.begun import begin, free, go_on, saying, taken
 from training.commands.written import told, write
 from training.data import SHARE, Data, load
 from training.device import choose_device
 from training.given import settle_pictures
 from training.loop.bar import shown
-from training.loop.checkpoints.keeper import Halted, Keeper
+from training.loop.checkpoints.keeper import Keeper
 from training.loop.feeds.feed import held
 from training.loop.placed import placed
 from training.loop.processes import Processes, joined
@@ -39,10 +38,10 @@ from training.options.directory import run_directory
 from training.options.logs import LOSS, Logs, conclude
 from training.recipe import Recipe
 from training.recipe.options import chosen_recipe, settled_recipe
+from training.recipe.variation import varied
 from training.transfer.child import born, settled
 from training.transfer.parent import Parent, prepared
 from training.transfer.sources import BASELINE, open_parent
-from training.variation import varied
 from trials.caution import cautions_of_test, closing
 from trials.record import Evaluation
 from trials.workers.environment import cores
@@ -71,7 +70,7 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
     spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
     if not args.resume:
         name = f"train-{spec.name}-{data.name}"
-        args.out = Path(among.told(str(_free(run_directory(args, name)))))
+        args.out = Path(among.told(str(free(run_directory(args, name)))))
     of = _identity(spec, recipe, data, args.seed, among)
     keeper = Keeper(args.out, args.checkpoint_minutes, of)
     start = None
@@ -85,7 +84,7 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
             begin(args, spec=json.loads(spec.to_json()), recipe=recipe.to_dict(),
                   data={"name": data.name, "digest": data.digest},
                   weights=parent and parent.name)  # fmt: skip
-        with _saying(args.out, keeper), shown(recipe.epochs) as (_, show), keeper.listening():
+        with saying(args.out, keeper), shown(recipe.epochs) as (_, show), keeper.listening():
 
             def heard(epoch: int, loss: float) -> None:
                 show(epoch, loss)
@@ -124,6 +123,8 @@ def _recipe(args: argparse.Namespace, parent: Parent | None, among: Processes) -
     if parent is None and args.recipe == "finetune":
         raise ValueError("--recipe finetune is for weights to start from: add --init")
     recipe = varied(chosen_recipe(args), args)
+    if parent is None and args.freeze:
+        raise ValueError("--freeze is for weights to start from: add --init")
     if parent is not None and args.recipe != "finetune":
         # A rate for random weights would first undo what these have learned.
         recipe = replace(recipe, lr=recipe.lr / 10)
@@ -207,24 +208,3 @@ def _started(
         parts = ", ".join(f"{part} {share:.0%}" for part, share in own.shares.items())
         print(f"weights: inherited from {parent.name} ({parts})", file=sys.stderr)
     return network
-
-
-def _free(out: Path) -> Path:
-    """``out``, unless the weights of another training are there."""
-    if (out / WEIGHTS).exists():
-        raise ValueError(f"{out} holds the weights of another training: choose another --out")
-    return out
-
-
-@contextmanager
-def _saying(out: Path, keeper: Keeper) -> Iterator[None]:
-    """A block whose Ctrl-C says what is kept of the training."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        if not keeper.path.exists():
-            (out / FILE_NAME).unlink(missing_ok=True)
-            raise Stopped("stopped: nothing had been trained, and nothing is kept") from None
-        when = f" {stop}" if isinstance(stop, Halted) else ", at once"
-        since = "there" if isinstance(stop, Halted) else "the last checkpoint"
-        raise Stopped(f"stopped{when}: {command_to_resume(out)} goes on from {since}") from None

@@ -11,11 +11,12 @@ from common.config import add_config, configured
 from training.given import add_pictures
 from training.options.flags import add_log
 from training.recipe.options import add_recipe
-from training.variation import add_variation
+from training.recipe.variation import add_variation
 
 ABOUT = """Train one network; accuracy is on the test split.
 
-Beside this: training predict RUN PICTURE…, training latency NETWORK, training cache."""
+Beside this: training detect|segment --spec NETWORK --data DIR, training predict RUN PICTURE…,
+training latency NETWORK, training cache."""
 
 
 def options() -> argparse.ArgumentParser:

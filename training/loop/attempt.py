@@ -102,7 +102,7 @@ def _measure(run: Trainer, split: Split, workers: int) -> Scores:
     device = run.split.labels.device.type
     batch = run.micro_batch * (MORE if device == "cuda" else 1)
     found = measure(run.averaged, split, run.side, run.data, batch, workers, run.among)
-    run.network.train()
+    run.to_learn()
     return found
 
 

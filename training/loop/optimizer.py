@@ -91,6 +91,12 @@ def optimizer_of(
     )
 
 
+def freeze(network: nn.Module) -> None:
+    """Let nothing learn but the classifier."""
+    network.requires_grad_(False)
+    _classifier(network).requires_grad_(True)
+
+
 def _grouped(network: nn.Module, recipe: Recipe) -> dict[tuple[float, float], list[nn.Parameter]]:
     """The weights by their weight decay and their rate's scale, those that decay first."""
     last = len(getattr(network, "stages", ())) + 1

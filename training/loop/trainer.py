@@ -21,7 +21,7 @@ from training.loop.feeds.mixing import Mixer
 from training.loop.feeds.vary import balanced_order, recoloured, zoomed
 from training.loop.graph import Graph, Steps
 from training.loop.memory import micro_batch, recompute
-from training.loop.optimizer import average, optimizer_of, schedule, zero_starts
+from training.loop.optimizer import average, freeze, optimizer_of, schedule, zero_starts
 from training.loop.processes import ALONE, Processes, synchronise
 from training.loop.quick.layers import quicken
 from training.recipe import Recipe
@@ -38,9 +38,11 @@ class Trainer:
 
     On a GPU nothing in an epoch makes the CPU wait: what is random and the learning rates go there
     before it, the loss comes back after it. With a ``graph`` the step is captured and replayed. Not
-    so where pictures come one by one from a ``feed``, are mixed, or the average's decay changes:
-    what is random then stays on the CPU (``is_eager``).
+    so where pictures come one by one from a ``feed``, are mixed, or the average's decay or the
+    pictures' side changes: what is random then stays on the CPU (``is_eager``).
 
+    side     pixels at which the network is measured; ``seen``, at which it learns now: fewer in the
+             phases before the last (``Recipe.phases``)
     losses   the mean loss of each epoch that is done
     curve    what was measured on the way: shares of the steps, accuracies
     done     steps of the epoch that has begun; ``total``, the sum of their losses
@@ -68,7 +70,7 @@ class Trainer:
         if feed is None and (recipe.one_by_one or split.files is not None):
             raise ValueError("pictures come one by one: give a feed (training.loop.train.trainer)")
         self._feed, self.among = feed, among
-        self._mixer = Mixer(recipe, len(data.classes)) if recipe.mixes else None
+        self._mixer: Mixer | None = None
         self.micro_batches, self.side = micro_batches, twin.resolution
         # Order and augmentation are drawn apart from the weights, and on the CPU, so that paired
         # seeds see the same images in the same order whatever the network and the device.
@@ -80,6 +82,8 @@ class Trainer:
                 zero_starts(network)
         device = split.labels.device
         self.network = quicken(network.to(device).to(memory_format=torch.channels_last))
+        if recipe.freeze:
+            freeze(self.network)
         if recipe.recompute:
             recompute(self.network)
         if among.count > 1:
@@ -104,11 +108,18 @@ class Trainer:
         self.began = self.generator.get_state()
         self.between: Callable[[], None] = _nothing
         self._steps = Steps(self._update, graph)
+        self._dropout = twin.dropout
+        self._enter(0)
 
     @property
     def micro_batch(self) -> int:
         """Images that go through the network at once, in each process."""
         return micro_batch(-(-self.batch // self.among.count), self.micro_batches)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.split.labels.device
 
     @property
     def graph(self) -> str | None:
@@ -118,7 +129,8 @@ class Trainer:
     def epoch(self, ends: Callable[[int], bool] | None = None) -> float:
         """One pass over the images in a fresh order, or until ``ends`` of the steps
         done is true; the mean loss. Of an epoch that had begun, what is left of it."""
-        self.network.train()
+        self.to_learn()
+        self._enter(self.recipe.phase(len(self.losses)))
         self.began = self.generator.get_state()
         every = self._drawn()[self.done :, :, self.among.part(self.batch)]
         rates = islice(self._rates(), self.done, None)
@@ -134,6 +146,22 @@ class Trainer:
         self.done, self.total = 0, torch.zeros_like(self.total)
         return self.losses[-1]
 
+    def to_learn(self) -> None:
+        """Put the network into the mode in which it learns; what is frozen stays as it is used."""
+        self.network.train(not self.recipe.freeze)
+        for module in self.network.modules():
+            if isinstance(module, nn.Dropout):
+                module.train()
+
+    def _enter(self, phase: int) -> None:
+        """Learn as in that phase of the recipe; an epoch is in one."""
+        recipe, self._phase = self.recipe.in_phase(phase), phase
+        self.seen = recipe.side_in(phase, self.side)
+        self._mixer = Mixer(recipe, len(self.data.classes)) if recipe.mixes else None
+        for module in self.network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = recipe.dropout_in(phase, self._dropout)
+
     def _drawn(self) -> Tensor:
         """What is random in an epoch, on the device: as ``augment.draw``."""
         recipe, order = self.recipe, None
@@ -145,7 +173,7 @@ class Trainer:
             self.batch,
             reach=round(recipe.shift * self.split.images.shape[-1]),
             flip=self._mirrors[0],
-            hole_side=self.side if recipe.cutout else None,
+            hole_side=self.seen if recipe.cutout else None,
             vertical=self._mirrors[1],
             zoom=recipe.zoom > 0,
             colours=recipe.jitter > 0,
@@ -156,7 +184,11 @@ class Trainer:
 
     def _fed(self, drawn: Tensor) -> Iterable[Tensor | None]:
         """The pictures of each step, where they do not lie on the device."""
-        return repeat(None, len(drawn)) if self._feed is None else self._feed.batches(drawn)
+        return (
+            repeat(None, len(drawn))
+            if self._feed is None
+            else self._feed.batches(drawn, self._phase)
+        )
 
     def _rates(self) -> Sequence[float] | Tensor:
         """The learning rates of an epoch's steps."""
@@ -216,7 +248,7 @@ class Trainer:
             self._mirrors, ("mirrored", "upside_down"), (3, 2), strict=True
         ):
             images = mirror(images, of[name], axis) if wanted else images
-        x = to_float(images, self.side, self.data.mean, self.data.std, channels_last=True)
+        x = to_float(images, self.seen, self.data.mean, self.data.std, channels_last=True)
         if recipe.zoom:
             x = zoomed(x, of, recipe.zoom)
         if recipe.jitter:
@@ -246,7 +278,7 @@ class Trainer:
 
 def is_eager(recipe: Recipe, feed: Feed | None) -> bool:
     """Whether Python has a part in every step, which then cannot be captured."""
-    return feed is not None or recipe.mixes or recipe.ema_warmup
+    return feed is not None or recipe.mixes or recipe.ema_warmup or recipe.phases > 1
 
 
 def _nothing() -> None:

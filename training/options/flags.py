@@ -8,7 +8,7 @@ import os
 from common.command import count, count_from_zero, path, place, storage_url
 from common.config import add_config
 from training.given import add_pictures
-from training.variation import add_variation
+from training.recipe.variation import add_variation
 
 SCRATCH, INHERIT = "scratch", "inherit"
 LOGS = ("tensorboard", "mlflow")  # as training.options.logs has them; a test compares

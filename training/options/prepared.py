@@ -16,9 +16,9 @@ from training.evaluator import ByName, Evaluator, proxy_recipe
 from training.options.sizing import filling, fitting, machines
 from training.options.workers import device_of
 from training.recipe import Recipe
+from training.recipe.variation import varied
 from training.transfer.options import made_ready, parent_of, transfer_recipe
 from training.transfer.parent import Parent
-from training.variation import varied
 from trials.store.study import stored_settings
 
 

@@ -10,7 +10,7 @@ from training.data import Data, Split
 from training.evaluator import Evaluator
 from training.given import Pictured, as_stored
 from training.loop.train import first
-from training.variation import described
+from training.recipe.variation import described
 
 
 def facts(source: Pictured, data: Data, evaluator: Evaluator) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ from common.plain import printable
 from training.pictures.deep import Scale, Scales
 from training.pictures.reading import Pictures
 
-SUFFIXES = ".safetensors", ".part"  # of files that are whole and of those that are being written
+SUFFIXES = ".safetensors", ".tar", ".part"  # of whole files, the last of those being written
+ABOUT = "comment"  # among the headers of an archive: the file that it was made from
 ROOT = "root"  # among a file's texts: the folder whose pictures it has
 _TENSORS = ("images", "sides", "doubts")
 _log = logging.getLogger(__name__)
@@ -75,9 +77,12 @@ def kept(folder: Path) -> list[tuple[Path, str]]:
 
 def _root(path: Path) -> str:
     try:
+        if path.suffix == ".tar":
+            with tarfile.open(path) as archive:
+                return archive.pax_headers.get(ABOUT, "")
         with safe_open(path, framework="pt") as file:
             return str((file.metadata() or {}).get(ROOT, ""))
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, tarfile.TarError):
         return ""
 
 

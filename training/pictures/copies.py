@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from training.pictures.listing import File
 from training.pictures.splits import Division, Indices
+from training.pictures.stored import members
 
 _TAIL = 4096  # bytes: where compressed files of one length differ if they do at all
 _BLOCK = 256  # files a task: enough to make the cost of a task vanish
@@ -139,8 +140,8 @@ def _each(content: Callable[[str], Hashable], paths: list[str]) -> Iterator[Hash
 
 def _tail(path: str) -> Hashable:
     try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+        with members.opened(path) as file:
+            file.seek(max(0, members.length(path) - _TAIL))
             return hashlib.blake2b(file.read(), digest_size=16).digest()
     except OSError:
         return object()  # like no other
@@ -148,7 +149,7 @@ def _tail(path: str) -> Hashable:
 
 def _all(path: str) -> Hashable:
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "blake2b").digest()
+        with members.opened(path) as file:
+            return hashlib.blake2b(file.read()).digest()
     except OSError:
         return object()

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from io import BytesIO
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,9 @@ def values(image: ImageFile.ImageFile) -> Values:
     raw = _raw_mode(image)
     if raw is None:
         return np.asarray(image, np.float32)
-    with Image.open(image.filename, formats=[image.format or ""]) as low:
+    # What was opened from memory has no name, but its bytes at hand until it is loaded.
+    again = image.filename or BytesIO(cast(BytesIO, image.fp).getvalue())
+    with Image.open(again, formats=[image.format or ""]) as low:
         other = raw[:-1] + _OTHER_ORDER[raw[-1]]
         low.tile = [tile._replace(args=_renamed(tile.args, raw, other)) for tile in low.tile]
         found: Values = np.asarray(image)[..., :3] * np.float32(256)

@@ -7,7 +7,6 @@ transparent ones are laid on white, CMYK is converted, and of an animation the f
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from training.pictures import deep
 from training.pictures.deep import NO_SCALES, Scales
+from training.pictures.stored import members
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -90,9 +90,10 @@ class Decoded(NamedTuple):
 
 
 def decode(path: str, size: int, scales: Scales = NO_SCALES) -> Decoded:
-    """One picture, those of more than 8 bits by `scales`, or where it has none by its own values.
+    """One picture, a file or a member of an archive (``stored.members``).
 
-    Raises ValueError with a one-line reason where the file cannot be read.
+    Those of more than 8 bits are seen by `scales`, or where it has none by their own values. Raises
+    ValueError with a one-line reason where the file cannot be read.
     """
     with _opened(path) as image:
         side = min(image.size)
@@ -118,7 +119,7 @@ def extremes(path: str) -> tuple[float, float] | None:
 def header(path: str) -> Header | None:
     """What a picture says of itself before it is decoded; None where the file is no picture."""
     try:
-        with pillow_silent(), Image.open(path, formats=_FORMATS) as image:
+        with pillow_silent(), Image.open(members.readable(path), formats=_FORMATS) as image:
             return Header(min(image.size), deep.kind(image))
     except Exception:  # on damaged files the decoders raise nearly any kind
         return None
@@ -136,8 +137,8 @@ def pillow_silent() -> Iterator[None]:
 def _opened(path: str) -> Iterator[ImageFile.ImageFile]:
     """A picture to be decoded; whatever is raised meanwhile becomes a ValueError of one line."""
     try:
-        _check_length(os.path.getsize(path))
-        with Image.open(path, formats=_FORMATS) as image:
+        _check_length(members.length(path))
+        with Image.open(members.readable(path), formats=_FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ValueError(f"{width}x{height} is over the limit of {MAX_PIXELS:,} pixels")

@@ -29,6 +29,13 @@ def subset(name: str) -> Subset | None:
     return _PARTS.get(re.sub(r"[-_. ]+", "", name).casefold())
 
 
+def said_part(name: str) -> Subset | None:
+    """The part that a word of a file's or a folder's name stands for: ``imagenet-train-0001``,
+    ``val2017``; None where none does."""
+    words = map(subset, re.split(r"[-_. \d]+", name))
+    return next((part for part in words if part is not None), None)
+
+
 def class_name(name: str) -> str:
     """The class that a folder stands for: an accent is one, however the system has stored it."""
     return unicodedata.normalize("NFC", name)

@@ -43,7 +43,9 @@ _SINCE = {
     "decay_every": 0.01, "ema_warmup": False, "dropout": None, "drop_path": None,
     "norm_momentum": None, "crop": 0.0,
     "policy": "none", "magnitude": 9, "erase": 0.0, "mixup": 0.0, "cutmix": 0.0,
-    "head_rate": 1.0, "layer_decay": 1.0, "sync_bn": False, "recompute": False,
+    "head_rate": 1.0, "layer_decay": 1.0, "sync_bn": False, "recompute": False, "phases": 1,
+    "side_from": 1.0, "magnitude_from": None, "mixup_from": None, "dropout_from": None,
+    "freeze": False,
 }  # fmt: skip
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
@@ -51,7 +53,10 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "scaling": (*SCALINGS, None), "flip": (*FLIPS, None),
 }  # fmt: skip
 _SHARES = ("momentum", "warmup", "label_smoothing", "ema", "shift", "cutout", "zoom", "jitter",
-           "alpha", "dropout", "drop_path", "norm_momentum", "crop", "erase")  # fmt: skip
+           "alpha", "dropout", "drop_path", "norm_momentum", "crop", "erase",
+           "dropout_from")  # fmt: skip
+_MOST = {"mixup": 100, "mixup_from": 100, "cutmix": 100, "magnitude": 30, "magnitude_from": 30,
+         "decay": 1}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,15 @@ class Recipe:
                    trainings (``training.loop.memory.decide``)
     sync_bn        batch norm's statistics are those of all processes that train together, and not
                    each one's own
+    freeze         nothing learns but the classifier, and norms keep their statistics
+    phases         equal parts of the epochs, from each of which to the next the pictures' side and
+                   the regularisation grow by the same, up to what the recipe says (EfficientNetV2,
+                   arXiv:2104.00298, section 4); at most one an epoch, and
+                   1: neither does
+    side_from      of pictures in the first phase, as a share of the side
+    magnitude_from, mixup_from, dropout_from
+                   randaugment's magnitude, mixup and dropout in the first phase; None: as in the
+                   last
     recompute      what lies inside a stage is computed again for the gradients and not kept: less
                    memory, about a third more time, the same numbers
 
@@ -158,13 +172,19 @@ class Recipe:
     cutmix: float = 0.0
     sync_bn: bool = False
     recompute: bool = False
+    phases: int = 1
+    side_from: float = 1.0
+    magnitude_from: int | None = None
+    mixup_from: float | None = None
+    dropout_from: float | None = None
+    freeze: bool = False
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 names = ", ".join(filter(None, known))
                 raise ValueError(f"{name} {getattr(self, name)!r:.60} is unknown: choose {names}")
-        for name, least in (("epochs", 0), ("batch", 1), ("reference", 1)):
+        for name, least in (("epochs", 0), ("batch", 1), ("reference", 1), ("phases", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} {getattr(self, name)} must be at least {least}")
         for name in ("lr", "width", "clip", "eps", "decay_every", "head_rate", "layer_decay"):
@@ -175,11 +195,14 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise ValueError(f"{name} {value} must be from 0 up to 1")
-        for name, most in (("mixup", 100), ("cutmix", 100), ("magnitude", 30), ("decay", 1)):
-            if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"{name} {getattr(self, name)} must be from 0 to {most}")
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= most:
+                raise ValueError(f"{name} {value} must be from 0 to {most}")
         if self.resolution is not None and self.resolution < 4:
             raise ValueError(f"resolution {self.resolution} must be at least 4 pixels")
+        if not 0 < self.side_from <= 1:
+            raise ValueError(f"side_from {self.side_from} must be above 0 and at most 1")
         if self.micro_batch is not None and self.micro_batch < 2:
             raise ValueError(f"micro_batch {self.micro_batch} must be at least 2: batch norm's")
 
@@ -244,6 +267,36 @@ class Recipe:
         growth: float = (self.batch / 256) ** SCALINGS[scaling]
         return self.lr * growth
 
+    def phase(self, epoch: int) -> int:
+        """The number, from 0, of the phase that an epoch is in."""
+        return epoch * self._phases // max(1, self.epochs)
+
+    @property
+    def _phases(self) -> int:
+        return max(1, min(self.phases, self.epochs))
+
+    def in_phase(self, phase: int) -> Self:
+        """The recipe by whose magnitude, mixup and dropout pictures are learned in a phase."""
+        firsts = ("magnitude", self.magnitude_from), ("mixup", self.mixup_from)
+        grown = {name: self._grown(first, getattr(self, name), phase)
+                 for name, first in firsts if first is not None}  # fmt: skip
+        if "magnitude" in grown:
+            grown["magnitude"] = round_half_up(grown["magnitude"])
+        return replace(self, **grown)  # type: ignore[arg-type]
+
+    def side_in(self, phase: int, side: int) -> int:
+        """Pixels a side of pictures in a phase, of ``side`` in the last."""
+        return max(1, round_half_up(side * self._grown(self.side_from, 1.0, phase)))
+
+    def dropout_in(self, phase: int, dropout: float) -> float:
+        """The chance of dropout in a phase, of ``dropout`` in the last."""
+        first = dropout if self.dropout_from is None else self.dropout_from
+        return self._grown(first, dropout, phase)
+
+    def _grown(self, first: float, last: float, phase: int) -> float:
+        share = 1.0 if self._phases == 1 else phase / (self._phases - 1)
+        return (1 - share) * first + share * last
+
     @property
     def one_by_one(self) -> bool:
         """Whether pictures are varied one by one (``training.loop.feeds``), not a batch at once."""
@@ -251,8 +304,8 @@ class Recipe:
 
     @property
     def mixes(self) -> bool:
-        """Whether pictures of a batch are mixed."""
-        return bool(self.mixup or self.cutmix)
+        """Whether pictures of a batch are mixed, in any phase."""
+        return bool(self.mixup or self.cutmix or self.mixup_from)
 
 
 def total_stride(spec: ArchSpec) -> int:

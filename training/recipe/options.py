@@ -30,12 +30,16 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
         "--recompute", action="store_true", help="compute what lies inside a stage again for the "
         "gradients in place of keeping it: less memory, more time"
     )  # fmt: skip
+    group.add_argument(
+        "--freeze", action="store_true", help="with weights to start from: nothing learns but the "
+        "classifier"
+    )  # fmt: skip
 
 
 def chosen_recipe(args: argparse.Namespace) -> Recipe:
     """The recipe of that name with --epochs and --batch, before ``--set``."""
     lengths = {"epochs": args.epochs, "batch": args.batch}
-    switches = {"sync_bn": args.sync_bn, "recompute": args.recompute}
+    switches = {"sync_bn": args.sync_bn, "recompute": args.recompute, "freeze": args.freeze}
     given = {name: one for name, one in (lengths | switches).items() if one}
     return replace(named(args.recipe), **given)
 

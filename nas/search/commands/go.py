@@ -154,7 +154,7 @@ def _end(
     """Draw the page and say the answer, which stands whatever becomes of the calibration."""
     from reports.nas import report
     from training.given import next_command
-    from training.variation import as_options
+    from training.recipe.variation import as_options
 
     with when_stopped(f"stopped; the search's answer is in {run_dir}: go on with --resume"):
         report(run_dir, args.storage)

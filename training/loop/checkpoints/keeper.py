@@ -21,8 +21,7 @@ from typing import Any
 from safetensors.torch import save_file
 
 from models.pretrained import read_described
-from training.loop.checkpoints.state import State, restore, state_of
-from training.loop.trainer import Trainer
+from training.loop.checkpoints.state import Run, State, restore, state_of
 from trials.store.disk import sync_directory
 
 FILE_NAME = "checkpoint.safetensors"
@@ -83,7 +82,7 @@ class Keeper:
                 )
         return State(tensors, facts)
 
-    def begin(self, run: Trainer, **facts: Any) -> None:
+    def begin(self, run: Run, **facts: Any) -> None:
         """Go on where the file says, if there is one; from now on ``run`` is kept, with these
         further facts."""
         if (state := self.read()) is not None:
@@ -101,7 +100,7 @@ class Keeper:
 
         run.between = between
 
-    def write(self, run: Trainer, **facts: Any) -> None:
+    def write(self, run: Run, **facts: Any) -> None:
         """Keep ``run``, which is between two steps, on the disk when this returns; the first of
         several processes writes it."""
         tensors, own = state_of(run)

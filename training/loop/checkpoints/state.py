@@ -13,13 +13,35 @@ The facts beside them: ``step``, ``done`` in the epoch, the ``losses`` of the ep
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from training.loop.trainer import Trainer
+from training.loop.processes import Processes
+
+
+class Run(Protocol):
+    """A training that can be kept: ``training.loop.trainer.Trainer`` says what each of these is."""
+
+    network: nn.Module
+    averaged: nn.Module
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    among: Processes
+    began: Tensor
+    total: Tensor
+    step: int
+    steps: int
+    done: int
+    losses: list[float]
+    curve: list[tuple[float, float]]
+    between: Callable[[], None]
+
+    @property
+    def device(self) -> torch.device:
+        """Where its network is."""
 
 
 class State(NamedTuple):
@@ -29,7 +51,7 @@ class State(NamedTuple):
     facts: dict[str, Any]
 
 
-def state_of(run: Trainer) -> State:
+def state_of(run: Run) -> State:
     """What ``restore`` needs, on the CPU; ``run`` is between two steps. Of several processes every
     one must ask."""
     found = {f"network.{name}": one for name, one in run.network.state_dict().items()}
@@ -47,7 +69,7 @@ def state_of(run: Trainer) -> State:
     return State(tensors, {name: getattr(run, name) for name in names})
 
 
-def restore(run: Trainer, state: State) -> None:
+def restore(run: Run, state: State) -> None:
     """Put a fresh training where the one was that ``state`` is of.
 
     Raises ValueError where that was another network's or optimiser's.
@@ -59,7 +81,7 @@ def restore(run: Trainer, state: State) -> None:
             run.averaged.load_state_dict(_below("averaged.", tensors))
         _restore_optimizer(run.optimizer, _below("optimizer.", tensors))
         run.generator.set_state(tensors["random.order"])
-        rank, device = run.among.rank, run.split.labels.device
+        rank, device = run.among.rank, run.device
         torch.set_rng_state(tensors[f"random.torch.{rank}"])
         if device.type == "cuda" and f"random.cuda.{rank}" in tensors:
             torch.cuda.set_rng_state(tensors[f"random.cuda.{rank}"], device)
@@ -73,8 +95,8 @@ def restore(run: Trainer, state: State) -> None:
         raise ValueError(f"the checkpoint is of another training ({reason:.200})") from error
 
 
-def _random(run: Trainer) -> dict[str, Tensor]:
-    own, device = {"torch": torch.get_rng_state()}, run.split.labels.device
+def _random(run: Run) -> dict[str, Tensor]:
+    own, device = {"torch": torch.get_rng_state()}, run.device
     if device.type == "cuda":
         own["cuda"] = torch.cuda.get_rng_state(device)
     every = {name: run.among.gathered(state) for name, state in own.items()}

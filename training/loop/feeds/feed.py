@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -18,13 +18,13 @@ from training.recipe import Recipe
 _PLACE, _SEED = FIELDS.index("picture"), FIELDS.index("seed")
 
 
-class _Drawn(Sampler[list[tuple[int, int]]]):
+class Drawn(Sampler[list[tuple[int, ...]]]):
     """The places and seeds of an epoch's batches, as they are told before it."""
 
     def __init__(self) -> None:
-        self.batches: list[list[tuple[int, int]]] = []
+        self.batches: list[list[tuple[int, ...]]] = []
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
         return iter(self.batches)
 
     def __len__(self) -> int:
@@ -34,15 +34,19 @@ class _Drawn(Sampler[list[tuple[int, int]]]):
 class Feed:
     """Pictures of a split, on the CPU, in any order.
 
-    workers  processes that read and vary them; 0: this one does
+    transforms  what varies them in each phase of a training
+    workers     processes that read and vary them; 0: this one does
     """
 
     def __init__(
-        self, split: Split, transform: v2.Transform | None = None, workers: int = 0
+        self,
+        split: Split,
+        transforms: Sequence[v2.Transform | None] = (None,),
+        workers: int = 0,
     ) -> None:
-        self._drawn = _Drawn()
+        self._drawn = Drawn()
         self._loader = DataLoader(
-            Varied(split, transform),
+            Varied(split, transforms),
             batch_sampler=self._drawn,
             num_workers=workers,
             persistent_workers=workers > 0,
@@ -53,19 +57,20 @@ class Feed:
             generator=torch.Generator(),
         )
 
-    def batches(self, drawn: Tensor) -> Iterator[Tensor]:
+    def batches(self, drawn: Tensor, phase: int = 0) -> Iterator[Tensor]:
         """uint8 (B, C, H, W) of each step that ``augment.draw`` has drawn, int64 (steps, fields,
         batch)."""
         return self._of(
-            list(zip(step[_PLACE].tolist(), step[_SEED].tolist(), strict=True)) for step in drawn
+            [(place, seed, phase) for place, seed in step[[_PLACE, _SEED]].T.tolist()]
+            for step in drawn
         )
 
     def in_order(self, batch: int) -> Iterator[Tensor]:
         """uint8 (B, C, H, W): all of them, so many at once."""
         places = torch.split(torch.arange(len(self._loader.dataset)), batch)  # type: ignore[arg-type]
-        return self._of([(place, 0) for place in some.tolist()] for some in places)
+        return self._of([(place, 0, 0) for place in some.tolist()] for some in places)
 
-    def _of(self, batches: Iterable[list[tuple[int, int]]]) -> Iterator[Tensor]:
+    def _of(self, batches: Iterable[list[tuple[int, ...]]]) -> Iterator[Tensor]:
         self._drawn.batches = list(batches)
         return iter(self._loader)
 
@@ -75,7 +80,11 @@ def feed_of(recipe: Recipe, split: Split, side: int, mean: Tensor, workers: int 
     the pictures are in memory and varied a batch at once."""
     if split.files is None and not recipe.one_by_one:
         return None
-    return Feed(split, transform_of(recipe, side, mean), workers)
+    transforms = [
+        transform_of(recipe.in_phase(phase), recipe.side_in(phase, side), mean)
+        for phase in range(recipe.phase(recipe.epochs - 1) + 1)
+    ]
+    return Feed(split, transforms, workers)
 
 
 def batches_of(split: Split, batch: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
@@ -83,7 +92,7 @@ def batches_of(split: Split, batch: int, workers: int = 0) -> Iterator[tuple[Ten
     labels = torch.split(split.labels, batch)
     if split.files is None:
         return zip(torch.split(split.images, batch), labels, strict=True)
-    return zip(Feed(split, None, workers).in_order(batch), labels, strict=True)
+    return zip(Feed(split, workers=workers).in_order(batch), labels, strict=True)
 
 
 def held(data: Data, most: int) -> Data:

@@ -7,7 +7,7 @@ on sees what it would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -41,23 +41,24 @@ def transform_of(recipe: Recipe, side: int, mean: Tensor) -> v2.Transform | None
 
 
 class Varied(Dataset[Tensor]):
-    """The pictures of a split: uint8 (C, side, side) of a place in it and a seed."""
+    """The pictures of a split: uint8 (C, side, side) of a place in it, a seed, and which of the
+    transforms varies it."""
 
-    def __init__(self, split: Split, transform: v2.Transform | None) -> None:
+    def __init__(self, split: Split, transforms: Sequence[v2.Transform | None]) -> None:
         # Not the whole split: images on the meta device cannot be sent to a process.
         self._pictures: Files | Tensor = split.images if split.files is None else split.files
-        self._count, self._transform = len(split), transform
+        self._count, self._transforms = len(split), transforms
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, item: tuple[int, int]) -> Tensor:
-        place, seed = item
-        picture = self._pictures[place]
-        if self._transform is None:
+    def __getitem__(self, item: tuple[int, int, int]) -> Tensor:
+        place, seed, phase = item
+        picture, transform = self._pictures[place], self._transforms[phase]
+        if transform is None:
             return picture
         with seeded(seed):
-            found: Tensor = self._transform(picture)
+            found: Tensor = transform(picture)
         return found
 
 

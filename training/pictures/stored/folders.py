@@ -43,7 +43,7 @@ def folder(place: str | Parts, size: int | None, cache: Path, progress: bool) ->
         labels, parts, files = _members(listing, layout)
     except OSError as error:
         raise ValueError(f"cannot list folder {error.filename!r}: {error.strerror}") from error
-    found = _Files(listing.root, files, cache, progress)
+    found = Stored(listing.root, files, cache, progress)
     return Source(
         name=name,
         classes=layout.classes,
@@ -106,8 +106,9 @@ def _members(listing: Listing, layout: Layout) -> tuple[Indices, Indices, list[F
 
 
 @dataclass(frozen=True)
-class _Files:
-    """Picture files below one root, and where they are kept once they are decoded."""
+class Stored:
+    """Picture files below one root, or members of archives, and where they are kept once they are
+    decoded."""
 
     root: str
     files: Sequence[File]
