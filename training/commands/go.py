@@ -25,6 +25,7 @@ from models.deploy.preprocessing import WEIGHTS
 from models.spec import ArchSpec
 from reports.training import report
 from training.commands.begun import FILE_NAME, begin, command_to_resume, go_on, taken
+from training.commands.together import schedule_of, settled_micro_batches
 from training.commands.written import told, write
 from training.data import SHARE, Data, load
 from training.device import choose_device
@@ -54,7 +55,8 @@ def go(args: argparse.Namespace, known: argparse.ArgumentParser) -> None:
     """Train by the options, ``known``'s; of a training that is resumed, by those it began with."""
     if args.resume:
         go_on(args, known)
-    with joined(choose_device(args.device)) as (among, place), _speaking(among):
+    place, schedule = choose_device(args.device), schedule_of(args)
+    with joined(place, schedule) as (among, place), _speaking(among):
         if not args.resume:
             settle_pictures(args, args.spec)
         _train(args, among, place)
@@ -63,7 +65,7 @@ def go(args: argparse.Namespace, known: argparse.ArgumentParser) -> None:
 def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> None:
     spec = choose(args.spec)
     parent = _parent(args, spec)
-    recipe = _recipe(args, parent, among)
+    recipe = settled_micro_batches(_recipe(args, parent, among), spec, args)
     side = args.resolution or spec.resolution
     with among.first_alone():  # the others find its cache
         data = load(args.data, size=side, seed=args.seed, stream=args.stream, holders=among.local)
@@ -161,7 +163,7 @@ def _identity(
         "recipe": recipe.key,
         "pictures": data.digest,
         "seed": seed,
-        "processes": among.count,
+        "processes": f"{among.count} stages" if among.pipeline else among.count,
     }
 
 

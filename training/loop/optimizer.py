@@ -57,7 +57,8 @@ def zero_starts(network: nn.Module) -> None:
             last = body[-1]
             if isinstance(last, nn.BatchNorm2d):
                 nn.init.zeros_(last.weight)
-    nn.init.zeros_(_classifier(network).weight)
+    for one in _classifier(network):
+        nn.init.zeros_(one.weight)
 
 
 def optimizer_of(
@@ -94,7 +95,7 @@ def optimizer_of(
 def _grouped(network: nn.Module, recipe: Recipe) -> dict[tuple[float, float], list[nn.Parameter]]:
     """The weights by their weight decay and their rate's scale, those that decay first."""
     last = len(getattr(network, "stages", ())) + 1
-    classifier = set() if recipe.head_rate == 1 else set(_classifier(network).parameters())
+    classifier = {weight for one in _classifier(network) for weight in one.parameters()}
     found: dict[tuple[float, float], list[nn.Parameter]] = {}
     for decayed in (True, False):
         for name, weight in network.named_parameters():
@@ -116,5 +117,7 @@ def _part(name: str, last: int) -> int:
     return 0 if first == "stem" else last
 
 
-def _classifier(network: nn.Module) -> nn.Linear:
-    return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+def _classifier(network: nn.Module) -> list[nn.Linear]:
+    """The last linear layer; none where another process has the head."""
+    head = getattr(network, "head", network)
+    return [module for module in head.modules() if isinstance(module, nn.Linear)][-1:]

@@ -14,7 +14,7 @@ from models.spec import ArchSpec
 from training.data import Data, Split, first
 from training.device import arithmetic, choose_device
 from training.loop import graph as graphs
-from training.loop import memory
+from training.loop import memory, pipeline
 from training.loop.attempt import OnEpoch, Plan, amend, attempt
 from training.loop.checkpoints.keeper import Keeper
 from training.loop.feeds.feed import feed_of
@@ -142,7 +142,7 @@ def _trained(
     if images < 2:
         raise ValueError(f"{images} training images: batch norm needs at least 2")
     twin = recipe.network(spec, len(data.classes), data.channels)
-    batch = recipe.batch_of(images) // plan.among.count
+    batch = recipe.batch_of(images) // plan.among.parts
     if batch < memory.SMALLEST:
         raise ValueError(
             f"batches of {recipe.batch_of(images)} images leave one of {plan.among.count} "
@@ -150,7 +150,10 @@ def _trained(
         )
     plan.place = choose_device(device) if isinstance(device, str) else device
     plan.micro_batches = memory.micro_batches(batch, recipe.micro_batch)
-    memory.check(twin, recipe, images, plan.place)
+    if plan.among.pipeline:
+        pipeline.check(batch, plan.micro_batches, plan.among.count)
+    else:
+        memory.check(twin, recipe, images, plan.place)
     if plan.keeper is not None and (kept := plan.keeper.read()) is not None:
         plan.micro_batches, plan.divided = kept.facts["micro_batches"], kept.facts["divided"]
     given = None if plan.network is None else copy.deepcopy(plan.network.state_dict())

@@ -14,7 +14,7 @@ from models.cost import cost
 from models.families import family
 from models.memory import training_bytes
 from models.spec import ArchSpec
-from training.loop.trainer import autocast
+from training.device import autocast
 
 _STEPS = 2
 
