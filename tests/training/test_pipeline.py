@@ -20,15 +20,15 @@ from torch import Tensor
 from models.build import build
 from models.families import family
 from models.spec import ArchSpec, StageSpec, Stem
-from models.split import split
 from tests.support.command import assert_refused, in_process
 from tests.training.test_checkpoints import TINY
 from tests.training.test_processes import started
 from training.__main__ import main
 from training.data import Data, load
 from training.loop.checkpoints.keeper import Halted, Keeper
-from training.loop.pipeline import SCHEDULES, check, micro_batches_of, own_stage
 from training.loop.processes import Processes, joined
+from training.loop.together.pipeline import SCHEDULES, check, micro_batches_of, own_stage
+from training.loop.together.split import split
 from training.loop.train import final, trainer
 from training.loop.trainer import Trainer
 from training.recipe import Recipe

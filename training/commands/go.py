@@ -25,7 +25,7 @@ from models.deploy.preprocessing import WEIGHTS
 from models.spec import ArchSpec
 from reports.training import report
 from training.commands.begun import FILE_NAME, begin, command_to_resume, go_on, taken
-from training.commands.together import schedule_of, settled_micro_batches
+from training.commands.together import schedule_of, settled_micro_batches, sharded
 from training.commands.written import told, write
 from training.data import SHARE, Data, load
 from training.device import choose_device
@@ -33,7 +33,7 @@ from training.given import settle_pictures
 from training.loop.bar import shown
 from training.loop.checkpoints.keeper import Halted, Keeper
 from training.loop.feeds.feed import held
-from training.loop.placed import placed
+from training.loop.feeds.placed import placed
 from training.loop.processes import Processes, joined
 from training.loop.train import final
 from training.options.directory import run_directory
@@ -55,8 +55,8 @@ def go(args: argparse.Namespace, known: argparse.ArgumentParser) -> None:
     """Train by the options, ``known``'s; of a training that is resumed, by those it began with."""
     if args.resume:
         go_on(args, known)
-    place, schedule = choose_device(args.device), schedule_of(args)
-    with joined(place, schedule) as (among, place), _speaking(among):
+    ways = schedule_of(args), sharded(args)
+    with joined(choose_device(args.device), *ways) as (among, place), _speaking(among):
         if not args.resume:
             settle_pictures(args, args.spec)
         _train(args, among, place)

@@ -6,9 +6,9 @@ import argparse
 from dataclasses import replace
 
 from models.spec import ArchSpec
-from models.split import split
-from training.loop.pipeline import SCHEDULES, micro_batches_of
 from training.loop.processes import started
+from training.loop.together.pipeline import SCHEDULES, micro_batches_of
+from training.loop.together.split import split
 from training.recipe import Recipe
 
 
@@ -35,6 +35,20 @@ def schedule_of(args: argparse.Namespace) -> str | None:
             "and sees a micro-batch: leave it out, and for larger ones give fewer --micro-batches"
         )
     return str(args.schedule or SCHEDULES[0])
+
+
+def sharded(args: argparse.Namespace) -> bool:
+    """Whether weights are in pieces. Raises ValueError for what cannot go with that."""
+    if args.shard and args.pipeline is not None:
+        raise ValueError(
+            "--shard and --pipeline each share out the network in their own way: choose one"
+        )
+    if args.shard and started() == 1:
+        raise ValueError(
+            "--shard is for several processes: start them with torchrun --nproc-per-node N "
+            "-m training …"
+        )
+    return bool(args.shard)
 
 
 def settled_micro_batches(recipe: Recipe, spec: ArchSpec, args: argparse.Namespace) -> Recipe:

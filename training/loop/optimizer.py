@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from training.loop.together.sharded import local
 from training.recipe import Recipe
 
 
@@ -28,7 +29,7 @@ def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
 
 def _real(network: nn.Module) -> list[Tensor]:
     tensors = chain(network.parameters(), network.buffers())
-    return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
+    return [local(tensor.detach()) for tensor in tensors if tensor.is_floating_point()]
 
 
 def schedule(progress: float, recipe: Recipe) -> float:
@@ -79,7 +80,8 @@ def optimizer_of(
         for (decay, scale), some in _grouped(network, recipe).items()
     ]  # fmt: skip
     lr = peak if rate is None else rate
-    fused = next(network.parameters()).device.type in ("cpu", "cuda")
+    one = next(network.parameters())
+    fused = one.device.type in ("cpu", "cuda") and local(one) is one  # torch has none for pieces
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr, momentum=recipe.momentum, nesterov=True, fused=fused)
     eps = 1e-8 if recipe.eps is None else recipe.eps

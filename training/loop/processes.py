@@ -2,7 +2,7 @@
 
 ``torchrun`` starts them and tells each its rank. All draw the same batch; each takes its part, and
 gradients, losses and counts are added up: over Gloo on CPUs, NCCL on GPUs. In a pipeline
-(``training.loop.pipeline``) every batch is everyone's, and what it becomes goes from one to the
+(``training.loop.together``) every batch is everyone's, and what it becomes goes from one to the
 next.
 """
 
@@ -31,13 +31,15 @@ class Processes:
 
     local     how many of them run on this machine
     schedule  of the pipeline in which each has a stage of the network
-              (``training.loop.pipeline.SCHEDULES``); None: each has the network
+              (``training.loop.together.pipeline.SCHEDULES``); None: each has the network
+    sharded   whether each has a piece of every weight (``training.loop.together.sharded``)
     """
 
     rank: int = 0
     count: int = 1
     local: int = 1
     schedule: str | None = None
+    sharded: bool = False
 
     @property
     def is_first(self) -> bool:
@@ -126,11 +128,12 @@ ALONE = Processes()
 
 @contextmanager
 def joined(
-    device: torch.device, schedule: str | None = None
+    device: torch.device, schedule: str | None = None, sharded: bool = False
 ) -> Iterator[tuple[Processes, torch.device]]:
     """This process among those that torchrun has started, and its device; else ``ALONE``.
 
-    With a ``schedule`` they are the stages of a pipeline. Raises ValueError for a device that
+    With a ``schedule`` they are the stages of a pipeline; ``sharded``, they have pieces of the
+    weights. Raises ValueError for a device that
     several processes cannot share out.
     """
     count = started()
@@ -149,7 +152,7 @@ def joined(
         with warnings.catch_warnings():
             # Of 1×1 kernels, whose strides mean the same in every order; they are copied.
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-            yield Processes(dist.get_rank(), count, local, schedule), device
+            yield Processes(dist.get_rank(), count, local, schedule, sharded), device
     finally:
         dist.destroy_process_group()
 

@@ -15,8 +15,8 @@ from training.data import Data, Split, part
 from training.device import autocast
 from training.loop.augment import to_float
 from training.loop.feeds.feed import batches_of
-from training.loop.pipeline import Passing
 from training.loop.processes import ALONE, Processes
+from training.loop.together.pipeline import Passing
 
 WORST = 12
 """Mistakes that are told one by one, those of the greatest probability."""
@@ -155,6 +155,10 @@ def measure(
             losses = F.cross_entropy(logits, labels, reduction="none")
             lost += losses.sum()
             given.index_add_(0, labels, (-losses).exp())
+        if among.sharded:  # others need this one's pieces for as many batches as they have
+            most = -(-len(whole) // among.count)
+            for _ in range(-(-most // batch) - -(-len(split) // batch)):
+                network(torch.zeros(1, data.channels, side, side, device=device))
     if isinstance(network, Passing):
         network.wait()
     named, probability = among.summed(named), among.summed(probability)

@@ -14,14 +14,15 @@ from models.spec import ArchSpec
 from training.data import Data, Split, first
 from training.device import arithmetic, choose_device
 from training.loop import graph as graphs
-from training.loop import memory, pipeline
+from training.loop import memory
 from training.loop.attempt import OnEpoch, Plan, amend, attempt
 from training.loop.checkpoints.keeper import Keeper
 from training.loop.feeds.feed import feed_of
-from training.loop.placed import placed
+from training.loop.feeds.placed import placed
 from training.loop.processes import ALONE, Processes
 from training.loop.rungs import is_below, watched
 from training.loop.scores import measure
+from training.loop.together import pipeline
 from training.loop.trainer import Trainer, is_eager
 from training.recipe import Recipe
 from trials.record import Evaluation, Rungs, Stopped

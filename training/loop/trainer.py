@@ -24,9 +24,10 @@ from training.loop.feeds.vary import balanced_order, recoloured, zoomed
 from training.loop.graph import Graph, Steps
 from training.loop.memory import micro_batch, recompute
 from training.loop.optimizer import average, optimizer_of, schedule, zero_starts
-from training.loop.pipeline import Line, Passing, own_stage
 from training.loop.processes import ALONE, Processes, synchronise
 from training.loop.quick.layers import quicken
+from training.loop.together.pipeline import Line, Passing, own_stage
+from training.loop.together.sharded import full, shard
 from training.recipe import Recipe
 
 _APART = 7919  # between the seeds of processes
@@ -86,13 +87,19 @@ class Trainer:
         device = split.labels.device
         if among.pipeline:
             network = own_stage(network, twin, among)
-        self.network = quicken(network.to(device).to(memory_format=torch.channels_last))
+        # Pieces are put on the device: there may be no room for the whole.
+        network = network.to("cpu" if among.sharded else device)
+        self.network = quicken(network.to(memory_format=torch.channels_last))
         if recipe.recompute:
             recompute(self.network)
         if among.count > 1:
             torch.manual_seed(seed + _APART * (1 + among.rank))  # dropout of its own
             if recipe.sync_bn:
                 self.network = synchronise(self.network, device)
+        self.averaged = copy.deepcopy(self.network) if recipe.ema else self.network
+        if among.sharded:
+            for one in {self.network, self.averaged}:
+                shard(one, device, among)
         self._forward = self.network
         self._line = None
         if among.schedule is not None:
@@ -100,9 +107,8 @@ class Trainer:
             self._line = Line(
                 self.network, twin, among, device, micro_batches, part, among.schedule
             )
-        elif among.count > 1:
+        elif among.count > 1 and not among.sharded:
             self._forward = DistributedDataParallel(self.network)
-        self.averaged = copy.deepcopy(self.network) if recipe.ema else self.network
         # Where a number in Python would be read too early, or once and for all.
         fixed = device.type == "cuda" or graph is not None
         self._rate = torch.zeros((), device=device) if fixed else None
@@ -135,13 +141,19 @@ class Trainer:
         return self.averaged if self._line is None else self._line.passing(self.averaged)
 
     def whole(self) -> nn.Module:
-        """The network that was trained; of a pipeline's in the first process, on the CPU, in
-        others their stage alone. Every process must ask."""
-        if self._line is None:
+        """The network that was trained. Where several processes have its parts, it is put together
+        in the first, on the CPU; the others get their own part. Every process must ask."""
+        among = self.among
+        if not (among.pipeline or among.sharded):
             return self.averaged
-        own = {name: one.cpu() for name, one in self.averaged.state_dict().items()}
-        every = self.among.united(own)
-        if not self.among.is_first:
+        every = {}
+        for name, one in self.averaged.state_dict().items():
+            whole = full(one)
+            if among.is_first or among.pipeline:
+                every[name] = whole.cpu()
+        if among.pipeline:
+            every = among.united(every)
+        if not among.is_first:
             return self.averaged
         found = build(self.twin)
         found.load_state_dict(every)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from training.loop.together.sharded import full, like
 from training.loop.trainer import Trainer
 
 
@@ -40,9 +41,12 @@ def state_of(run: Trainer) -> State:
         tensors = {name: one for name, one in entry.items() if isinstance(one, Tensor)}
         place = first + step * number
         found |= {f"optimizer.{place}.{name}": one for name, one in tensors.items()}
-    # A copy: what is on the CPU already would change while it is written.
-    tensors = {name: one.detach().cpu().clone(memory_format=torch.contiguous_format)
-               for name, one in found.items()}  # fmt: skip
+    tensors = {}
+    for name, one in found.items():
+        whole = full(one.detach())  # asked for by every process, kept by those that need it
+        if run.among.is_first or run.among.pipeline:
+            # A copy: what is on the CPU already would change while it is written.
+            tensors[name] = whole.cpu().clone(memory_format=torch.contiguous_format)
     if run.among.pipeline:
         tensors = run.among.united(tensors)
     tensors |= {f"random.{name}": one.clone() for name, one in _random(run).items()}
@@ -101,8 +105,11 @@ def _numbers(run: Trainer) -> tuple[int, int]:
 
 
 def _load(network: nn.Module, tensors: dict[str, Tensor], run: Trainer) -> None:
+    own = network.state_dict()
     if run.among.pipeline:  # others have the rest
-        tensors = {name: tensors[name] for name in network.state_dict()}
+        tensors = {name: tensors[name] for name in own}
+    if run.among.sharded:
+        tensors = {name: like(one, own[name]) for name, one in tensors.items()}
     network.load_state_dict(tensors)
 
 
@@ -120,4 +127,4 @@ def _restore_optimizer(
         for name, one in entry.items():
             if isinstance(weight, nn.Parameter) and one.shape == weight.shape and one.ndim:
                 # Fused steps walk weights and momenta side by side in memory: in one order.
-                entry[name] = torch.empty_like(weight).copy_(one).detach()
+                entry[name] = torch.empty_like(weight).copy_(like(one, weight)).detach()

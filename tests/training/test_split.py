@@ -14,8 +14,8 @@ from models.build import build
 from models.cost import ZERO, cost
 from models.families import family
 from models.spec import ArchSpec
-from models.split import balanced, of_run, split, units
 from tests.support.strategies import specs
+from training.loop.together.split import balanced, of_run, split, units
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=9), st.data())

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from models.cost import Part
 from models.spec import ArchSpec
-from models.split import split, units
 from training.device import autocast
 from training.loop.memory import SMALLEST
 from training.loop.processes import Processes
+from training.loop.together.split import split, units
 
 SCHEDULES = ("gpipe", "1f1b")
 _AHEAD = 4
