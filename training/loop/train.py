@@ -153,7 +153,7 @@ def _trained(
     plan.micro_batches = memory.micro_batches(batch, recipe.micro_batch)
     if plan.among.pipeline:
         pipeline.check(batch, plan.micro_batches, plan.among.count)
-    else:
+    elif not plan.among.sharded:  # the whole of it need not fit
         memory.check(twin, recipe, images, plan.place)
     if plan.keeper is not None and (kept := plan.keeper.read()) is not None:
         plan.micro_batches, plan.divided = kept.facts["micro_batches"], kept.facts["divided"]
