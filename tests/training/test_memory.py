@@ -105,6 +105,7 @@ def test_a_step_by_hand() -> None:
     assert step_bytes(spec, 50) == 4 * max(first, second)
 
 
+@pytest.mark.slow
 @given(specs())
 @settings(max_examples=15)
 def test_a_step_s_peak_is_that_of_the_tensors_alive(spec: ArchSpec) -> None:
@@ -121,6 +122,7 @@ def test_a_step_s_peak_is_that_of_the_tensors_alive(spec: ArchSpec) -> None:
     assert 0.97 <= (estimates[0] - estimates[1]) / (large - small) < 1.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["efficientnet-b0", "efficientnet-b3", "mobilenet-v2", "resnet-50", "convnext-t",
              "rexnet-1.0", "mnasnet-a1"],
