@@ -71,7 +71,7 @@ def there_is(monkeypatch: pytest.MonkeyPatch, bytes_: float) -> None:
 def need(spec: ArchSpec, batch: int, whole: int) -> float:
     """Bytes that ``batch`` images of batches of ``whole`` take by the estimate, and one more."""
     inputs = 12 * whole * spec.in_channels * spec.resolution**2
-    return step_bytes(spec, batch) + inputs + 1
+    return 1.35 * (step_bytes(spec, batch) + inputs) + 1
 
 
 # ---------------------------------------------------------------- the estimate

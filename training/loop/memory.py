@@ -28,6 +28,9 @@ SMALLEST = 2
 """Images of the smallest micro-batch: batch norm needs two."""
 
 _USED = 0.8  # of all there is: the system has a part of it, this process too, and ``_need`` errs
+_BESIDES = 1.35
+"""Memory that a process takes, over its tensors': of libraries, and what allocators keep. Measured
+on a CPU were 1.27 to 1.33 (docs/training.md), on an H200 1.05 to 1.08."""
 _INPUT_BYTES = 3 * 4  # a picture as float32, and twice more while it is resized and normalised
 
 
@@ -102,7 +105,8 @@ def _need(twin: ArchSpec, recipe: Recipe, batch: int, size: int, kind: str = "cp
     inputs = _INPUT_BYTES * batch * twin.in_channels * twin.resolution**2
     # On CUDA autocast makes all maps bfloat16 but those that layer norm keeps.
     each = 2 if kind == "cuda" and twin.norm != "layer" else 4
-    return inputs + step_bytes(twin, size, copies, recompute=recipe.recompute, map_bytes=each)
+    tensors = step_bytes(twin, size, copies, recompute=recipe.recompute, map_bytes=each)
+    return int(_BESIDES * (inputs + tensors))
 
 
 def _sizes(batch: int) -> list[int]:
