@@ -47,7 +47,7 @@ from nas.space import Space, by_rule, highest, sides_about, space, starts
 from training.data import Data, Split, load
 from training.evaluator import ByValue, Evaluator, proxy_recipe
 from training.loop.augment import to_float
-from training.loop.placed import placed
+from training.loop.feeds.placed import placed
 from training.loop.train import final, first
 from training.recipe import Recipe
 from training.stopwatch import Stopwatch

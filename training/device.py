@@ -65,3 +65,8 @@ def arithmetic(device: torch.device, deterministic: bool = False) -> Iterator[No
         finally:
             torch.set_float32_matmul_precision(precision)
             torch.use_deterministic_algorithms(strict)
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bf16 on CUDA, each weight cast once in a block; elsewhere full precision."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")

@@ -14,8 +14,8 @@ from torchvision.transforms import v2
 from models.build import build
 from models.spec import ArchSpec
 from training.data import Data
+from training.device import autocast
 from training.loop.optimizer import schedule
-from training.loop.trainer import autocast
 from training.recipe import Recipe
 
 

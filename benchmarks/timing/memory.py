@@ -18,9 +18,8 @@ from pathlib import Path
 
 import torch
 
-from models.cost import cost
 from models.families import family
-from models.memory import kept_activations, training_bytes
+from models.memory import step_bytes
 from training.data import Data, Split
 from training.loop.memory import release
 from training.loop.train import train
@@ -53,7 +52,7 @@ def _measure(name: str, side: int, batch: int, recompute: bool) -> tuple[int, in
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = status("VmRSS")
     _train(name, data, batch, recompute)
-    estimate = training_bytes(cost(spec).params, kept_activations(spec, recompute), batch)
+    estimate = step_bytes(spec, batch, recompute=recompute)
     return estimate, status("VmHWM") - before
 
 

@@ -18,7 +18,7 @@ from training.data import Data, load
 from training.device import arithmetic
 from training.loop import placed as placing
 from training.loop import train as training
-from training.loop.placed import placed
+from training.loop.feeds.placed import placed
 from training.loop.train import train
 from training.recipe import Recipe
 

@@ -17,9 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from models.spec import ArchSpec, StageSpec, Stem
 from training.data import Data, load
 from training.loop import graph as graphs
+from training.loop.feeds.placed import placed
 from training.loop.graph import FEWEST, SWITCH, WARM_UP, NotCaptured, Steps, is_wanted
 from training.loop.optimizer import schedule
-from training.loop.placed import placed
 from training.loop.train import first, train, train_above
 from training.loop.trainer import Trainer
 from training.recipe import Recipe

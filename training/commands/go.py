@@ -24,6 +24,7 @@ from models.cost import cost
 from models.spec import ArchSpec
 from reports.training import report
 from training.commands.begun import begin, free, go_on, saying, taken
+from training.commands.together import schedule_of, settled_micro_batches, sharded
 from training.commands.written import told, write
 from training.data import SHARE, Data, load
 from training.device import choose_device
@@ -31,7 +32,7 @@ from training.given import settle_pictures
 from training.loop.bar import shown
 from training.loop.checkpoints.keeper import Keeper
 from training.loop.feeds.feed import held
-from training.loop.placed import placed
+from training.loop.feeds.placed import placed
 from training.loop.processes import Processes, joined
 from training.loop.train import final
 from training.options.directory import run_directory
@@ -53,7 +54,8 @@ def go(args: argparse.Namespace, known: argparse.ArgumentParser) -> None:
     """Train by the options, ``known``'s; of a training that is resumed, by those it began with."""
     if args.resume:
         go_on(args, known)
-    with joined(choose_device(args.device)) as (among, place), _speaking(among):
+    ways = schedule_of(args), sharded(args)
+    with joined(choose_device(args.device), *ways) as (among, place), _speaking(among):
         if not args.resume:
             settle_pictures(args, args.spec)
         _train(args, among, place)
@@ -62,7 +64,7 @@ def go(args: argparse.Namespace, known: argparse.ArgumentParser) -> None:
 def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> None:
     spec = choose(args.spec)
     parent = _parent(args, spec)
-    recipe = _recipe(args, parent, among)
+    recipe = settled_micro_batches(_recipe(args, parent, among), spec, args)
     side = args.resolution or spec.resolution
     with among.first_alone():  # the others find its cache
         data = load(args.data, size=side, seed=args.seed, stream=args.stream, holders=among.local)
@@ -162,7 +164,7 @@ def _identity(
         "recipe": recipe.key,
         "pictures": data.digest,
         "seed": seed,
-        "processes": among.count,
+        "processes": f"{among.count} stages" if among.pipeline else among.count,
     }
 
 

@@ -47,6 +47,25 @@ def options() -> argparse.ArgumentParser:
     )  # fmt: skip
     made.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     made.add_argument("--seed", type=int, default=0, help="of the split and the training")
+    together = made.add_argument_group(
+        "several processes", "started with torchrun; see docs/training.md"
+    )
+    together.add_argument(
+        "--pipeline", type=count, metavar="STAGES", help="each process holds one of so many stages "
+        "of the network, of equal cost; default: all of it, and takes its part of every batch"
+    )  # fmt: skip
+    together.add_argument(
+        "--shard", action="store_true", help="each process holds a piece of every weight, of its "
+        "gradient and of what the optimiser knows of it: for networks that one device cannot hold"
+    )  # fmt: skip
+    together.add_argument(
+        "--micro-batches", type=count, metavar="NUMBER", help="cut each batch into so many that go "
+        "through the network one by one, in any training; default: 1, of a pipeline up to 4 a stage"
+    )  # fmt: skip
+    together.add_argument(
+        "--schedule", choices=("gpipe", "1f1b"), help="of a pipeline: all forwards before all "
+        "backwards, or each backward as soon as it can be, which takes less memory; default: gpipe"
+    )  # fmt: skip
     kept = made.add_argument_group("run")
     kept.add_argument("--out", type=path, help="default: a new one below runs/")
     kept.add_argument(

@@ -93,7 +93,7 @@ def attempt(run: Trainer, plan: Plan) -> tuple[nn.Module, dict[str, Any]]:
         "data": data.digest,
         **by_class,
     }
-    return run.averaged, facts | {"curve": ladder.curve, "details": details}
+    return run.whole(), facts | {"curve": ladder.curve, "details": details}
 
 
 def _measure(run: Trainer, split: Split, workers: int) -> Scores:
@@ -101,7 +101,7 @@ def _measure(run: Trainer, split: Split, workers: int) -> Scores:
     # not fill, some more: without gradients a layer's maps are freed once the next has used them.
     device = run.split.labels.device.type
     batch = run.micro_batch * (MORE if device == "cuda" else 1)
-    found = measure(run.averaged, split, run.side, run.data, batch, workers, run.among)
+    found = measure(run.measured, split, run.side, run.data, batch, workers, run.among)
     run.to_learn()
     return found
 

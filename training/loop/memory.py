@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from common.host_memory import gigabytes, total_host_bytes
-from models.cost import cost
-from models.memory import COPIES_OF_PARAMETERS, kept_activations, training_bytes
+from models.memory import COPIES_OF_PARAMETERS, step_bytes
 from models.spec import ArchSpec
 from training.recipe import Recipe
 from trials.workers.environment import sharers
@@ -29,6 +28,9 @@ SMALLEST = 2
 """Images of the smallest micro-batch: batch norm needs two."""
 
 _USED = 0.8  # of all there is: the system has a part of it, this process too, and ``_need`` errs
+_BESIDES = 1.35
+"""Memory that a process takes, over its tensors': of libraries, and what allocators keep. Measured
+on a CPU were 1.27 to 1.33 (docs/training.md), on an H200 1.05 to 1.08."""
 _INPUT_BYTES = 3 * 4  # a picture as float32, and twice more while it is resized and normalised
 
 
@@ -42,8 +44,11 @@ def total_bytes(device: torch.device) -> int | None:
     return total_host_bytes() if device.type == "cpu" else None
 
 
-def decide(twins: Iterable[ArchSpec], recipe: Recipe, images: int, room: int | None) -> int | None:
-    """The micro-batch with which all of these networks, as they are built, train in ``room`` bytes.
+def decide(
+    twins: Iterable[ArchSpec], recipe: Recipe, images: int, room: int | None, kind: str = "cpu"
+) -> int | None:
+    """The micro-batch with which all of these networks, as they are built, train in ``room`` bytes
+    of a device of that ``kind``.
 
     None is the whole batch, also where ``room`` is None, not known. Else the batch's half, quarter
     … with which the largest takes at most four fifths of the room by the formula of
@@ -58,9 +63,10 @@ def decide(twins: Iterable[ArchSpec], recipe: Recipe, images: int, room: int | N
     batch = recipe.batch_of(images)
     found, refusal = [], None
     for twin in twins:
-        sizes = (size for size in _sizes(batch) if _need(twin, recipe, batch, size) <= _USED * room)
+        need = functools.partial(_need, twin, recipe, batch, kind=kind)
+        sizes = (size for size in _sizes(batch) if need(size) <= _USED * room)
         if (size := next(sizes, None)) is None:
-            refusal = _too_large(twin, recipe, batch, room)
+            refusal = _too_large(twin, recipe, batch, room, kind)
         else:
             found.append(size)
     if refusal is not None and not found:
@@ -79,28 +85,28 @@ def check(twin: ArchSpec, recipe: Recipe, images: int, device: torch.device) -> 
     if there is None:
         return
     room = there // sharers(of_device=device.type == "cuda")
-    if _need(twin, recipe, batch, _sizes(batch)[-1]) > room:
+    if _need(twin, recipe, batch, _sizes(batch)[-1], device.type) > room:
         raise _too_large(twin, recipe, batch, room, device.type)
 
 
-def _too_large(
-    twin: ArchSpec, recipe: Recipe, batch: int, room: int, where: str = "the device"
-) -> MemoryError:
+def _too_large(twin: ArchSpec, recipe: Recipe, batch: int, room: int, kind: str) -> MemoryError:
     size = _sizes(batch)[-1]
-    need = _need(twin, recipe, batch, size)
+    need = _need(twin, recipe, batch, size, kind)
     return MemoryError(
-        f"training {size} images of {twin.name} at once takes about {gigabytes(need)} on {where}, "
+        f"training {size} images of {twin.name} at once takes about {gigabytes(need)} on {kind}, "
         f"where there is {gigabytes(room)} for it: choose a smaller network or resolution, or "
         "fewer workers"
     )
 
 
-def _need(twin: ArchSpec, recipe: Recipe, batch: int, size: int) -> int:
+def _need(twin: ArchSpec, recipe: Recipe, batch: int, size: int, kind: str = "cpu") -> int:
     """Bytes of a training whose batches go through in micro-batches of ``size`` images."""
-    activations = kept_activations(twin, recipe.recompute)
     copies = COPIES_OF_PARAMETERS + (recipe.optimizer != "sgd") + (recipe.ema > 0)
     inputs = _INPUT_BYTES * batch * twin.in_channels * twin.resolution**2
-    return inputs + training_bytes(cost(twin).params, activations, size, copies)
+    # On CUDA autocast makes all maps bfloat16 but those that layer norm keeps.
+    each = 2 if kind == "cuda" and twin.norm != "layer" else 4
+    tensors = step_bytes(twin, size, copies, recompute=recipe.recompute, map_bytes=each)
+    return int(_BESIDES * (inputs + tensors))
 
 
 def _sizes(batch: int) -> list[int]:

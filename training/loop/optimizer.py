@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from training.loop.together.sharded import local
 from training.recipe import Recipe
 
 
@@ -28,7 +29,7 @@ def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
 
 def _real(network: nn.Module) -> list[Tensor]:
     tensors = chain(network.parameters(), network.buffers())
-    return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
+    return [local(tensor.detach()) for tensor in tensors if tensor.is_floating_point()]
 
 
 def schedule(progress: float, recipe: Recipe) -> float:
@@ -57,7 +58,8 @@ def zero_starts(network: nn.Module) -> None:
             last = body[-1]
             if isinstance(last, nn.BatchNorm2d):
                 nn.init.zeros_(last.weight)
-    nn.init.zeros_(_classifier(network).weight)
+    for one in _classifier(network):
+        nn.init.zeros_(one.weight)
 
 
 def optimizer_of(
@@ -78,7 +80,8 @@ def optimizer_of(
         for (decay, scale), some in _grouped(network, recipe).items()
     ]  # fmt: skip
     lr = peak if rate is None else rate
-    fused = next(network.parameters()).device.type in ("cpu", "cuda")
+    one = next(network.parameters())
+    fused = one.device.type in ("cpu", "cuda") and local(one) is one  # torch has none for pieces
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr, momentum=recipe.momentum, nesterov=True, fused=fused)
     eps = 1e-8 if recipe.eps is None else recipe.eps
@@ -94,13 +97,14 @@ def optimizer_of(
 def freeze(network: nn.Module) -> None:
     """Let nothing learn but the classifier."""
     network.requires_grad_(False)
-    _classifier(network).requires_grad_(True)
+    for one in _classifier(network):
+        one.requires_grad_(True)
 
 
 def _grouped(network: nn.Module, recipe: Recipe) -> dict[tuple[float, float], list[nn.Parameter]]:
     """The weights by their weight decay and their rate's scale, those that decay first."""
     last = len(getattr(network, "stages", ())) + 1
-    classifier = set() if recipe.head_rate == 1 else set(_classifier(network).parameters())
+    classifier = {weight for one in _classifier(network) for weight in one.parameters()}
     found: dict[tuple[float, float], list[nn.Parameter]] = {}
     for decayed in (True, False):
         for name, weight in network.named_parameters():
@@ -122,5 +126,7 @@ def _part(name: str, last: int) -> int:
     return 0 if first == "stem" else last
 
 
-def _classifier(network: nn.Module) -> nn.Linear:
-    return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+def _classifier(network: nn.Module) -> list[nn.Linear]:
+    """The last linear layer; none where another process has the head."""
+    head = getattr(network, "head", network)
+    return [module for module in head.modules() if isinstance(module, nn.Linear)][-1:]

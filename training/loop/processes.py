@@ -1,7 +1,9 @@
-"""Several processes that train one network, each on its part of every batch.
+"""Several processes that train one network, each on its part of every batch, or each a stage of it.
 
 ``torchrun`` starts them and tells each its rank. All draw the same batch; each takes its part, and
-gradients, losses and counts are added up: over Gloo on CPUs, NCCL on GPUs.
+gradients, losses and counts are added up: over Gloo on CPUs, NCCL on GPUs. In a pipeline
+(``training.loop.together``) every batch is everyone's, and what it becomes goes from one to the
+next.
 """
 
 from __future__ import annotations
@@ -27,20 +29,47 @@ _PATIENCE = timedelta(days=1)  # for one that looks at all pictures while the ot
 class Processes:
     """Which of how many this process is; one that trains alone is the first of one.
 
-    local  how many of them run on this machine
+    local     how many of them run on this machine
+    schedule  of the pipeline in which each has a stage of the network
+              (``training.loop.together.pipeline.SCHEDULES``); None: each has the network
+    sharded   whether each has a piece of every weight (``training.loop.together.sharded``)
     """
 
     rank: int = 0
     count: int = 1
     local: int = 1
+    schedule: str | None = None
+    sharded: bool = False
 
     @property
     def is_first(self) -> bool:
         """Whether this is the one that writes and speaks."""
         return self.rank == 0
 
+    @property
+    def is_last(self) -> bool:
+        """Whether this is the one that ends a pipeline."""
+        return self.rank == self.count - 1
+
+    @property
+    def pipeline(self) -> bool:
+        """Whether each has a stage of the network alone."""
+        return self.schedule is not None
+
+    @property
+    def parts(self) -> int:
+        """How many parts a batch has, each a process's own."""
+        return 1 if self.pipeline else self.count
+
+    @property
+    def sees_pictures(self) -> bool:
+        """Whether pictures go into this one's part of the network."""
+        return self.is_first or not self.pipeline
+
     def part(self, total: int) -> slice:
         """This process's part of ``total`` things; the parts are as equal as can be."""
+        if self.pipeline:
+            return slice(0, total)
         return slice(self.rank * total // self.count, (self.rank + 1) * total // self.count)
 
     def summed(self, tensor: Tensor) -> Tensor:
@@ -67,6 +96,15 @@ class Processes:
         dist.all_gather(found, tensor)
         return found
 
+    def united(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What each process has, on the CPU and by other names, together in the first; the others
+        have their own alone. Every one must ask."""
+        if self.count == 1:
+            return tensors
+        found: list[dict[str, Tensor]] = [{} for _ in range(self.count)]
+        dist.gather_object(tensors, found if self.is_first else None)
+        return {name: one for some in found for name, one in some.items()} or tensors
+
     def told(self, words: str) -> str:
         """The first one's words."""
         if self.count == 1:
@@ -89,12 +127,16 @@ ALONE = Processes()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
+def joined(
+    device: torch.device, schedule: str | None = None, sharded: bool = False
+) -> Iterator[tuple[Processes, torch.device]]:
     """This process among those that torchrun has started, and its device; else ``ALONE``.
 
-    Raises ValueError for a device that several processes cannot share out.
+    With a ``schedule`` they are the stages of a pipeline; ``sharded``, they have pieces of the
+    weights. Raises ValueError for a device that
+    several processes cannot share out.
     """
-    count = int(os.environ.get("WORLD_SIZE", 1))
+    count = started()
     if count == 1:
         yield ALONE, device
         return
@@ -110,14 +152,19 @@ def joined(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
         with warnings.catch_warnings():
             # Of 1×1 kernels, whose strides mean the same in every order; they are copied.
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-            yield Processes(dist.get_rank(), count, local), device
+            yield Processes(dist.get_rank(), count, local, schedule, sharded), device
     finally:
         dist.destroy_process_group()
 
 
+def started() -> int:
+    """How many processes torchrun has started; without it 1."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
 def average_statistics(network: nn.Module, among: Processes) -> None:
     """Make running statistics, which each process has of its own part, their mean over all."""
-    if among.count > 1:
+    if among.parts > 1:
         for one in network.buffers():
             if one.is_floating_point():
                 dist.all_reduce(one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.data import Data, Split, part
+from training.device import autocast
 from training.loop.augment import to_float
 from training.loop.feeds.feed import batches_of
 from training.loop.processes import ALONE, Processes
-from training.loop.trainer import autocast
+from training.loop.together.pipeline import Passing
 
 WORST = 12
 """Mistakes that are told one by one, those of the greatest probability."""
@@ -113,7 +115,7 @@ class Scores:
 
 @torch.no_grad()
 def measure(
-    network: nn.Module,
+    network: nn.Module | Passing,
     split: Split,
     side: int,
     data: Data,
@@ -125,7 +127,8 @@ def measure(
 
     ``batch`` images go through at once, read by so many ``workers`` where they stream from disk,
     which changes nothing but memory and time. Each of several processes looks at its own part of
-    the pictures, and has the scores of all. Nothing is fetched from the device before the end.
+    the pictures, or in a pipeline at all of them by its own part of the network, and has the scores
+    of all. Nothing is fetched from the device before the end.
     """
     network.eval()
     whole, own = split, among.part(len(split))
@@ -137,16 +140,27 @@ def measure(
     # The sums of the losses, and of the probabilities that each class's pictures are given for it.
     lost, given = torch.zeros((), device=device), torch.zeros(classes, device=device)
     with autocast(device):
-        for images, labels in batches_of(split, batch, workers):
-            x = to_float(images.to(device), side, data.mean, data.std, channels_last=True)
-            logits = network(x).float()
+        for images, labels in _seen(split, batch, workers, among):
+            if images is None:
+                x = torch.empty(len(labels), data.channels, side, side, device="meta")
+            else:
+                x = to_float(images.to(device), side, data.mean, data.std, channels_last=True)
             here = slice(at, at + len(labels))
+            at = here.stop
+            if (found := network(x)) is None:
+                continue  # another process has the logits
+            logits = found.float()
             most, named[here] = logits.max(1)
             probability[here] = (most - logits.logsumexp(1)).exp()
             losses = F.cross_entropy(logits, labels, reduction="none")
             lost += losses.sum()
             given.index_add_(0, labels, (-losses).exp())
-            at = here.stop
+        if among.sharded:  # others need this one's pieces for as many batches as they have
+            most = -(-len(whole) // among.count)
+            for _ in range(-(-most // batch) - -(-len(split) // batch)):
+                network(torch.zeros(1, data.channels, side, side, device=device))
+    if isinstance(network, Passing):
+        network.wait()
     named, probability = among.summed(named), among.summed(probability)
     right, lost, given = named == whole.labels, among.summed(lost), among.summed(given)
     correct, counts = (
@@ -160,6 +174,15 @@ def measure(
         tuple((given / counts.clamp(min=1)).tolist()),
         mistakes,
     )
+
+
+def _seen(
+    split: Split, batch: int, workers: int, among: Processes
+) -> Iterator[tuple[Tensor | None, Tensor]]:
+    """The batches of a split; None where the pictures are another process's to look at."""
+    if among.sees_pictures:
+        return batches_of(split, batch, workers)
+    return ((None, labels) for labels in torch.split(split.labels, batch))
 
 
 def _mistakes(labels: Tensor, named: Tensor, probability: Tensor) -> tuple[Mistake, ...]:

@@ -18,10 +18,11 @@ from training.loop import memory
 from training.loop.attempt import OnEpoch, Plan, amend, attempt
 from training.loop.checkpoints.keeper import Keeper
 from training.loop.feeds.feed import feed_of
-from training.loop.placed import placed
+from training.loop.feeds.placed import placed
 from training.loop.processes import ALONE, Processes
 from training.loop.rungs import is_below, watched
 from training.loop.scores import measure
+from training.loop.together import pipeline
 from training.loop.trainer import Trainer, is_eager
 from training.recipe import Recipe
 from trials.record import Evaluation, Rungs, Stopped
@@ -142,7 +143,7 @@ def _trained(
     if images < 2:
         raise ValueError(f"{images} training images: batch norm needs at least 2")
     twin = recipe.network(spec, len(data.classes), data.channels)
-    batch = recipe.batch_of(images) // plan.among.count
+    batch = recipe.batch_of(images) // plan.among.parts
     if batch < memory.SMALLEST:
         raise ValueError(
             f"batches of {recipe.batch_of(images)} images leave one of {plan.among.count} "
@@ -150,7 +151,10 @@ def _trained(
         )
     plan.place = choose_device(device) if isinstance(device, str) else device
     plan.micro_batches = memory.micro_batches(batch, recipe.micro_batch)
-    memory.check(twin, recipe, images, plan.place)
+    if plan.among.pipeline:
+        pipeline.check(batch, plan.micro_batches, plan.among.count)
+    elif not plan.among.sharded:  # the whole of it need not fit
+        memory.check(twin, recipe, images, plan.place)
     if plan.keeper is not None and (kept := plan.keeper.read()) is not None:
         plan.micro_batches, plan.divided = kept.facts["micro_batches"], kept.facts["divided"]
     given = None if plan.network is None else copy.deepcopy(plan.network.state_dict())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import islice, repeat
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from models.build import build
 from models.spec import ArchSpec
 from training.data import Data, Split
+from training.device import autocast
 from training.loop.augment import FIELDS, cutout, draw, mirror, to_float, translate
 from training.loop.feeds.feed import Feed
 from training.loop.feeds.mixing import Mixer
@@ -24,9 +26,13 @@ from training.loop.memory import micro_batch, recompute
 from training.loop.optimizer import average, freeze, optimizer_of, schedule, zero_starts
 from training.loop.processes import ALONE, Processes, synchronise
 from training.loop.quick.layers import quicken
+from training.loop.together.pipeline import Line, Passing, own_stage
+from training.loop.together.sharded import full, shard
 from training.recipe import Recipe
 
 _APART = 7919  # between the seeds of processes
+
+Network = nn.Module | Passing
 
 
 class Trainer:
@@ -66,7 +72,7 @@ class Trainer:
         feed: Feed | None = None,
         among: Processes = ALONE,
     ) -> None:
-        self.recipe, self.data, self.split = recipe, data, split
+        self.twin, self.recipe, self.data, self.split = twin, recipe, data, split
         if feed is None and (recipe.one_by_one or split.files is not None):
             raise ValueError("pictures come one by one: give a feed (training.loop.train.trainer)")
         self._feed, self.among = feed, among
@@ -81,7 +87,11 @@ class Trainer:
             if recipe.zero_init:
                 zero_starts(network)
         device = split.labels.device
-        self.network = quicken(network.to(device).to(memory_format=torch.channels_last))
+        if among.pipeline:
+            network = own_stage(network, twin, among)
+        # Pieces are put on the device: there may be no room for the whole.
+        network = network.to("cpu" if among.sharded else device)
+        self.network = quicken(network.to(memory_format=torch.channels_last))
         if recipe.freeze:
             freeze(self.network)
         if recipe.recompute:
@@ -90,10 +100,19 @@ class Trainer:
             torch.manual_seed(seed + _APART * (1 + among.rank))  # dropout of its own
             if recipe.sync_bn:
                 self.network = synchronise(self.network, device)
-        self._forward = self.network
-        if among.count > 1:
-            self._forward = DistributedDataParallel(self.network)
         self.averaged = copy.deepcopy(self.network) if recipe.ema else self.network
+        if among.sharded:
+            for one in {self.network, self.averaged}:
+                shard(one, device, among)
+        self._forward = self.network
+        self._line = None
+        if among.schedule is not None:
+            part = partial(self._loss, share=1 / micro_batches)
+            self._line = Line(
+                self.network, twin, among, device, micro_batches, part, among.schedule
+            )
+        elif among.count > 1 and not among.sharded:
+            self._forward = DistributedDataParallel(self.network)
         # Where a number in Python would be read too early, or once and for all.
         fixed = device.type == "cuda" or graph is not None
         self._rate = torch.zeros((), device=device) if fixed else None
@@ -114,7 +133,7 @@ class Trainer:
     @property
     def micro_batch(self) -> int:
         """Images that go through the network at once, in each process."""
-        return micro_batch(-(-self.batch // self.among.count), self.micro_batches)
+        return micro_batch(-(-self.batch // self.among.parts), self.micro_batches)
 
     @property
     def device(self) -> torch.device:
@@ -125,6 +144,31 @@ class Trainer:
     def graph(self) -> str | None:
         """Whether steps were captured, as a record tells it; None without a graph."""
         return self._steps.note
+
+    @property
+    def measured(self) -> Network:
+        """What the network, or the average of its weights, says of pictures; in a pipeline its
+        stages together, called in every process alike."""
+        return self.averaged if self._line is None else self._line.passing(self.averaged)
+
+    def whole(self) -> nn.Module:
+        """The network that was trained. Where several processes have its parts, it is put together
+        in the first, on the CPU; the others get their own part. Every process must ask."""
+        among = self.among
+        if not (among.pipeline or among.sharded):
+            return self.averaged
+        every = {}
+        for name, one in self.averaged.state_dict().items():
+            whole = full(one)
+            if among.is_first or among.pipeline:
+                every[name] = whole.cpu()
+        if among.pipeline:
+            every = among.united(every)
+        if not among.is_first:
+            return self.averaged
+        found = build(self.twin)
+        found.load_state_dict(every)
+        return found
 
     def epoch(self, ends: Callable[[int], bool] | None = None) -> float:
         """One pass over the images in a fresh order, or until ``ends`` of the steps
@@ -184,11 +228,9 @@ class Trainer:
 
     def _fed(self, drawn: Tensor) -> Iterable[Tensor | None]:
         """The pictures of each step, where they do not lie on the device."""
-        return (
-            repeat(None, len(drawn))
-            if self._feed is None
-            else self._feed.batches(drawn, self._phase)
-        )
+        if self._feed is None or not self.among.sees_pictures:
+            return repeat(None, len(drawn))
+        return self._feed.batches(drawn, self._phase)
 
     def _rates(self) -> Sequence[float] | Tensor:
         """The learning rates of an epoch's steps."""
@@ -213,6 +255,20 @@ class Trainer:
         nothing may come from Python but the first step, which is never captured.
         """
         images, labels = self._batch(drawn, pictures)
+        if self._line is None:
+            total = self._accumulated(images, labels)
+        else:
+            total = self._line.gradients(images, labels)
+        if self.recipe.clip is not None:
+            self._clip(self.recipe.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.averaged is not self.network:
+            average(self.averaged, self.network, self._decay())
+        return total
+
+    def _accumulated(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Add the gradients of this process's part of a batch; its part of the loss."""
         total = torch.zeros((), device=labels.device)
         parts = zip(
             torch.tensor_split(images, self.micro_batches),
@@ -222,13 +278,17 @@ class Trainer:
         for number, (some, of) in enumerate(parts, 1):
             with self._alone(number < self.micro_batches):
                 total += self._gradients(some, of, len(of) / self.batch)
-        if self.recipe.clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        if self.averaged is not self.network:
-            average(self.averaged, self.network, self._decay())
         return total
+
+    def _clip(self, most: float) -> None:
+        """Shrink the whole gradient to that norm, whichever processes have its parts."""
+        weights = list(self.network.parameters())
+        if not self.among.pipeline:
+            nn.utils.clip_grad_norm_(weights, most)
+            return
+        own = nn.utils.get_total_norm([one.grad for one in weights if one.grad is not None])
+        norm = self.among.summed(own.square()).sqrt()
+        nn.utils.clip_grads_with_norm_(weights, most, norm)
 
     def _decay(self) -> float:
         """Of the average, which begins with the weights after the first step."""
@@ -237,10 +297,24 @@ class Trainer:
         return min(recipe.ema, most) if step else 0.0
 
     def _batch(self, drawn: Tensor, pictures: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What goes into the network, and the labels, or of mixed pictures the classes' shares."""
-        recipe, labels = self.recipe, self.split.labels
+        """What goes into the network, and the labels, or of mixed pictures the classes' shares.
+
+        Where only other processes see the pictures, theirs is a shape without content.
+        """
+        labels = self.split.labels
         seed = int(drawn[FIELDS.index("seed"), 0]) if self._mixer else 0
         of = dict(zip(FIELDS, drawn.to(labels.device), strict=True))
+        if self.among.sees_pictures:
+            x = self._varied(of, pictures)
+        else:
+            shape = drawn.shape[-1], self.data.channels, self.seen, self.seen
+            x = torch.empty(shape, device="meta")
+        labels = labels[of["picture"]]
+        return (x, labels) if self._mixer is None else self._mixer(x, labels, seed)
+
+    def _varied(self, of: dict[str, Tensor], pictures: Tensor | None) -> Tensor:
+        """The pictures of a batch by what was drawn for each, float (B, C, side, side)."""
+        recipe, labels = self.recipe, self.split.labels
         if pictures is None:
             pictures = self.split.images[of["picture"]]
         images = translate(pictures.to(labels.device), of["down"], of["right"])
@@ -255,19 +329,21 @@ class Trainer:
             x = recoloured(x, of, recipe.jitter)
         if recipe.cutout:
             x = cutout(x, of["row"], of["column"], recipe.cutout)
-        labels = labels[of["picture"]]
-        return (x, labels) if self._mixer is None else self._mixer(x, labels, seed)
+        return x
 
     def _gradients(self, images: Tensor, labels: Tensor, share: float) -> Tensor:
         """Add the gradients of a micro-batch that is this share of its batch; its part of the
         loss."""
         with autocast(images.device):
             logits = self._forward(images)
-        smoothing = self.recipe.label_smoothing
-        loss = share * F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+        loss = self._loss(logits.float(), labels, share)
         # Of several processes' gradients the mean is taken, where their sum is meant.
         (loss if self.among.count == 1 else self.among.count * loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
+
+    def _loss(self, logits: Tensor, labels: Tensor, share: float) -> Tensor:
+        smoothing = self.recipe.label_smoothing
+        return share * F.cross_entropy(logits, labels, label_smoothing=smoothing)
 
     def _alone(self, more: bool) -> AbstractContextManager[object]:
         """A block in which no other process's gradients are added, where ``more`` come."""
@@ -290,8 +366,3 @@ def _sent(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """bf16 on CUDA, each weight cast once in a block; elsewhere full precision."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")

@@ -86,7 +86,9 @@ def fitting(evaluator: Evaluator, data: Data, specs: Sequence[ArchSpec], where: 
     room = min(there) // where.sharers - held if there else None
     twins = (recipe.network(spec, len(data.classes), data.channels) for spec in specs)
     images = len(first(data.train, recipe.images))
-    return replace(recipe, micro_batch=memory.decide(twins, recipe, images, room))
+    return replace(
+        recipe, micro_batch=memory.decide(twins, recipe, images, room, where.places[0].type)
+    )
 
 
 def filling(

@@ -14,7 +14,7 @@ from models.inherit import Inheritance, inheritance, recalibrate, refit
 from models.spec import ArchSpec
 from training.data import Data
 from training.device import arithmetic, choose_device
-from training.loop.placed import placed
+from training.loop.feeds.placed import placed
 from training.loop.quick.layers import quicken
 from training.loop.scores import measure
 from training.loop.train import first, made_on, train

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.data import Data, Split
+from training.device import autocast
 from training.loop.augment import to_float
 from training.loop.feeds.feed import batches_of
-from training.loop.trainer import autocast
 
 _PENALTIES = torch.logspace(-6, 1, 29, dtype=torch.float64)  # of the sum of the features' variances
 _NEVER = -1e4  # the logit of a class without pictures

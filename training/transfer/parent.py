@@ -19,7 +19,7 @@ from models.inherit import inherit, rebase
 from models.spec import ArchSpec
 from training.data import Data, Split
 from training.loop.augment import to_float
-from training.loop.placed import placed
+from training.loop.feeds.placed import placed
 from training.loop.train import OnEpoch, first, train
 from training.recipe import Recipe
 from training.transfer.head import features, fit, install

@@ -20,8 +20,8 @@ from benchmarks.gpu.ways.ceilings import wait
 from benchmarks.gpu.ways.layers import WAYS, altered, settings
 from models.build import build
 from models.spec import ArchSpec
+from training.device import autocast
 from training.loop.graph import CudaGraph
-from training.loop.trainer import autocast
 
 
 def measure(place: Place) -> None:

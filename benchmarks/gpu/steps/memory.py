@@ -10,11 +10,10 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.gpu.step import Place
 from models.build import build
-from models.cost import cost
 from models.families import family
-from models.memory import training_bytes
+from models.memory import step_bytes
 from models.spec import ArchSpec
-from training.loop.trainer import autocast
+from training.device import autocast
 
 _STEPS = 2
 
@@ -27,8 +26,7 @@ def measure(place: Place) -> None:
 
 
 def _row(place: Place, spec: ArchSpec, batch: int) -> None:
-    price = cost(spec)
-    estimate = training_bytes(price.params, price.activations, batch)
+    estimate = step_bytes(spec, batch, map_bytes=2 if place.scale.device == "cuda" else 4)
     peak = _peak(spec, batch, torch.device(place.scale.device))
     place.page.row(
         "peak of a training step",

@@ -18,7 +18,7 @@ from torch.func import (
 from benchmarks.gpu.ways.ceilings import wait
 from models.build import build
 from models.spec import ArchSpec
-from training.loop.trainer import autocast
+from training.device import autocast
 
 
 def images_a_second(

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from training.loop.processes import Processes
+from training.loop.together.sharded import full, like
 
 
 class Run(Protocol):
@@ -57,14 +58,21 @@ def state_of(run: Run) -> State:
     found = {f"network.{name}": one for name, one in run.network.state_dict().items()}
     if run.averaged is not run.network:
         found |= {f"averaged.{name}": one for name, one in run.averaged.state_dict().items()}
+    first, step = _numbers(run)
     for number, entry in run.optimizer.state_dict()["state"].items():
         tensors = {name: one for name, one in entry.items() if isinstance(one, Tensor)}
-        found |= {f"optimizer.{number}.{name}": one for name, one in tensors.items()}
-    found |= {f"random.{name}": one for name, one in _random(run).items()}
-    found["total"] = run.among.summed(run.total)
-    # A copy: what is on the CPU already would change while it is written.
-    tensors = {name: one.detach().cpu().clone(memory_format=torch.contiguous_format)
-               for name, one in found.items()}  # fmt: skip
+        place = first + step * number
+        found |= {f"optimizer.{place}.{name}": one for name, one in tensors.items()}
+    tensors = {}
+    for name, one in found.items():
+        whole = full(one.detach())  # asked for by every process, kept by those that need it
+        if run.among.is_first or run.among.pipeline:
+            # A copy: what is on the CPU already would change while it is written.
+            tensors[name] = whole.cpu().clone(memory_format=torch.contiguous_format)
+    if run.among.pipeline:
+        tensors = run.among.united(tensors)
+    tensors |= {f"random.{name}": one.clone() for name, one in _random(run).items()}
+    tensors["total"] = run.among.summed(run.total).cpu().clone()
     names = ("step", "done", "losses", "curve")
     return State(tensors, {name: getattr(run, name) for name in names})
 
@@ -76,10 +84,10 @@ def restore(run: Run, state: State) -> None:
     """
     tensors = state.tensors
     try:
-        run.network.load_state_dict(_below("network.", tensors))
+        _load(run.network, _below("network.", tensors), run)
         if run.averaged is not run.network:
-            run.averaged.load_state_dict(_below("averaged.", tensors))
-        _restore_optimizer(run.optimizer, _below("optimizer.", tensors))
+            _load(run.averaged, _below("averaged.", tensors), run)
+        _restore_optimizer(run.optimizer, _below("optimizer.", tensors), *_numbers(run))
         run.generator.set_state(tensors["random.order"])
         rank, device = run.among.rank, run.device
         torch.set_rng_state(tensors[f"random.torch.{rank}"])
@@ -110,14 +118,35 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def _numbers(run: Run) -> tuple[int, int]:
+    """How the optimiser's weights are numbered in the file: the first, and the step to the next.
+
+    Each process of a pipeline has an optimiser, of its own weights: they take turns.
+    """
+    return (run.among.rank, run.among.count) if run.among.pipeline else (0, 1)
+
+
+def _load(network: nn.Module, tensors: dict[str, Tensor], run: Run) -> None:
+    own = network.state_dict()
+    if run.among.pipeline:  # others have the rest
+        tensors = {name: tensors[name] for name in own}
+    if run.among.sharded:
+        tensors = {name: like(one, own[name]) for name, one in tensors.items()}
+    network.load_state_dict(tensors)
+
+
+def _restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], first: int, step: int
+) -> None:
     entries: dict[int, dict[str, Tensor]] = {}
     for key, one in tensors.items():
-        number, _, name = key.partition(".")
-        entries.setdefault(int(number), {})[name] = one
+        place, _, name = key.partition(".")
+        number, other = divmod(int(place) - first, step)
+        if not other:
+            entries.setdefault(number, {})[name] = one
     optimizer.load_state_dict({**optimizer.state_dict(), "state": entries})
     for weight, entry in optimizer.state.items():
         for name, one in entry.items():
             if isinstance(weight, nn.Parameter) and one.shape == weight.shape and one.ndim:
                 # Fused steps walk weights and momenta side by side in memory: in one order.
-                entry[name] = torch.empty_like(weight).copy_(one).detach()
+                entry[name] = torch.empty_like(weight).copy_(like(one, weight)).detach()

@@ -1,0 +1,1 @@
+"""How several processes share one network: a stage each, or a piece of every tensor."""
