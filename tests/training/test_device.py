@@ -16,8 +16,8 @@ from models.build import build
 from models.spec import ArchSpec, StageSpec, Stem
 from training.data import Data, load
 from training.device import arithmetic
-from training.loop import placed as placing
 from training.loop import train as training
+from training.loop.feeds import placed as placing
 from training.loop.feeds.placed import placed
 from training.loop.train import train
 from training.recipe import Recipe
