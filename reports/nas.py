@@ -28,7 +28,7 @@ from reports.sections.failures import show_failures
 from reports.sections.importance import about_importance
 from reports.sections.inherited import about_inheritance, show_finals
 from reports.sections.interactive import look_into
-from reports.sections.network import readable, stage_table
+from reports.sections.network import drawn, readable, stage_table
 from reports.tables import stopped_table, trials_table
 from trials.caution import cautions
 from trials.record import Evaluation
@@ -71,6 +71,13 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     about_belief(page, found.basis, settings, bool(found.finals), run_dir / "weights.png")
     about_importance(page, found.basis, len(_trained(found)), run_dir / "importance.png")
     page.heading("The chosen network")
+    drawn(run_dir / "network.png", _beside(found))
+    page.figure(
+        run_dir / "network.png",
+        "The chosen network, left, and one that would be picked without a search: the stem, each "
+        "stage and the head from top to bottom, a block for each layer, as long as it has "
+        "channels; then the side of the maps that come in.",
+    )
     page.table(
         ["operator", "input", "channels", "layers", "FLOPs", "parameters"],
         readable(stage_table(found.best.spec)),
@@ -148,6 +155,16 @@ def _marked(compared: Against) -> Iterator[figures.Marked]:
         name = "chosen, trained again" if one is compared.chosen else one.name
         count = f" ({len(one.accuracies)}, 90 %)"
         yield figures.Marked(name + count, one.cost, one.mean, compared.half_width(one))
+
+
+def _beside(found: SearchResult) -> dict[str, ArchSpec]:
+    """The chosen network, and that which it was compared with; EfficientNet-B0 without one."""
+    chosen = {found.best.spec.name: found.best.spec}
+    for one in Against.from_dict(found.against).known if found.against else ():
+        if one.spec.key != found.best.spec.key:
+            return {**chosen, one.name.partition(" at ")[0]: one.spec}
+    label, name = next(iter(PUBLISHED.items()))
+    return {**chosen, label: _alike(name, found.best.spec)}
 
 
 def _alike(name: str, spec: ArchSpec) -> ArchSpec:

@@ -1,12 +1,17 @@
-"""A network stage by stage, as a data frame and as people read it."""
+"""A network stage by stage, as a data frame, as people read it, and drawn beside another."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib.pyplot as plt
 import pandas as pd
 
 from common.units import format_size
 from models.describe import stages
 from models.spec import ArchSpec
+from reports.figures import CHOSEN, FRONT, save
 
 
 def stage_table(spec: ArchSpec) -> pd.DataFrame:
@@ -26,3 +31,34 @@ def readable(table: pd.DataFrame) -> list[list[str]]:
         [*(str(cell) for cell in row[:4]), format_size(row[4]), format_size(row[5])]
         for row in table.itertuples(index=False)
     ]
+
+
+def drawn(path: Path, networks: Mapping[str, ArchSpec]) -> None:
+    """Draw networks side by side, the first in the chosen one's colour: the stem, each stage and
+    the head from top to bottom, a block for each layer, whose length is its channels."""
+    every = [stages(spec) for spec in networks.values()]
+    rows, most = (
+        max(map(len, every)),
+        max(one.channels * one.layers for own in every for one in own),
+    )
+    figure, axes = plt.subplots(
+        1, len(networks), figsize=(8, 0.42 * rows + 0.6), layout="constrained", squeeze=False
+    )
+    for own, made, (name, spec) in zip(axes[0], every, networks.items(), strict=True):
+        for place, one in enumerate(made):
+            lefts = [layer * one.channels for layer in range(one.layers)]
+            own.barh(
+                [place] * one.layers,
+                one.channels - 0.004 * most,
+                0.3,
+                lefts,
+                color=CHOSEN if made is every[0] else FRONT,
+                alpha=0.5,
+            )
+            layers = f"{one.layers} × " if one.layers > 1 else ""
+            text = f"{layers}{one.operator}; {one.channels} channels at {one.resolution}²"
+            own.text(0, place - 0.25, text, fontsize=7, va="bottom")
+        own.set(xlim=(0, most), ylim=(rows - 0.6, -0.9), xticks=[], yticks=[])
+        own.set_title(f"{name}, {spec.resolution} pixels", fontsize=9, loc="left")
+        own.spines[:].set_visible(False)
+    save(figure, path)
