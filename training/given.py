@@ -80,7 +80,7 @@ def source_of(directory: Path) -> Pictured | None:
 def _of_training(path: Path) -> object:
     try:
         return stored_pictures(json.loads(path.read_text("utf-8"))["arguments"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is of another version, or damaged ({error!r:.200})") from error
 
 

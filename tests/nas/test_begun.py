@@ -115,23 +115,23 @@ def asked(trials: int, **changes: object) -> argparse.Namespace:
 def test_what_inherits_is_compared_with_its_parent_by_default() -> None:
     """At the highest searched resolution that the budget allows; named ones stay as named."""
     at, aim = searched((81, 97, 113, 129, 145)), Objective(100e6)
-    (one,) = further.compared(asked(30), at, PARENT, aim, "macs").known
+    (one,) = further.compared(asked(30), at, PARENT, aim, "macs", ()).known
     assert (one.name, one.spec.resolution) == ("lite0 at 97 pixels", 97)
     assert (one.spec.stages, one.spec.classes) == (LITE.stages, 10)
     (fixed,) = further.compared(
-        asked(30), NAMED.with_template(classes=10), PARENT, Objective(400e6), "macs"
+        asked(30), NAMED.with_template(classes=10), PARENT, Objective(400e6), "macs", ()
     ).known
     assert (fixed.name, fixed.spec.resolution) == ("lite0", 224)
-    assert further.compared(asked(15), at, PARENT, aim, "macs").known == ()
-    assert further.compared(asked(30, join=True), at, PARENT, aim, "macs").known == ()
-    assert further.compared(asked(30, against=()), at, PARENT, aim, "macs").known == ()
-    free = further.compared(asked(30), NAMED, None, Objective(400e6), "macs")
+    assert further.compared(asked(15), at, PARENT, aim, "macs", ()).known == ()
+    assert further.compared(asked(30, join=True), at, PARENT, aim, "macs", ()).known == ()
+    assert further.compared(asked(30, against=()), at, PARENT, aim, "macs", ()).known == ()
+    free = further.compared(asked(30), NAMED, None, Objective(400e6), "macs", ())
     assert [each.name for each in free.known] == list(USUAL)
 
 
 def test_a_chosen_network_that_is_the_parent_is_not_compared_with_itself(tmp_path: Path) -> None:
     at, aim = searched((81, 97, 113)), Objective(100e6)
-    plan = further.compared(asked(30), at, PARENT, aim, "macs")
+    plan = further.compared(asked(30), at, PARENT, aim, "macs", ())
     chosen = Rival("chosen", replace(plan.known[0].spec, name="mnasnet-0"), plan.known[0].cost)
     means = Means(lambda: InProcess(lambda spec, seed: Evaluation(0.5, seed=seed, seconds=0.0)))
     found = train(plan, chosen, tmp_path / "against", 0, "recipe", means)
