@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tests.training.test_transfer import RECIPE, TINY, drawn
 from training.data import Data, Split, load
 from training.evaluator import ByValue, Evaluator, Folded
+from training.options import rehearsal
 from training.pictures.folds import fold, folds
 from training.transfer import judges
 from training.transfer.judges import by_others, untaught
@@ -132,3 +134,17 @@ def test_a_published_parent_is_known_again_whatever_it_was_made_ready_for() -> N
 
 def test_weights_that_are_not_at_hand_are_no_untaught_ones() -> None:
     assert untaught(replace(PUBLISHED, source=PUBLISHED.digest)) is None
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_a_dry_run_counts_the_finals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as long as a score's training, as what is compared with is."""
+    monkeypatch.setattr(rehearsal, "measured", lambda *_: rehearsal.Taken(60.0, 2**30))
+    args = argparse.Namespace(executor="processes", device="cpu", workers=1, minutes=None)
+    data = ByValue(load("digits", size=16, progress=False))
+    evaluator = Evaluator(data, replace(RECIPE, epochs=2), "cpu", PUBLISHED)
+    said = rehearsal.rehearsed(args, evaluator, TINY, 14, 4, (6, 3))
+    assert "would train 14 networks and 4 trainings to compare and 9 of the best further" in said
+    assert f"about {14 + 2 * (4 + 9):.1f} minutes" in said
+    scratch = rehearsal.rehearsed(args, replace(evaluator, parent=None), TINY, 14, 4)
+    assert "about 18.0 minutes" in scratch

@@ -7,6 +7,7 @@ import math
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from models.spec import ArchSpec
 from training.evaluator import Evaluator
 from training.loop.train import first
 from training.options.sizing import machines, speed
+from training.transfer.options import trained_further
 from trials.workers.environment import (
     child_environment,
     cores,
@@ -37,21 +39,33 @@ class Taken(NamedTuple):
 
 
 def rehearsed(
-    args: argparse.Namespace, evaluator: Evaluator, dearest: ArchSpec, trials: int, beside: int = 0
+    args: argparse.Namespace,
+    evaluator: Evaluator,
+    dearest: ArchSpec,
+    trials: int,
+    beside: int = 0,
+    finals: Sequence[int] = (),
 ) -> str:
     """What would be trained, and the minutes and memory that this takes at most, by a warm-up of
     the network that costs most.
 
-    ``beside`` trainings compare the answer with others. Raises ValueError on a Ray cluster, whose
-    nodes are other machines.
+    ``beside`` trainings compare the answer with others. Of what inherits these are as long as those
+    of the ``finals``, so many in each round (``training.transfer.options``). Raises ValueError on a
+    Ray cluster, whose nodes are other machines.
     """
     if args.executor == "ray":
         raise ValueError("--dry-run measures this machine: leave --executor ray out")
     where = machines(args.device, args.workers, evaluator.recipe)
     device = "cpu" if where.devices is None else where.devices[0]
     found = measured(evaluator, dearest, device, where.workers)
-    rounds = math.ceil(trials / where.workers) + math.ceil(beside / where.workers)
     recipe, more = evaluator.recipe, f" and {beside} trainings to compare" if beside else ""
+    longer = 1.0
+    if evaluator.parent is not None and recipe.epochs:
+        longer = trained_further(recipe).epochs / recipe.epochs
+    rounds: float = math.ceil(trials / where.workers)
+    rounds += longer * sum(math.ceil(count / where.workers) for count in (beside, *finals))
+    if finals:
+        more += f" and {sum(finals)} of the best further"
     each = f"{recipe.epochs} epochs" if recipe.epochs else "scored by inherited weights"
     limit = f"; none begins after {args.minutes:g} minutes" if args.minutes else ""
     return "\n".join(

@@ -13,6 +13,7 @@ import numpy as np
 
 from common.command import when_stopped
 from nas.costing import cost_text, read_cost
+from nas.finals import ROUNDS
 from nas.objective import Objective
 from nas.result import SearchResult
 from nas.search import search
@@ -66,7 +67,8 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
     own = args.trials - plan.trainings
     if args.dry_run:
         dearest = next(largest_of(args, searched, aim) or iter([searched.template]))
-        print(rehearsed(args, evaluator, dearest, own, plan.trainings))
+        rounds = () if evaluator.parent is None else tuple(min(own, count) for count in ROUNDS)
+        print(rehearsed(args, evaluator, dearest, own, plan.trainings, rounds))
         return
     print(f"run directory: {run_dir}", file=sys.stderr)
     settings = {**facts(args.data, data, evaluator), "options": kept(args)}
