@@ -292,6 +292,18 @@ def _trained_for(epochs: int) -> str:
     return f"{epochs} epochs" if epochs else "no training: inherited weights as they are"
 
 
+def _seen(recipe: dict[str, Any]) -> str:
+    if recipe["resolution"] is None:
+        return "networks see them at their own resolutions"
+    strides = recipe["drop_strides"]
+    first = f"{strides} strides" if strides > 1 else "stride"
+    without = f" with its first {first} taken out" if strides else ""
+    return (
+        f"the proxy sees a {recipe['reference']}-pixel network at {recipe['resolution']} "
+        f"pixels{without}"
+    )
+
+
 def about_pictures(page: Page, settings: dict[str, Any]) -> None:
     """The pictures, what was skipped or enlarged, and the proxy recipe."""
     data, recipe = settings.get("data"), settings.get("recipe")
@@ -300,9 +312,8 @@ def about_pictures(page: Page, settings: dict[str, Any]) -> None:
     page.text(
         f"Pictures: {data['name']} ({data['digest']}), {len(data['classes'])} classes, "
         f"{data['train']} for training and {data['validation']} for validation, "
-        f"{data['native_size']} pixels; the proxy sees a {recipe['reference']}-pixel network at "
-        f"{recipe['resolution']} pixels with its first {recipe['drop_strides']} strides taken out, "
-        f"{_trained_for(recipe['epochs'])} (recipe {recipe['key']})."
+        f"{data['native_size']} pixels; {_seen(recipe)}, {_trained_for(recipe['epochs'])} "
+        f"(recipe {recipe['key']})."
     )
     if data["enlarged"]:
         page.text(f"{100 * data['enlarged']:.1f} % of the pictures had to be enlarged.")

@@ -16,7 +16,8 @@ from models.families import family
 from models.spec import ArchSpec
 from nas.search import search
 from nas.space import space
-from reports.nas import report
+from reports.nas import about_pictures, report
+from reports.page import Page
 from reports.sections import network
 from reports.tables import COLUMNS, trials_table
 from trials.record import Evaluation
@@ -97,3 +98,25 @@ def test_the_page_has_the_chosen_network_beside_one_that_would_be_picked(run_dir
     page = report(run_dir).read_text("utf-8")
     assert (run_dir / "network.png").is_file()
     assert "picked without a search" in page
+
+
+@pytest.mark.parametrize(
+    ("resolution", "strides", "said"),
+    [
+        (None, 0, "networks see them at their own resolutions"),
+        (81, 0, "the proxy sees a 224-pixel network at 81 pixels, 2 epochs"),
+        (24, 1, "a 224-pixel network at 24 pixels with its first stride taken out"),
+        (24, 2, "with its first 2 strides taken out"),
+    ],
+)
+def test_the_page_says_at_how_many_pixels_networks_saw(
+    resolution: int | None, strides: int, said: str, tmp_path: Path
+) -> None:
+    data = {"name": "x", "digest": "0", "classes": ["a"], "train": 1, "validation": 1,
+            "native_size": 32, "enlarged": 0, "skipped": []}  # fmt: skip
+    recipe = {"reference": 224, "resolution": resolution, "drop_strides": strides, "epochs": 2,
+              "key": "k"}  # fmt: skip
+    page = Page("x")
+    about_pictures(page, {"data": data, "recipe": recipe})
+    page.write(tmp_path / "page.html")
+    assert said in (tmp_path / "page.html").read_text("utf-8")
