@@ -188,11 +188,12 @@ def _answer(
     score = f"{percent(best.accuracy)} proxy {names.heading}{beside}"
     if found.finals:
         score = f"{percent(found.finals[0].accuracy)} {names.heading} after further training"
+    # After finals the reward of its first training is none of this accuracy.
+    reward = "" if found.finals else f", reward {best.reward:.4f}"
     page.lead(
         f"Chosen: {best.spec.name}: {score} at {paid}"
         f"{format_size(prices.macs)} FLOPs and {format_size(prices.params)} parameters "
-        f"(budget {cost_text(kind, objective.budget)}{_limits(objective)}, "
-        f"reward {best.reward:.4f})."
+        f"(budget {cost_text(kind, objective.budget)}{_limits(objective)}{reward})."
     )
     page.text(why(found, objective, kind))
     if found.against:

@@ -9,6 +9,15 @@ from nas.result import Candidate, SearchResult, candidates
 
 def why(found: SearchResult, objective: Objective, kind: str) -> str:
     """A sentence, for the screen and the page alike; ``kind`` is the cost's."""
+    said = _why(found, objective, kind)
+    made = next(one.evaluation for one in found.trials if one.number == found.best.number)
+    told = made.details.get("inherited", {}) if made else {}
+    if told.get("distance") == 0:
+        return f"It is the parent itself, unchanged, at {found.best.spec.resolution} pixels. {said}"
+    return said
+
+
+def _why(found: SearchResult, objective: Objective, kind: str) -> str:
     trained = candidates(found.trials, objective)
     most = max(trained, key=lambda one: (one.accuracy, one.reward, -one.number))
     best = found.best

@@ -87,3 +87,17 @@ def test_finals_have_the_last_word(found: SearchResult) -> None:
     said = why(replace(named(found, other), finals=tuple(finals)), AIM, "macs")
     assert said.startswith("Of 2 networks that were trained further it has the greatest reward.")
     assert f"Trial {most.number} was measured higher before" in said
+
+
+def test_the_parent_itself_is_called_so(found: SearchResult) -> None:
+    """Whatever name the space has for it."""
+    best = found.best
+    for distance, said in ((0.0, True), (0.2, False)):
+        told = {"inherited": {"distance": distance}}
+        trials = tuple(
+            replace(one, evaluation=one.evaluation and replace(one.evaluation, details=told))
+            for one in found.trials
+        )
+        words = why(replace(found, trials=trials), AIM, "macs")
+        assert words.startswith("It is the parent itself, unchanged, at 224 pixels.") is said
+        assert best.spec.resolution == 224

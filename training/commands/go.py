@@ -187,10 +187,13 @@ def _parent(args: argparse.Namespace, spec: ArchSpec) -> Parent | None:
     """The weights that --init asks for, or that come with --spec; None: random ones."""
     init = args.init
     if init is None:
-        if not (Path(args.spec) / BASELINE).is_file():
+        own = Path(args.spec)
+        there = own.with_suffix(".safetensors") if own.suffix == ".json" else own / BASELINE
+        if not there.is_file():
+            print("weights: random; --init for others", file=sys.stderr)
             return None
-        init = args.spec
-        print(f"weights: {Path(init) / BASELINE}; --init random for none", file=sys.stderr)
+        init = str(there)
+        print(f"weights: {there}; --init random for none", file=sys.stderr)
     if init == "random":
         return None
     if init == "pretrained":

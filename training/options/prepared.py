@@ -68,7 +68,10 @@ def prepare(
     evaluator, data = Evaluator(source, recipe, device), source.data()
     print(data.summary(), file=sys.stderr)
     if parent is not None:
-        evaluator = replace(evaluator, parent=made_ready(parent, args, recipe, data, run_dir))
+        # A dry run keeps nothing.
+        new = getattr(args, "dry_run", False) and not settings
+        place = None if new else run_dir
+        evaluator = replace(evaluator, parent=made_ready(parent, args, recipe, data, place))
     if kept is None and largest is not None and args.executor != "ray":
         specs = largest(data)
         if specs is not None:

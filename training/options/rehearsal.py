@@ -18,6 +18,7 @@ from common.host_memory import gigabytes
 from common.units import format_duration, format_size
 from models.cost import cost
 from models.spec import ArchSpec
+from training.device import kind_of
 from training.evaluator import Evaluator
 from training.loop.train import first
 from training.options.sizing import machines, speed
@@ -66,17 +67,20 @@ def rehearsed(
     rounds += longer * sum(math.ceil(count / where.workers) for count in (beside, *finals))
     if finals:
         more += f" and {sum(finals)} of the best further"
+    before = "" if evaluator.parent is None else " after the parent's own training"
     each = f"{recipe.epochs} epochs" if recipe.epochs else "scored by inherited weights"
     limit = f"; none begins after {args.minutes:g} minutes" if args.minutes else ""
     return "\n".join(
         [
-            f"would train {trials} networks{more}, {where.workers} at once on {evaluator.device}, "
-            f"{each} at {recipe.side(dearest)} pixels",
+            f"would train {trials} networks{more}, {where.workers} at once on "
+            f"{kind_of(evaluator.device)}, {each} at {recipe.side(dearest)} pixels",
             f"one of {format_size(cost(dearest).macs)} multiply-adds takes about "
             f"{format_duration(found.seconds)} and {gigabytes(found.bytes)} (measured)",
             f"in all at most about {rounds * found.seconds / 60:.1f} minutes and "
-            f"{gigabytes(where.workers * found.bytes)}{limit}",
-            "nothing was trained to its end, and nothing is kept",
+            f"{gigabytes(where.workers * found.bytes)}{before}{limit}",
+            "nothing was trained to its end but the parent, and nothing is kept"
+            if before
+            else "nothing was trained to its end, and nothing is kept",
         ]
     )
 

@@ -17,6 +17,7 @@ from nas.finals import ROUNDS
 from nas.objective import Objective
 from nas.result import SearchResult
 from nas.search import search
+from nas.search.against import families
 from nas.search.commands.costs import clocked, for_pictures, largest_of, limits_of
 from nas.search.commands.further import against_of, calibrate, compared, finals_of
 from nas.search.commands.known import known_before
@@ -39,6 +40,7 @@ def go(args: argparse.Namespace) -> None:
     from training.given import pictures_name, settle_pictures
     from training.options import run_directory
 
+    families(args.against or ())  # what is no network is told before any is trained
     settle_pictures(args)
     budget = read_cost(args.cost, args.budget)
     aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high, limits_of(args))
