@@ -120,7 +120,9 @@ REHEARSAL = Scale(
     profiled=1, matrix=256, copied=1 << 20, compiler="eager", compiled="mobilenet-v1-0.25-128",
     macro=4, macro_recipes=(_macro(1, images=32, held_out=16),), accel=4,
     accel_recipe=_proxy(epochs=1, **_FEW),
-    budgets=("--trials", "4", "--workers", "1", "--proxy-images", "20", "--proxy-epochs", "1"),
+    # From scratch, as where the bundle brings no weights.
+    budgets=("--trials", "4", "--workers", "1", "--proxy-images", "20", "--proxy-epochs", "1",
+             "--init", "scratch"),
     halved=(16, 32), processes=2, batches=(1,), latencies=("mobilenet-v2",),
     memory=(("efficientnet-b0", 2, 64),),
 )  # fmt: skip
