@@ -74,7 +74,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     drawn(run_dir / "network.png", _beside(found))
     page.figure(
         run_dir / "network.png",
-        "The chosen network, left, and one that would be picked without a search: the stem, each "
+        "The chosen network, above, and one that would be picked without a search: the stem, each "
         "stage and the head from top to bottom, a block for each layer, as long as it has "
         "channels; then the side of the maps that come in.",
     )

@@ -34,17 +34,18 @@ def readable(table: pd.DataFrame) -> list[list[str]]:
 
 
 def drawn(path: Path, networks: Mapping[str, ArchSpec]) -> None:
-    """Draw networks side by side, the first in the chosen one's colour: the stem, each stage and
-    the head from top to bottom, a block for each layer, whose length is its channels."""
+    """Draw networks one above the other, the first in the chosen one's colour: the stem, each
+    stage and the head from top to bottom, a block for each layer, as long as its channels."""
     every = [stages(spec) for spec in networks.values()]
-    rows, most = (
-        max(map(len, every)),
-        max(one.channels * one.layers for own in every for one in own),
-    )
+    most = max(one.channels * one.layers for own in every for one in own)
     figure, axes = plt.subplots(
-        1, len(networks), figsize=(8, 0.42 * rows + 0.6), layout="constrained", squeeze=False
+        len(networks),
+        figsize=(8, sum(0.4 * len(own) + 0.6 for own in every)),
+        height_ratios=list(map(len, every)),
+        squeeze=False,
+        gridspec_kw={"left": 0.01, "right": 0.99, "bottom": 0.01, "top": 0.96, "hspace": 0.12},
     )
-    for own, made, (name, spec) in zip(axes[0], every, networks.items(), strict=True):
+    for own, made, (name, spec) in zip(axes[:, 0], every, networks.items(), strict=True):
         for place, one in enumerate(made):
             lefts = [layer * one.channels for layer in range(one.layers)]
             own.barh(
@@ -58,7 +59,7 @@ def drawn(path: Path, networks: Mapping[str, ArchSpec]) -> None:
             layers = f"{one.layers} × " if one.layers > 1 else ""
             text = f"{layers}{one.operator}; {one.channels} channels at {one.resolution}²"
             own.text(0, place - 0.25, text, fontsize=7, va="bottom")
-        own.set(xlim=(0, most), ylim=(rows - 0.6, -0.9), xticks=[], yticks=[])
+        own.set(xlim=(0, most), ylim=(len(made) - 0.6, -0.9), xticks=[], yticks=[])
         own.set_title(f"{name}, {spec.resolution} pixels", fontsize=9, loc="left")
         own.spines[:].set_visible(False)
     save(figure, path)

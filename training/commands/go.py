@@ -78,7 +78,9 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
     start = None
     if parent is not None and not keeper.path.exists():
         start = _started(parent, spec, recipe, data, args.seed, place)
-    print(f"{spec.name}: {format_size(cost(spec).macs)} FLOPs at {side} pixels", file=sys.stderr)
+    weights = "; weights: random (--init for others)" if parent is None else ""
+    price = format_size(cost(spec).macs)
+    print(f"{spec.name}: {price} FLOPs at {side} pixels{weights}", file=sys.stderr)
     logs = Logs(args.log if among.is_first else (), "training")
     with taken(args.out):
         if not args.resume and among.is_first:
@@ -190,7 +192,6 @@ def _parent(args: argparse.Namespace, spec: ArchSpec) -> Parent | None:
         own = Path(args.spec)
         there = own.with_suffix(".safetensors") if own.suffix == ".json" else own / BASELINE
         if not there.is_file():
-            print("weights: random; --init for others", file=sys.stderr)
             return None
         init = str(there)
         print(f"weights: {there}; --init random for none", file=sys.stderr)
