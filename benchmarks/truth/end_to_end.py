@@ -47,6 +47,7 @@ from nas.samplers.auto import Auto
 from nas.samplers.base import NetworkSampler
 from nas.samplers.borrowed import Borrowed
 from nas.samplers.history import History
+from nas.samplers.signal import together
 from nas.space import Batch
 
 WITHIN = 0.005  # of the best: the goal
@@ -184,7 +185,7 @@ class Search:
         given = more[1] if self._signal == "prob" else None
         if self._method != "auto" and loss is not None:  # others have no model of their own
             merit = math.exp(-loss)
-            accuracy = merit if given is None else (merit + given) / 2
+            accuracy = merit if given is None else together(given, merit)
         cost = float(SPACE.costs(self._pool.rows[[at]]).macs[0])
         tell(self._study, trial, AIM, accuracy, cost, loss, given)
         self._trained.append(at)

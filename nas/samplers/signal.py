@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from statistics import fmean
+from typing import TypeVar
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def told(accuracy: Floats, loss: Floats, probability: Floats) -> Floats:
         return found
     seen = accuracy[done]
     geometric = np.exp(-loss[done])
-    for merit, share in (((probability[done] + geometric) / 2, 1.0), (geometric, 0.5)):
+    for merit, share in ((together(probability[done], geometric), 1.0), (geometric, 0.5)):
         if np.isfinite(merit).all():
             if np.cov(seen, merit)[0, 1] > 0:
                 moved = seen.mean() + (merit - merit.mean()) * seen.std() / merit.std()
@@ -56,7 +57,15 @@ def measure_of(every: Sequence[Evaluation]) -> Callable[[Sequence[Evaluation]], 
         return lambda some: fmean(one.accuracy for one in some)
     if any(probability_of(one) is None for one in every):
         return geometric
-    return lambda some: (arithmetic(some) + geometric(some)) / 2
+    return lambda some: together(arithmetic(some), geometric(some))
+
+
+Mean = TypeVar("Mean", float, Floats)
+
+
+def together(arithmetic: Mean, geometric: Mean) -> Mean:
+    """What both means of the own class's probability come to."""
+    return (arithmetic + geometric) / 2
 
 
 def probability_of(evaluation: Evaluation) -> float | None:

@@ -38,7 +38,7 @@ _QUIET_SECONDS = 10.0
 def go(args: argparse.Namespace) -> None:
     """Search, write the run directory's files, print what was found and where."""
     from training.given import settle_pictures
-    from training.options import run_directory
+    from training.options import search_directory
 
     if args.target_flops and args.target_latency:  # one of them the resumed run's
         raise ValueError(
@@ -47,7 +47,7 @@ def go(args: argparse.Namespace) -> None:
         )
     settle_pictures(args, args.baseline)
     baseline = choose(args.baseline)
-    run_dir = run_directory(args, _name(args, baseline))
+    run_dir = search_directory(args, _name(args, baseline))
     with not_dead(run_dir):
         _search(args, baseline, run_dir)
 

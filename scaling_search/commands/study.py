@@ -87,7 +87,7 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, write the run directory's files, print the table and where they are."""
     from training.given import pictures_name, settle_pictures
-    from training.options import run_directory
+    from training.options import search_directory
 
     args = parsed(options(), argv)
     if args.study is None:
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     specs = _chosen(args.baselines)
     coefficients = read_coefficients(args.coefficients)
     splits = _splits(args.study, args.shares)
-    run_dir = run_directory(args, f"study-{args.study}-{pictures_name(args.data)}")
+    run_dir = search_directory(args, f"study-{args.study}-{pictures_name(args.data)}")
     with not_dead(run_dir):
         _study(args, specs, (ladders, coefficients, splits, args.depth_rounding), run_dir)
 

@@ -8,19 +8,28 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import assert_refused, in_process
-from training.options.directory import run_directory
+from training.options.directory import run_directory, search_directory
 
 
 def asked(out: Path | None, **changes: object) -> argparse.Namespace:
-    return argparse.Namespace(**{"out": out, "resume": False, "storage": None, **changes})
+    return argparse.Namespace(
+        **{"out": out, "resume": False, "join": False, "storage": None, **changes}
+    )
 
 
 def test_a_run_is_gone_on_with_or_left_alone(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ValueError, match="already holds a run: pass --resume, or another --out"):
-        run_directory(asked(tmp_path), "x")
+        search_directory(asked(tmp_path), "x")
     for way in ({"resume": True}, {"join": True}):
-        assert run_directory(asked(tmp_path, **way), "x") == tmp_path
+        assert search_directory(asked(tmp_path, **way), "x") == tmp_path
+
+
+def test_what_is_no_search_may_go_into_a_runs_directory(tmp_path: Path) -> None:
+    """A picture of ``reports cam``; a study of channels, whose runs lie below."""
+    (tmp_path / "run.json").write_text("{}")
+    assert run_directory(argparse.Namespace(out=tmp_path), "cam") == tmp_path
+    assert run_directory(asked(tmp_path / "whole", resume=True), "x") == tmp_path / "whole"
 
 
 def test_what_is_not_there_is_not_gone_on_with(
@@ -29,9 +38,9 @@ def test_what_is_not_there_is_not_gone_on_with(
     monkeypatch.chdir(tmp_path)
     for out in (None, tmp_path / "nothing"):
         with pytest.raises(ValueError, match="to resume: name its directory by --out"):
-            run_directory(asked(out, resume=True), "x")
+            search_directory(asked(out, resume=True), "x")
     shared = asked(None, resume=True, storage="sqlite:///x.db")  # whose directory may be elsewhere
-    assert run_directory(shared, "x") == Path("runs/x")
+    assert search_directory(shared, "x") == Path("runs/x")
 
 
 def test_a_refused_search_leaves_a_finished_run_as_it_is(

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -21,11 +18,12 @@ from models.build import build
 from models.families import family
 from models.spec import ArchSpec, StageSpec, Stem
 from tests.support.command import assert_refused, in_process
+from tests.support.halting import halted
 from tests.training.test_checkpoints import TINY
 from tests.training.test_processes import started
 from training.__main__ import main
 from training.data import Data, load
-from training.loop.checkpoints.keeper import Halted, Keeper
+from training.loop.checkpoints.keeper import Keeper
 from training.loop.processes import Processes, joined
 from training.loop.together.pipeline import SCHEDULES, check, micro_batches_of, own_stage
 from training.loop.together.split import split
@@ -176,18 +174,8 @@ def both(out: Path) -> None:
                 save_file(network.state_dict(), out / f"{name}.safetensors")
         random = replace(RECIPES["mixed"], dropout=0.3)
         whole, _ = final(PLAIN, random, digits, 0, place, among=among)
-        update = Trainer._update
-
-        def stopped(self: Trainer, *given: Any) -> Tensor:
-            if (self.step, among.rank) == (13, 1):
-                os.kill(os.getpid(), signal.SIGTERM)
-            return update(self, *given)
-
-        Trainer._update = stopped  # type: ignore[method-assign]
-        keeper = Keeper(out, 1e9, {})
-        with keeper.listening(), pytest.raises(Halted, match="after step 14 of 30"):
+        with halted(out, among) as keeper:
             final(PLAIN, random, digits, 0, place, among=among, keeper=keeper)
-        Trainer._update = update  # type: ignore[method-assign]
         again, _ = final(PLAIN, random, digits, 0, place, among=among, keeper=Keeper(out, 1e9, {}))
         if among.is_first:
             save_file(whole.state_dict(), out / "whole.safetensors")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,14 +20,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.support.command import assert_refused, in_process
+from tests.support.halting import halted
 from tests.training.test_checkpoints import TINY
 from training.__main__ import main
 from training.data import Data, load, part
-from training.loop.checkpoints.keeper import Halted, Keeper
+from training.loop.checkpoints.keeper import Keeper
 from training.loop.processes import ALONE, Processes, joined, synchronise
 from training.loop.scores import measure
 from training.loop.train import final
-from training.loop.trainer import Trainer
 from training.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -132,18 +130,8 @@ def both(out: Path) -> None:
             name: final(NETWORK, recipe, digits, 0, place, among=among)[1]
             for name, recipe in RECIPES.items()
         }
-        whole = Trainer._update
-
-        def stopped(self: Trainer, *given: Any) -> torch.Tensor:
-            if (self.step, among.rank) == (13, 1):
-                os.kill(os.getpid(), signal.SIGTERM)
-            return whole(self, *given)
-
-        Trainer._update = stopped  # type: ignore[method-assign]
-        keeper = Keeper(out, 1e9, {})
-        with keeper.listening(), pytest.raises(Halted, match="after step 14 of 30"):
+        with halted(out, among) as keeper:
             final(NETWORK, RECIPES["random"], digits, 0, place, among=among, keeper=keeper)
-        Trainer._update = whole  # type: ignore[method-assign]
         keeper = Keeper(out, 1e9, {})
         recipe = RECIPES["random"]
         again = final(NETWORK, recipe, digits, 0, place, among=among, keeper=keeper)

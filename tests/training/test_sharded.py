@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +11,18 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from tests.support.command import assert_refused, in_process
+from tests.support.halting import halted
 from tests.training.test_checkpoints import TINY
 from tests.training.test_processes import started
 from training.__main__ import main
 from training.data import load, part
-from training.loop.checkpoints.keeper import Halted, Keeper
+from training.loop.checkpoints.keeper import Keeper
 from training.loop.processes import joined
 from training.loop.scores import measure
 from training.loop.together.sharded import full, like, local
 from training.loop.train import final, trainer
-from training.loop.trainer import Trainer
 from training.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -99,18 +96,8 @@ def both(out: Path) -> None:
         some = part(digits.test, slice(0, 5))
         facts["few"] = measure(run.measured, some, 8, digits, 2, among=among).images
         _, whole = final(PLAIN, RANDOM, digits, 0, place, among=among)
-        update = Trainer._update
-
-        def stopped(self: Trainer, *given: Any) -> Tensor:
-            if (self.step, among.rank) == (13, 1):
-                os.kill(os.getpid(), signal.SIGTERM)
-            return update(self, *given)
-
-        Trainer._update = stopped  # type: ignore[method-assign]
-        keeper = Keeper(out, 1e9, {})
-        with keeper.listening(), pytest.raises(Halted, match="after step 14 of 30"):
+        with halted(out, among) as keeper:
             final(PLAIN, RANDOM, digits, 0, place, among=among, keeper=keeper)
-        Trainer._update = update  # type: ignore[method-assign]
         _, again = final(PLAIN, RANDOM, digits, 0, place, among=among, keeper=Keeper(out, 1e9, {}))
         if among.is_first:
             facts |= {"whole": whole.to_dict(), "again": again.to_dict()}

@@ -23,10 +23,16 @@ def options() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, then write the detector and what was measured."""
-    known = options()
+    trained(options(), COMMAND, argv)
+
+
+def trained(
+    known: argparse.ArgumentParser, command: str, argv: Sequence[str] | None = None
+) -> None:
+    """Train as the arguments of a ``command`` on scenes say; ``known`` is its parser."""
     args = known.parse_args(argv)
     if not args.resume and (args.spec is None or args.data is None):
         raise ValueError("--spec and --data are needed: a network and a folder, or --resume")
     from training.commands.scenes import go  # takes seconds to load, which --help need not
 
-    go(args, known, COMMAND)
+    go(args, known, command)

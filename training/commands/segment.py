@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from training.commands.detect import trained
 from training.scenes.options import made
 
 ABOUT = (
@@ -25,10 +26,4 @@ def options() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, then write the segmenter and what was measured."""
-    known = options()
-    args = known.parse_args(argv)
-    if not args.resume and (args.spec is None or args.data is None):
-        raise ValueError("--spec and --data are needed: a network and a folder, or --resume")
-    from training.commands.scenes import go  # takes seconds to load, which --help need not
-
-    go(args, known, COMMAND)
+    trained(options(), COMMAND, argv)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from training.options.flags import add_options, add_output
 
 if TYPE_CHECKING:
-    from training.options.directory import run_directory
+    from training.options.directory import run_directory, search_directory
     from training.options.prepared import inherited_from, prepare, resumed
     from training.options.told import facts
     from training.options.workers import executor
@@ -25,6 +25,7 @@ __all__ = [
     "prepare",
     "resumed",
     "run_directory",
+    "search_directory",
 ]
 
 _FROM = {
@@ -34,6 +35,7 @@ _FROM = {
     "prepare": "prepared",
     "resumed": "prepared",
     "run_directory": "directory",
+    "search_directory": "directory",
 }
 
 

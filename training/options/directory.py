@@ -7,21 +7,30 @@ from pathlib import Path
 
 from common.command import file_name
 from common.paths import check_place
-from trials.store.header import FILE_NAME
+from trials.store.header import FILE_NAME, check_free
 
 
 def run_directory(args: argparse.Namespace, name: str) -> Path:
     """--out, or ``runs/NAME``, with a number where that is taken; the newest to resume.
 
-    Raises ValueError where nothing can be written there, where a run is there that is not to be
-    gone on with, and where none is that is: before the first training, not after the last.
+    Raises ValueError where nothing can be written there: before the first training, not after the
+    last.
     """
     found = _directory(args, file_name(name))
     check_place(found)
-    there, resume = (found / FILE_NAME).exists(), getattr(args, "resume", False)
-    if there and not (resume or getattr(args, "join", False)):
-        raise ValueError(f"{found} already holds a run: pass --resume, or another --out")
-    if resume and not there and getattr(args, "storage", None) is None:
+    return found
+
+
+def search_directory(args: argparse.Namespace, name: str) -> Path:
+    """``run_directory`` of a search, which is one run.
+
+    Raises ValueError, too, where a run is there that is not to be gone on with, and where none is
+    that is: before its parent is trained.
+    """
+    found = run_directory(args, name)
+    if not (args.resume or args.join):
+        check_free(found)
+    if args.resume and not (found / FILE_NAME).exists() and args.storage is None:
         raise ValueError(
             f"{found} holds no run (run.json is missing) to resume: name its directory by --out"
         )

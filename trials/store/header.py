@@ -104,6 +104,12 @@ def _check(header: Header) -> None:
             raise ValueError(f"its storage {storage!r:.60} is no URL") from error
 
 
+def check_free(run_dir: Path) -> None:
+    """Raise ValueError where a run is there."""
+    if (run_dir / FILE_NAME).exists():
+        raise ValueError(f"{run_dir} already holds a run: pass --resume, or another --out")
+
+
 def read_header(run_dir: Path) -> Header:
     """What DIR/run.json says. Raises ValueError where there is no run."""
     path = run_dir / FILE_NAME

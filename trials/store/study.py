@@ -23,6 +23,7 @@ from trials.store.header import (
     FILE_NAME,
     Direction,
     Header,
+    check_free,
     check_same_search,
     header_from_dict,
     new_header,
@@ -180,8 +181,8 @@ def _hold(run_dir: Path, *, shared: bool) -> DirectoryLock:
 def _settle_directory(run_dir: Path, new: Header, resume: bool) -> Header:
     """Check run.json against what is asked for, and write it where that changes it."""
     exists = (run_dir / FILE_NAME).exists()
-    if exists and not resume:
-        raise ValueError(f"{run_dir} already holds a run: pass --resume, or another --out")
+    if not resume:
+        check_free(run_dir)
     if not exists and (run_dir / JOURNAL_NAME).exists():
         raise ValueError(f"{run_dir} holds a journal without {FILE_NAME}: choose another --out")
     old = read_header(run_dir) if exists else None

@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 def go(args: argparse.Namespace) -> None:
     """Search, draw the report, print what was found and where; then calibrate, where asked to."""
     from training.given import pictures_name, settle_pictures
-    from training.options import run_directory
+    from training.options import search_directory
 
     families(args.against or ())  # what is no network is told before any is trained
     settle_pictures(args)
     budget = read_cost(args.cost, args.budget)
     aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high, limits_of(args))
     asked = cost_text(args.cost, budget).replace(" ", "")
-    run_dir = run_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
+    run_dir = search_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
     with not_dead(run_dir):
         _search(args, aim, run_dir)
 
