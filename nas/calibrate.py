@@ -16,7 +16,7 @@ import optuna
 from numpy.typing import NDArray
 
 from models.spec import ArchSpec
-from trials.conduct import Means, accuracy, conduct
+from trials.conduct import Means, Watch, accuracy, conduct
 from trials.store.run import Run
 from trials.store.study import open_run, read_run
 from trials.store.view import Proposal, Record
@@ -123,6 +123,7 @@ def train_again(
     recipe: str,
     executor: Callable[[], Executor],
     step: int = 1,
+    progress: Watch | None = None,
 ) -> list[Record]:
     """Train the networks of ``records`` once more, each under a seed of its own, another one for
     each ``step``.
@@ -149,7 +150,7 @@ def train_again(
         missing = wanted.keys() - {record.spec.key for record in run.finished()}
         if missing:
             trials = run.started() + len(missing)
-            conduct(run, propose, accuracy, trials, Means(executor))
+            conduct(run, propose, accuracy, trials, Means(executor, progress=progress))
         return run.finished()
 
 

@@ -13,6 +13,7 @@ geometric mean (``samplers.signal``): in [0, 1] like an accuracy, and rewarded w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean, stdev
 
 from nas.objective import Objective
@@ -26,6 +27,11 @@ ROUNDS = 6, 3  # networks that are trained in each
 Finals = Callable[[Sequence[Record], int], Mapping[int, Evaluation]]
 """Trains each record's network further, in the n-th round, 1 the first, under seeds of that round;
 what came out of those that ended well, by trial number."""
+
+
+def kept_in(run_dir: Path, step: int) -> Path:
+    """Where a search's directory keeps the trainings of a round, 1 the first."""
+    return run_dir / f"final-{step}"
 
 
 def held(

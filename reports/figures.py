@@ -14,6 +14,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from matplotlib.tri import Triangulation
 
 from common.units import format_size
@@ -162,6 +163,7 @@ def weights(path: Path, course: Sequence[Sequence[Any]]) -> None:
             axes.plot(trainings, shares, style, marker="o", ms=3.5, color=color, label=NAMED[name])
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("trainings")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("probability")
     axes.legend(fontsize=8, loc="best")
     save(figure, path)

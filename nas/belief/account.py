@@ -12,6 +12,7 @@ from nas.belief.knowledge import CAPACITY, NONE, PRIOR, SCORES, Knowledge, Views
 from nas.belief.scored import REFERENCE
 from nas.candidates import Floats
 
+FEWEST = 12  # trainings; by 6 the order of choices was no better than chance (docs/belief.md)
 NETWORKS = 200  # of the window that sources are compared over
 DRAWS = 400
 LOOKS = 12  # at the weights, on their course
@@ -88,6 +89,8 @@ def _foretold(belief: Belief, views: Views) -> float:
 
 def in_words(found: Mapping[str, Any]) -> str:
     """What an ``account`` says, in a sentence or two."""
+    if too_few(found):
+        return f"too few trainings to tell what foretold them{_paid(found.get('scored'))}"
     weights: dict[str, float] = found["weights"]
     likely = ", ".join(
         f"{NAMED[name]} ({100 * weight:.0f} %)"
@@ -99,6 +102,11 @@ def in_words(found: Mapping[str, Any]) -> str:
         f"networks, {share:.0f} % were foretold so, {100 - share:.0f} % were found by training"
         + _paid(found.get("scored"))
     )
+
+
+def too_few(found: Mapping[str, Any]) -> bool:
+    """Whether what a run keeps of its trainings' ``account`` says nothing of the sources yet."""
+    return "importance" in found and found["importance"] is None
 
 
 def _paid(scored: Mapping[str, Any] | None) -> str:

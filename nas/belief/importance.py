@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.belief.account import INTERVAL, drawn
+from nas.belief.account import FEWEST, INTERVAL, drawn
 from nas.belief.belief import Belief
 from nas.belief.features import kinds
 from nas.belief.knowledge import Knowledge
 from nas.candidates import Floats
 from nas.space import Batch, Space
 
-FEWEST = 12  # trainings; by 6 the order of choices was no better than chance (docs/belief.md)
 HALVES = 10  # of the trainings
 NETWORKS = 500  # random ones of the window
 Places = NDArray[np.int64]

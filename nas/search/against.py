@@ -34,6 +34,7 @@ USUAL = ("efficientnet-b0", "mobilenet-v2")  # where nothing is inherited, else 
 FEWEST_TRIALS = 16  # of a search that is compared unless told otherwise
 THRICE = 30  # of one whose networks are compared by three trainings each, else by two
 LEVEL = 0.9
+KEPT = "against"  # below the search's directory
 _SEED = 1_618_033  # apart from the seeds of the search's own trainings
 SIDES = range(32, 1025)  # pixels that are tried
 Priced = Callable[[ArchSpec], float]

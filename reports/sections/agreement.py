@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models.capacity import capacity
 from models.cost import cost
+from nas.belief.account import FEWEST as TOLD
 from nas.calibrate import AGAIN, FEWEST, LONGER, agreement, lead, read_again
 from reports.page import Page
 from trials.store.view import Record
@@ -26,10 +27,11 @@ def about_agreement(page: Page, run_dir: Path, records: Sequence[Record]) -> Non
     again, longer = (
         {n: _accuracy(r) for n, r in read_again(run_dir, name).items()} for name in (AGAIN, LONGER)
     )
+    told = len(trained) >= TOLD or again or longer  # fewer trials rank nothing by themselves
     rows = [
         [name, str(found), str(found.n)]
         for name, one, other in _pairs(accuracy, sizes, again, longer)
-        if len(one) >= FEWEST and (found := agreement(one, other))
+        if told and len(one) >= FEWEST and (found := agreement(one, other))
     ]
     if not rows:
         return

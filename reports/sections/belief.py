@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.belief.account import in_words
+from nas.belief.account import in_words, too_few
+from nas.result import SearchResult
 from reports import figures
 from reports.page import Page
 
@@ -26,24 +27,25 @@ SOURCES = {
 
 
 def about_belief(
-    page: Page,
-    found: Mapping[str, Any] | None,
-    settings: Mapping[str, Any],
-    finals: bool,
-    figure: Path,
+    page: Page, search: SearchResult, settings: Mapping[str, Any], figure: Path
 ) -> None:
-    """The sources that counted, with intervals, from what the run keeps with its answer; whether
-    ``finals`` had the last word. How the views' weights moved is drawn into ``figure``."""
+    """The sources that counted, with intervals, from what the run keeps with its answer. How the
+    views' weights moved is drawn into ``figure``."""
+    found = search.basis
     if found is None:  # another sampler, few trainings, or a run of an earlier version
         return
     page.heading("What the answer rests on")
-    led = "The search was led, and its first finalist chosen," if finals else "The network is named"
+    led = "The network is named"
+    if search.finals:
+        led = "The search was led, and its first finalist chosen,"
     page.text(f"{led} by what a model of all trainings expects ({in_words(found)}).")
     if (trust := settings.get("trust")) is not None and trust < 1:
         page.text(
             f"--trust {trust:g} overruled that: only {trust:g} parts of what networks were led and "
             f"named by is this, {1 - trust:g} parts are the guess beforehand."
         )
+    if too_few(found):
+        return
     page.table(
         [
             "source",

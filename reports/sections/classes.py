@@ -63,6 +63,9 @@ def about_classes(
         head.append("accuracy of the named network")
         shares = [right / of if of else None for right, of in zip(correct, images, strict=True)]
         rows = [[*row, percent(share)] for row, share in zip(rows, shares, strict=True)]
+        if list(images) != list(counts[1]):  # finals have more of them
+            head.append("of pictures")
+            rows = [[*row, of] for row, of in zip(rows, images, strict=True)]
         if len(rows) > MOST:
             worst = sorted(range(len(rows)), key=lambda i: 2 if (s := shares[i]) is None else s)
             rows = [rows[i] for i in worst]

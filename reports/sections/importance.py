@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.belief.importance import FEWEST, told_apart
+from nas.belief.account import FEWEST
+from nas.belief.importance import told_apart
 from reports.figures import CHOSEN, FRONT, new_figure, save
 from reports.page import Page
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -33,10 +34,28 @@ def readable(table: pd.DataFrame) -> list[list[str]]:
     ]
 
 
+class Bar(NamedTuple):
+    """A row of a drawing: what stands above it, and how many layers have so many channels each."""
+
+    text: str
+    channels: int
+    layers: int
+
+
+def bars(spec: ArchSpec) -> Iterator[Bar]:
+    """The stem, each stage and the head."""
+    *inner, head = stages(spec)
+    for one in inner:
+        layers = f"{one.layers} × " if one.layers > 1 else ""
+        text = f"{layers}{one.operator}; {one.channels} channels at {one.resolution}²"
+        yield Bar(text, one.channels, one.layers)
+    yield Bar(f"{head.operator}; {spec.classes} classes", spec.head or spec.classes, 1)
+
+
 def drawn(path: Path, networks: Mapping[str, ArchSpec]) -> None:
     """Draw networks one above the other, the first in the chosen one's colour: the stem, each
     stage and the head from top to bottom, a block for each layer, as long as its channels."""
-    every = [stages(spec) for spec in networks.values()]
+    every = [list(bars(spec)) for spec in networks.values()]
     most = max(one.channels * one.layers for own in every for one in own)
     figure, axes = plt.subplots(
         len(networks),
@@ -47,18 +66,15 @@ def drawn(path: Path, networks: Mapping[str, ArchSpec]) -> None:
     )
     for own, made, (name, spec) in zip(axes[:, 0], every, networks.items(), strict=True):
         for place, one in enumerate(made):
-            lefts = [layer * one.channels for layer in range(one.layers)]
             own.barh(
                 [place] * one.layers,
                 one.channels - 0.004 * most,
                 0.3,
-                lefts,
+                [layer * one.channels for layer in range(one.layers)],
                 color=CHOSEN if made is every[0] else FRONT,
                 alpha=0.5,
             )
-            layers = f"{one.layers} × " if one.layers > 1 else ""
-            text = f"{layers}{one.operator}; {one.channels} channels at {one.resolution}²"
-            own.text(0, place - 0.25, text, fontsize=7, va="bottom")
+            own.text(0, place - 0.25, one.text, fontsize=7, va="bottom")
         own.set(xlim=(0, most), ylim=(len(made) - 0.6, -0.9), xticks=[], yticks=[])
         own.set_title(f"{name}, {spec.resolution} pixels", fontsize=9, loc="left")
         own.spines[:].set_visible(False)

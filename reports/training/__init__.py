@@ -14,11 +14,12 @@ from models.deploy.preprocessing import WEIGHTS, read_preprocessing
 from models.spec import ArchSpec
 from reports.page import Page
 from reports.sections.classes import percent
+from reports.sections.confusion import show_confusion
 from reports.sections.interval import LEVEL, span
 from reports.sections.network import readable, stage_table
 from reports.sections.spent import spent
 from reports.training.figure import curves
-from reports.training.mistakes import about_mistakes, show_classes, show_confusion
+from reports.training.mistakes import about_mistakes, show_classes
 from trials.caution import Pictures, cautions_of_test
 from trials.record import Evaluation
 
@@ -111,7 +112,7 @@ def report(directory: Path) -> Path:
     _answer(page, trained)
     page.figure(directory / "curves.png", _caption(trained))
     show_classes(page, trained.classes, trained.found)
-    show_confusion(page, trained.classes, trained.found)
+    show_confusion(page, trained.classes, trained.found.details)
     about_mistakes(page, trained.classes, trained.found, directory / "mistakes")
     page.heading("The network")
     page.table(

@@ -1,4 +1,4 @@
-"""What a trained network gets wrong: by class, by pairs of classes, by single pictures."""
+"""What a trained network gets wrong: by class and by single pictures."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ from reports.page import Page
 from reports.sections.classes import MOST, percent
 from reports.sections.interval import LEVEL, span
 from trials.record import Evaluation
-
-WIDEST = 30
-"""Classes of the matrix; of more, the pairs that were confused most are listed."""
-PAIRS = 40
 
 
 def show_classes(page: Page, classes: Sequence[str], found: Evaluation) -> None:
@@ -51,34 +47,6 @@ def show_classes(page: Page, classes: Sequence[str], found: Evaluation) -> None:
          "right, of those so named", "most often taken for (pictures)"],
         rows[:MOST],
     )  # fmt: skip
-
-
-def show_confusion(page: Page, classes: Sequence[str], found: Evaluation) -> None:
-    """The confusion matrix in pictures, or of many classes the pairs that were confused most."""
-    page.heading("What was taken for what")
-    pairs, details = found.details["confused"], found.details
-    if not pairs:
-        page.text("Every test picture was named correctly.")
-    elif len(classes) <= WIDEST:
-        counts = [[0] * len(classes) for _ in classes]
-        for place, right in enumerate(details["class_correct"]):
-            counts[place][place] = right
-        for truth, other, count in pairs:
-            counts[truth][other] = count
-        page.text("Test pictures by their class (rows) and by the class that they were named.")
-        page.matrix(classes, counts)
-    else:
-        wrong = sum(count for *_, count in pairs)
-        page.text(
-            f"{min(PAIRS, len(pairs))} of {len(pairs)} pairs of classes that were confused, those "
-            f"with the most pictures, of {wrong} that were named wrongly."
-        )
-        images = details["class_images"]
-        rows = [
-            [classes[truth], classes[other], count, percent(count / images[truth])]
-            for truth, other, count in pairs[:PAIRS]
-        ]
-        page.table(["class", "taken for", "pictures", "of the class's"], rows)
 
 
 def about_mistakes(page: Page, classes: Sequence[str], found: Evaluation, folder: Path) -> None:

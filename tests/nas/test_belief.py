@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.belief.account import account, course, in_words
+from nas.belief.account import FEWEST, account, course, in_words
 from nas.belief.belief import Belief
 from nas.belief.features import Features
 from nas.belief.knowledge import CAPACITY, NONE, Knowledge
@@ -135,11 +135,16 @@ def test_weights_move_with_what_trainings_say() -> None:
 
 def test_a_run_says_what_its_answer_rests_on(tmp_path: Path) -> None:
     """In its result, in the study and in the report, which reads the study alone."""
-    found = search(MBCONV, stub, trials=8, run_dir=tmp_path / "run", resume=False)
+    search(MBCONV, stub, trials=FEWEST - 1, run_dir=tmp_path / "run")
+    page = report(tmp_path / "run").read_text()
+    assert "(too few trainings to tell what foretold them)" in page
+    assert "foretold the trainings best, probability" not in page
+    found = search(MBCONV, stub, trials=FEWEST, run_dir=tmp_path / "run", resume=True)
     assert found.basis is not None
     assert set(found.basis["weights"]) == {"capacity", "none"}
     # The last look at the weights is the answer's own, the first one after the opening.
-    assert [count for count, _ in found.basis["course"]] == [3, 4, 5, 6, 7, 8]
+    counts = [count for count, _ in found.basis["course"]]
+    assert (counts[0], counts[-1]) == (3, FEWEST)
     assert found.basis["course"][-1][1] == found.basis["weights"]
     page = report(tmp_path / "run").read_text()
     assert "What the answer rests on" in page

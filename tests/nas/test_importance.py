@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas.belief.account import FEWEST
 from nas.belief.belief import Belief
-from nas.belief.importance import FEWEST, importance, shares, told_apart
+from nas.belief.importance import importance, shares, told_apart
 from nas.belief.knowledge import Knowledge
 from nas.candidates import Candidates
 from nas.objective import Objective

@@ -17,9 +17,10 @@ from scipy.stats import binomtest
 
 from reports.__main__ import main as reports_command
 from reports.page import Page
+from reports.sections.confusion import PAIRS, WIDEST, show_confusion
 from reports.sections.interval import LEVEL, wilson
 from reports.sections.spent import spent
-from reports.training.mistakes import PAIRS, WIDEST, about_mistakes, show_classes, show_confusion
+from reports.training.mistakes import about_mistakes, show_classes
 from tests.support.command import assert_refused, in_process
 from tests.whole.test_fuzz_page import Reader, opened
 from training.__main__ import main as training_command
@@ -120,7 +121,9 @@ def written(page: Page, folder: Path) -> Reader:
 @pytest.mark.parametrize("classes", [2, WIDEST])
 def test_the_matrix(classes: int, tmp_path: Path) -> None:
     page = Page("x")
-    show_confusion(page, [f"c{i}" for i in range(classes)], evaluation(classes, [[0, 1, 7]]))
+    show_confusion(
+        page, [f"c{i}" for i in range(classes)], evaluation(classes, [[0, 1, 7]]).details
+    )
     page.write(tmp_path / "x.html")
     text = (tmp_path / "x.html").read_text()
     rest = "<td></td>" * (classes - 2)
@@ -134,14 +137,14 @@ def test_of_many_classes_the_pairs_are_listed(classes: int, tmp_path: Path) -> N
     pairs = [[i % classes, (i + 1) % classes, 9] for i in range(10)]
     pairs += [[i % classes, (i + 2) % classes, 1] for i in range(PAIRS)]
     page = Page("x")
-    show_confusion(page, [f"c{i}" for i in range(classes)], evaluation(classes, pairs))
+    show_confusion(page, [f"c{i}" for i in range(classes)], evaluation(classes, pairs).details)
     page.write(tmp_path / "x.html")
     text = (tmp_path / "x.html").read_text()
     assert 'class="matrix"' not in text
     assert "<tr><td>c0</td><td>c1</td><td>9</td><td>45.00 %</td></tr>" in text
     assert text.count("<tr><td>") == PAIRS
-    assert f"{PAIRS} of {len(pairs)} pairs" in text
-    assert f"of {90 + PAIRS} that were named wrongly" in text
+    assert f"The {PAIRS} pairs of classes" in text
+    assert f"of {90 + PAIRS} test pictures that were named wrongly" in text
 
 
 def test_the_classes_have_what_they_are_taken_for(tmp_path: Path) -> None:
@@ -164,10 +167,10 @@ def test_a_class_without_test_pictures_has_no_accuracy(tmp_path: Path) -> None:
 
 def test_no_mistakes(tmp_path: Path) -> None:
     page, found = Page("x"), evaluation(3, [])
-    show_confusion(page, ["a", "b", "c"], found)
+    show_confusion(page, ["a", "b", "c"], found.details)
     about_mistakes(page, ["a", "b", "c"], found, tmp_path / "nowhere")
     text = written(page, tmp_path).text
-    assert "Every test picture was named correctly." in text
+    assert "Each of the test pictures was named correctly." in text
     assert "worst mistakes" not in text
 
 

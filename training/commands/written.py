@@ -10,24 +10,21 @@ network saw it, so that the page can be drawn again without the pictures.
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from models.deploy.preprocessing import WEIGHTS
 from models.spec import ArchSpec
-from training.data import Data, part
-from training.loop.feeds.feed import batches_of
+from training.data import Data
+from training.options.shown import keep_pictures
 from training.predict import expected_by
 from training.transfer.parent import weights_of
 from trials.record import Evaluation
 
 MISTAKES = "mistakes"
-_LARGEST = 160  # pixels a side of a mistake's picture
 
 
 def told(found: Evaluation, data: Data) -> Evaluation:
@@ -55,28 +52,10 @@ def write(out: Path, spec: ArchSpec, network: nn.Module, data: Data, found: Eval
     (out / "spec.json").write_text(spec.to_json() + "\n", "utf-8")
     facts = json.dumps(found.to_dict(), indent=1)
     (out / "evaluation.json").write_text(facts + "\n", "utf-8")
-    _pictures(out / MISTAKES, data, [one["place"] for one in found.details["mistakes"]])
+    places = [one["place"] for one in found.details["mistakes"]]
+    keep_pictures(out / MISTAKES, data.test, places)
     expects.write(out)
     # Last, at once or not at all: where they are, the training is done.
     partial = out / f"{WEIGHTS}.part"
     save_file(weights_of(network), partial)
     partial.replace(out / WEIGHTS)
-
-
-def _pictures(folder: Path, data: Data, places: list[int]) -> None:
-    """Write the test pictures at these places, numbered from 0."""
-    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was cut off here
-    if places:
-        folder.mkdir()
-    for number, place in enumerate(places):
-        ((images, _),) = batches_of(part(data.test, slice(place, place + 1)), 1)
-        _picture(images[0]).save(folder / f"{number}.png")
-
-
-def _picture(pixels: Tensor) -> Image.Image:
-    """Of uint8 (1 or 3, side, side), made smaller where it is larger than a page needs."""
-    grey = len(pixels) == 1
-    array = pixels.cpu().numpy()
-    image = Image.fromarray(array[0] if grey else array.transpose(1, 2, 0))
-    image.thumbnail((_LARGEST, _LARGEST))
-    return image

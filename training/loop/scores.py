@@ -20,6 +20,8 @@ from training.loop.together.pipeline import Passing
 
 WORST = 12
 """Mistakes that are told one by one, those of the greatest probability."""
+PAIRS = 900
+"""Pairs of classes that a search keeps of each of its networks: more than 30 classes have."""
 
 
 class Mistake(NamedTuple):
@@ -92,7 +94,9 @@ class Scores:
         return round(len(counts) ** 2 / sum(1 / of for of in counts)) if balance else sum(counts)
 
     def details(self, balance: bool) -> dict[str, Any]:
-        """Both accuracies and the counts, as an Evaluation's details have them."""
+        """Both accuracies and the counts, as an Evaluation's details have them; ``confused``,
+        [class, taken for, pictures] of each pair that was confused, the most pictures first, of
+        which there are ``PAIRS`` at most."""
         return {
             "effective_images": self.effective_images(balance),
             "plain_accuracy": self.accuracy,
@@ -100,17 +104,19 @@ class Scores:
             "probability": self.probability(balance),
             "class_correct": list(self.correct),
             "class_images": list(self.images),
+            "confused": self._confused()[:PAIRS],
         }
 
     def mistaken(self) -> dict[str, Any]:
-        """What is wrong, for an Evaluation's details: ``confused``, [class, taken for, pictures] of
-        each pair that was confused, the most pictures first; ``mistakes``, the ``WORST``."""
+        """What is wrong, for the details of a training whose end this is: all that were
+        ``confused``, and ``mistakes``, the ``WORST``."""
+        worst = [one._asdict() for one in self.mistakes[:WORST]]
+        return {"confused": self._confused(), "mistakes": worst}
+
+    def _confused(self) -> list[list[int]]:
         pairs = Counter((one.truth, one.named) for one in self.mistakes)
         ranked = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
-        return {
-            "confused": [[*pair, count] for pair, count in ranked],
-            "mistakes": [one._asdict() for one in self.mistakes[:WORST]],
-        }
+        return [[*pair, count] for pair, count in ranked]
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,10 @@ from training.data import Data
 from training.device import choose_device, kind_of
 from training.given import Pictured
 from training.loop.bar import shown
+from training.loop.train import made_on
 from training.options.flags import INHERIT, SCRATCH
 from training.recipe import Recipe
-from training.transfer.parent import Parent, keep, prepared
+from training.transfer.parent import MadeReady, Parent, keep, prepared
 from training.transfer.sources import BASELINE, open_parent, read_parent
 
 FILE_NAME = "parent.safetensors"
@@ -156,9 +158,10 @@ def made_ready(
     if epochs is None:
         images = min(len(data.train), recipe.images or len(data.train))
         epochs = max(1, round(_STEPS * recipe.batch / images))
+    place, begun = here(args), time.perf_counter()
     with shown(epochs, f"{parent.name} is trained on the pictures first") as (_, show):
-        ready = prepared(parent, recipe, data, args.seed, here(args), epochs, show)
+        ready = prepared(parent, recipe, data, args.seed, place, epochs, show)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        keep(ready, path)
+        keep(ready, path, MadeReady(time.perf_counter() - begun, made_on(place)["device"]))
     return ready

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -160,17 +161,35 @@ def prepared(
     return replace(ready, weights=weights_of(network))
 
 
+class MadeReady(NamedTuple):
+    """The seconds that a parent's preparation took, and the device, as an Evaluation has it."""
+
+    seconds: float
+    device: str
+
+
+def made_ready_in(path: Path) -> MadeReady | None:
+    """What ``keep`` was told of it; None where there is no such file, or it does not say."""
+    if not path.is_file():
+        return None
+    with safe_open(path, "pt") as kept:
+        told = (kept.metadata() or {}).get("made_ready")
+    return told and MadeReady(*json.loads(told))
+
+
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
     """The network's state on the CPU, in plain memory."""
     return {name: one.detach().cpu().contiguous() for name, one in network.state_dict().items()}
 
 
-def keep(parent: Parent, path: Path) -> None:
-    """Write the weights with the spec and the normalisation that they are for, as safetensors."""
+def keep(parent: Parent, path: Path, made: MadeReady | None = None) -> None:
+    """Write the weights with the spec and the normalisation that they are for, as safetensors, and
+    what it took to make them ready."""
     facts = {
         "name": parent.name,
         "spec": parent.spec.to_json(),
         "moments": json.dumps(parent.moments),
         "source": parent.source or parent.digest,
+        **({} if made is None else {"made_ready": json.dumps(made)}),
     }
     save_file(dict(parent.weights), path, metadata=facts)

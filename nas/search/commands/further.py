@@ -16,10 +16,20 @@ from models.spec import ArchSpec
 from nas.calibrate import AGAIN, LONGER, spread_out, train_again
 from nas.costing import LATENCY
 from nas.costing.latency import Latency
-from nas.finals import Finals
+from nas.finals import Finals, kept_in
 from nas.objective import Objective
 from nas.result import Candidate, SearchResult
-from nas.search.against import FEWEST_TRIALS, SIDES, USUAL, Plan, Rival, families, planned, train
+from nas.search.against import (
+    FEWEST_TRIALS,
+    KEPT,
+    SIDES,
+    USUAL,
+    Plan,
+    Rival,
+    families,
+    planned,
+    train,
+)
 from nas.space import Space
 from trials.conduct import Means
 from trials.progress import Progress
@@ -47,7 +57,7 @@ def calibrate(
     for name, recipe in rounds:
         trainer = replace(evaluator, recipe=recipe)
         runner = functools.partial(executor, args, trainer)
-        train_again(chosen, run_dir / name, args.seed, recipe.key, runner)
+        train_again(chosen, run_dir / name, args.seed, recipe.key, runner, progress=Progress)
 
 
 def finals_of(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> Finals | None:
@@ -64,9 +74,9 @@ def finals_of(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> 
     def trainer_of(step: int) -> Evaluator:
         if step == 1:
             return first
-        place = run_dir / f"final-{step}"
+        here = kept_in(run_dir, step)
         others = by_others(
-            first, lambda parent, data: made_ready(parent, args, evaluator.recipe, data, place)
+            first, lambda parent, data: made_ready(parent, args, evaluator.recipe, data, here)
         )
         return others or first
 
@@ -75,11 +85,12 @@ def finals_of(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> 
         judged = "" if trainer.source == first.source else ", judged by other pictures"
         print(f"{len(records)} networks are trained further, round {step}{judged}", file=sys.stderr)
         runner = functools.partial(executor, args, trainer)
-        place, key = run_dir / f"final-{step}", trainer.recipe.key
+        here, key = kept_in(run_dir, step), trainer.recipe.key
         numbers = {record.number for record in records}
+        made = train_again(records, here, args.seed, key, runner, step, Progress)
         return {
             number: again.evaluation
-            for again in train_again(records, place, args.seed, key, runner, step)
+            for again in made
             if again.evaluation is not None and (number := int(again.attrs["trial"])) in numbers
         }
 
@@ -146,7 +157,7 @@ def against_of(
             left = max(args.minutes - (time.monotonic() - begun) / 60, 1e-3)
         means = Means(functools.partial(executor, args, trainer), left, Progress)
         chosen = Rival("chosen", best.spec, best.cost)
-        found = train(plan, chosen, run_dir / "against", args.seed, trainer.recipe.key, means)
+        found = train(plan, chosen, run_dir / KEPT, args.seed, trainer.recipe.key, means)
         return None if found is None else found.to_dict()
 
     return compare

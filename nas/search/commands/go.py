@@ -115,7 +115,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
                 here(args),
                 run_dir / BASELINE,
             )
-    _end(found, args, aim, evaluator, settings, run_dir)
+    _end(found, args, aim, evaluator, settings, data, run_dir)
 
 
 def _prepared(
@@ -153,24 +153,25 @@ def _end(
     aim: Objective,
     evaluator: Evaluator,
     settings: Mapping[str, Any],
+    data: Data,
     run_dir: Path,
 ) -> None:
     """Draw the page and say the answer, which stands whatever becomes of the calibration."""
-    from reports.nas import report
+    from reports.nas import further, report
     from training.given import next_command
+    from training.options.shown import keep_samples
     from training.recipe.variation import as_options
 
     with when_stopped(f"stopped; the search's answer is in {run_dir}: go on with --resume"):
+        keep_samples(run_dir, data)
         report(run_dir, args.storage)
-        further = next_command(
-            "scaling_search", "--target-flops", "2x", "--baseline", run_dir,
-            *as_options(evaluator.recipe), data=args.data,
-        )  # fmt: skip
+        module, words = next(iter(further(run_dir).values()))
+        then = next_command(module, *words, *as_options(evaluator.recipe), data=args.data)
         told = cautions(settings, found.evaluations)
         if args.json:
-            print(closing_json(told, as_json(found, aim, run_dir, args.cost), further), flush=True)
+            print(closing_json(told, as_json(found, aim, run_dir, args.cost), then), flush=True)
         else:
-            print(closing(told, summary(found, aim, run_dir, args.cost), further), flush=True)
+            print(closing(told, summary(found, aim, run_dir, args.cost), then), flush=True)
         if args.calibrate:
             calibrate(found, args, evaluator, run_dir)
             report(run_dir, args.storage)

@@ -13,25 +13,29 @@ from models.cost import cost
 from models.families import family
 from models.spec import ArchSpec
 from nas.belief.outlook import Expected
-from nas.costing import COSTS, LATENCY, cost_text, limits_text
+from nas.costing import COSTS, LATENCY, cost_text
 from nas.objective import Objective
 from nas.result import Finalist, SearchResult, candidates, result
 from nas.search.against import Against
-from nas.search.why import why
 from reports import figures
+from reports.nas.answer import about_answer, trained_of
+from reports.nas.judged import named_trainings, together
+from reports.nas.spending import about_cost
 from reports.page import Page
 from reports.sections import latencies
 from reports.sections.agreement import about_agreement
 from reports.sections.belief import about_belief
 from reports.sections.classes import about_classes, kinds, mean_of, percent
+from reports.sections.confusion import show_confusion
 from reports.sections.failures import show_failures
+from reports.sections.further import Command, show_further
 from reports.sections.importance import about_importance
 from reports.sections.inherited import about_inheritance, show_finals
 from reports.sections.interactive import look_into
 from reports.sections.network import drawn, readable, stage_table
+from reports.sections.samples import show_samples
 from reports.tables import stopped_table, trials_table
-from trials.caution import cautions
-from trials.record import Evaluation
+from trials.caution import cautions, nothing_learned
 from trials.store.study import read_run
 from trials.store.view import Record, RunView
 
@@ -57,34 +61,44 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     _pareto_csv(found, run_dir)
     _figures(run, found, objective, run_dir)
     page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")
-    for one in cautions(settings, found.evaluations):
+    told = cautions(settings, found.evaluations)
+    for one in told:
         page.caution(one)
-    _answer(page, found, objective, settings)
+    trainings = named_trainings(found, run_dir)
+    named = together(trainings)
+    about_answer(page, found, objective, settings, named)
     page.figure(
         run_dir / "pareto.png",
         "Accuracy against cost. The star is the chosen network; marks with error bars are "
         "networks trained alike to compare it with; upright lines stand at the cost of networks "
         "that were not trained here.",
     )
-    look_into(page, found, _trained(found), objective, settings["cost"])
+    look_into(page, found, trained_of(found), objective, settings["cost"])
     _front(page, found, settings)
-    about_belief(page, found.basis, settings, bool(found.finals), run_dir / "weights.png")
-    about_importance(page, found.basis, len(_trained(found)), run_dir / "importance.png")
+    about_belief(page, found, settings, run_dir / "weights.png")
+    about_importance(page, found.basis, len(trained_of(found)), run_dir / "importance.png")
+    about_cost(page, run_dir, records)
+    if not nothing_learned(told):
+        show_further(page, run_dir, settings, further(run_dir))
     page.heading("The chosen network")
     drawn(run_dir / "network.png", _beside(found))
     page.figure(
         run_dir / "network.png",
         "The chosen network, above, and one that would be picked without a search: the stem, each "
         "stage and the head from top to bottom, a block for each layer, as long as it has "
-        "channels; then the side of the maps that come in.",
+        "channels, and the side of the maps that come in.",
     )
     page.table(
         ["operator", "input", "channels", "layers", "FLOPs", "parameters"],
         readable(stage_table(found.best.spec)),
     )
-    about_classes(page, settings, _trained(found)[found.best.number])
+    about_classes(page, settings, named)
+    show_samples(page, run_dir, settings)
+    times = f" of {len(trainings)} trainings together" if len(trainings) > 1 else ""
+    classes = (settings.get("data") or {}).get("classes", ())
+    show_confusion(page, classes, named.details, f"validation pictures{times}")
     show_finals(page, found.finals, candidates(found.trials, objective))
-    about_inheritance(page, settings, _trained(found)[found.best.number])
+    about_inheritance(page, settings, trained_of(found)[found.best.number])
     page.heading("The search")
     page.figure(run_dir / "history.png", "The reward of each trial, and the highest so far.")
     _circumstances(page, records, settings)
@@ -94,6 +108,20 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         page.text(latencies.account(run))
     page.write(run_dir / "report.html")
     return run_dir / "report.html"
+
+
+def further(run_dir: Path) -> dict[str, Command]:
+    """What a search's answer is for."""
+    return {
+        "Find how it should grow": (
+            "scaling_search",
+            ("--target-flops", "2x", "--baseline", run_dir),
+        ),
+        "Train it on all pictures, and measure it on the test split": (
+            "training",
+            ("--spec", run_dir),
+        ),
+    }
 
 
 def concluded(run: RunView) -> SearchResult:
@@ -107,11 +135,6 @@ def concluded(run: RunView) -> SearchResult:
     told = answer.get("trial"), answer.get("belief"), finals, front
     found = result(run.finished(), Objective.of(run.settings), *told)
     return replace(found, against=answer.get("against"))
-
-
-def _trained(found: SearchResult) -> dict[int, Evaluation]:
-    """What each trial's training came to, by its number."""
-    return {r.number: r.evaluation for r in found.trials if r.evaluation is not None}
 
 
 def _pareto_csv(found: SearchResult, run_dir: Path) -> None:
@@ -174,57 +197,10 @@ def _alike(name: str, spec: ArchSpec) -> ArchSpec:
     )
 
 
-def _answer(
-    page: Page, found: SearchResult, objective: Objective, settings: dict[str, Any]
-) -> None:
-    best = found.best
-    prices = cost(best.spec)
-    data, kind = settings.get("data", {}), settings["cost"]
-    chance = data.get("chance")
-    paid = "" if kind in COSTS else f"{cost_text(kind, best.cost)} {kind}, "
-    evaluation, names = _trained(found)[best.number], kinds(settings)
-    other = mean_of(names.key, [evaluation])
-    beside = "" if other is None else f" ({percent(other)} {names.other})"
-    score = f"{percent(best.accuracy)} proxy {names.heading}{beside}"
-    if found.finals:
-        score = f"{percent(found.finals[0].accuracy)} {names.heading} after further training"
-    # After finals the reward of its first training is none of this accuracy.
-    reward = "" if found.finals else f", reward {best.reward:.4f}"
-    page.lead(
-        f"Chosen: {best.spec.name}: {score} at {paid}"
-        f"{format_size(prices.macs)} FLOPs and {format_size(prices.params)} parameters "
-        f"(budget {cost_text(kind, objective.budget)}{_limits(objective)}{reward})."
-    )
-    page.text(why(found, objective, kind))
-    if found.against:
-        page.text(Against.from_dict(found.against).in_words(kind))
-    if chance is not None:
-        worth = evaluation.details.get("effective_images") or data["validation"]
-        deviation = (best.accuracy * (1 - best.accuracy) / worth) ** 0.5
-        uneven = "" if worth == data["validation"] else f" (unequal classes: worth {worth})"
-        page.text(
-            f"Chance on these pictures is {100 * chance:.1f} %. One accuracy here has a standard "
-            f"error of {100 * deviation:.2f} points from the {data['validation']} validation "
-            f"pictures{uneven} alone; nearer neighbours than that are not told apart by one "
-            "training. The proxy ranks candidates: it is no forecast of the accuracy after full "
-            "training."
-        )
-    page.note(
-        "FLOPs are multiply-adds of convolution and linear layers for one image at "
-        f"{best.spec.resolution} pixels; fvcore's total for this network, which adds batch norm "
-        f"and pooling, is {format_size(prices.fvcore)} ({prices.fvcore:,})."
-    )
-
-
-def _limits(objective: Objective) -> str:
-    limits = limits_text(objective.limits)
-    return f" and at most {limits}" if limits else ""
-
-
 def _front(page: Page, found: SearchResult, settings: dict[str, Any]) -> None:
     page.heading("The Pareto front")
     rows, chosen = [], None
-    kind, names, trained = settings["cost"], kinds(settings), _trained(found)
+    kind, names, trained = settings["cost"], kinds(settings), trained_of(found)
     shown = sorted({*found.front, found.best}, key=lambda one: (one.cost, one.accuracy))
     beside = [mean_of(names.key, [trained[one.number]]) for one in shown]
     both = any(value is not None for value in beside)
