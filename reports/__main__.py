@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     args = options().parse_args(given)
     from reports import nas, scaling, training
+    from reports.commands.onward import onward
     from reports.scaling import study
     from trials.store.header import read_header
 
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise ValueError(
                 f"{args.run} is a run of kind {kind!r}: no report is drawn of such a one"
             )
-        print(reports[kind](args.run, args.storage))
+        print(reports[kind](args.run, args.storage, onward(args.run)))
 
 
 if __name__ == "__main__":

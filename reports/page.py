@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trials.caution import Caution
@@ -86,6 +86,13 @@ class Page:
     def note(self, text: str) -> None:
         """What a careful reader needs to know, in small print."""
         self._pieces.append(f'<p class="note">{html.escape(text)}</p>')
+
+    def onward(self, commands: Mapping[str, str]) -> None:
+        """What to do next: commands by what they are for."""
+        self.heading("What to do next")
+        for what, command in commands.items():
+            self.text(f"{what}:")
+            self.code(command)
 
     def code(self, text: str) -> None:
         self._pieces.append(f"<pre><code>{html.escape(text)}</code></pre>")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,6 @@ from reports.sections.belief import about_belief
 from reports.sections.classes import about_classes, kinds, mean_of, percent
 from reports.sections.confusion import show_confusion
 from reports.sections.failures import show_failures
-from reports.sections.further import Command, show_further
 from reports.sections.importance import about_importance
 from reports.sections.inherited import about_inheritance, show_finals
 from reports.sections.interactive import look_into
@@ -48,9 +47,12 @@ UNITS = {
 PUBLISHED = {"EfficientNet-B0": "efficientnet-b0", "MobileNetV2": "mobilenet-v2"}
 
 
-def report(run_dir: Path, storage: str | None = None) -> Path:
+def report(
+    run_dir: Path, storage: str | None = None, onward: Mapping[str, str] | None = None
+) -> Path:
     """Write trials.csv, pareto.csv, report.html and its pictures into ``run_dir``.
 
+    ``onward`` has the commands to go on with, by what they are for.
     Raises ValueError where the run has no finished training yet.
     """
     run = read_run(run_dir, from_json=ArchSpec.from_json, storage=storage)
@@ -78,8 +80,8 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     about_belief(page, found, settings, run_dir / "weights.png")
     about_importance(page, found.basis, len(trained_of(found)), run_dir / "importance.png")
     about_cost(page, run_dir, records)
-    if not nothing_learned(told):
-        show_further(page, run_dir, settings, further(run_dir))
+    if onward and not nothing_learned(told):
+        page.onward(onward)
     page.heading("The chosen network")
     drawn(run_dir / "network.png", _beside(found))
     page.figure(
@@ -108,20 +110,6 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
         page.text(latencies.account(run))
     page.write(run_dir / "report.html")
     return run_dir / "report.html"
-
-
-def further(run_dir: Path) -> dict[str, Command]:
-    """What a search's answer is for."""
-    return {
-        "Find how it should grow": (
-            "scaling_search",
-            ("--target-flops", "2x", "--baseline", run_dir),
-        ),
-        "Train it on all pictures, and measure it on the test split": (
-            "training",
-            ("--spec", run_dir),
-        ),
-    }
 
 
 def concluded(run: RunView) -> SearchResult:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import safe_open
 
 from models.spec import ArchSpec
 from nas.calibrate import AGAIN, LONGER
@@ -11,8 +15,6 @@ from nas.finals import ROUNDS, kept_in
 from nas.search.against import KEPT
 from reports.page import Page
 from reports.sections.spent import Timed, spent
-from training.transfer.options import FILE_NAME
-from training.transfer.parent import made_ready_in
 from trials.store.study import read_run
 from trials.store.view import Record
 
@@ -35,14 +37,30 @@ def about_cost(page: Page, run_dir: Path, records: Sequence[Record]) -> None:
 def _parts(run_dir: Path, records: Sequence[Record]) -> Iterator[tuple[str, str, list[Timed]]]:
     """The name of each part, its trainings in words and what they took."""
     places = [run_dir, *(kept_in(run_dir, step + 1) for step in range(len(ROUNDS)))]
-    ready = [made_ready_in(place / FILE_NAME) for place in places]
-    parents: list[Timed] = [one for one in ready if one is not None]
+    parents: list[Timed] = [one for one in map(_made_ready, places) if one is not None]
     yield "the parent, made ready for the pictures", str(len(parents)), parents
     yield "the search's trials", *_told(records)
     for step, place in enumerate(places[1:], 1):
         yield f"the finals, round {step}", *_told(_below(place))
     yield "the networks that it is compared with", *_told(_below(run_dir / KEPT))
     yield "calibration", *_told([*_below(run_dir / AGAIN), *_below(run_dir / LONGER)])
+
+
+class _Ready(NamedTuple):
+    """As ``training.transfer.parent.MadeReady``."""
+
+    seconds: float
+    device: str
+
+
+def _made_ready(place: Path) -> _Ready | None:
+    """What it took to make the parent ready that is kept there; None where nothing says so."""
+    path = place / "parent.safetensors"
+    if not path.is_file():
+        return None
+    with safe_open(path, "pt") as kept:
+        told = (kept.metadata() or {}).get("made_ready")
+    return told and _Ready(*json.loads(told))
 
 
 def _below(place: Path) -> list[Record]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from reports.page import Page
 from reports.scaling.points import add_left_out, add_points, add_rounding, points_table
 from reports.sections.classes import about_classes, kinds
 from reports.sections.failures import show_failures
+from reports.sections.samples import show_samples
 from reports.tables import trials_table
 from scaling_search.coefficients import Multipliers
 from scaling_search.points.grid import Grid
@@ -22,17 +23,20 @@ from scaling_search.points.target import points_told
 from scaling_search.result import ScalingResult
 from scaling_search.search import conclusion
 from scaling_search.summary import SYMBOLS, answer, called, doubt, product
-from trials.caution import cautions
+from trials.caution import cautions, nothing_learned
 from trials.store.study import header_of, read_run
 from trials.store.view import RunView
 
 WORDS = {"same": "the answer itself", "open": "open: not told yet"}
 
 
-def report(run_dir: Path, storage: str | None = None) -> Path:
+def report(
+    run_dir: Path, storage: str | None = None, onward: Mapping[str, str] | None = None
+) -> Path:
     """Write trials.csv, points.csv, surface.png, points.png and report.html into ``run_dir``.
 
-    Everything is computed again from the study. Raises ValueError where nothing was trained at
+    ``onward`` has the commands to go on with, by what they are for. Everything else is computed
+    again from the study. Raises ValueError where nothing was trained at
     the target's cost yet, or latencies are lacking.
     """
     run, tried, found = concluded(run_dir, storage)
@@ -43,7 +47,8 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     figures.surface(run_dir / "surface.png", found, points)
     figures.points(run_dir / "points.png", points, tried.cost.text(tried.target))
     page = Page(f"How {tried.baseline.spec.name} should scale")
-    for one in cautions(settings, found.evaluations):
+    told = cautions(settings, found.evaluations)
+    for one in told:
         page.caution(one)
     _answer(page, found)
     page.figure(
@@ -61,7 +66,9 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     add_left_out(page, tried)
     add_rounding(page, found, settings)
     _family(page, run_dir)
-    _circumstances(page, run, tried)
+    if onward and not nothing_learned(told):
+        page.onward(onward)
+    _circumstances(page, run, tried, run_dir)
     page.write(run_dir / "report.html")
     return run_dir / "report.html"
 
@@ -162,7 +169,7 @@ def _told(value: float | None, text: Callable[[float], str] = format_size) -> st
     return "–" if value is None else text(value)
 
 
-def _circumstances(page: Page, run: RunView, tried: Grid) -> None:
+def _circumstances(page: Page, run: RunView, tried: Grid, run_dir: Path) -> None:
     records, settings = run.finished(), run.settings
     trained = [record.evaluation for record in records if record.evaluation is not None]
     page.heading("How it was measured")
@@ -176,6 +183,7 @@ def _circumstances(page: Page, run: RunView, tried: Grid) -> None:
         page.text(said)
     about_pictures(page, settings)
     about_classes(page, settings)
+    show_samples(page, run_dir, settings)
     _enlarged(page, records, settings)
     show_failures(page, records)
 

@@ -17,9 +17,10 @@ from reports.scaling.study_answer import study_answer
 from reports.scaling.study_figure import draw
 from reports.sections.classes import about_classes, kinds, mean_of
 from reports.sections.failures import show_failures
+from reports.sections.samples import show_samples
 from reports.tables import trials_table
 from scaling_search.studies import PUBLISHED
-from trials.caution import cautions
+from trials.caution import cautions, nothing_learned
 from trials.record import Evaluation
 from trials.store.study import read_run
 from trials.store.view import RunView
@@ -48,10 +49,13 @@ REFERENCES = {"compare": "compound scaling at the same cost"}
 Cells = list[list[str]]
 
 
-def report(run_dir: Path, storage: str | None = None) -> Path:
+def report(
+    run_dir: Path, storage: str | None = None, onward: Mapping[str, str] | None = None
+) -> Path:
     """Write study.csv, study.md, study.png, trials.csv and report.html into ``run_dir``.
 
-    Everything is computed again from the study. Raises ValueError where nothing was trained yet.
+    ``onward`` has the commands to go on with, by what they are for. Everything else is computed
+    again from the study. Raises ValueError where nothing was trained yet.
     """
     run = read_run(run_dir, from_json=ArchSpec.from_json, storage=storage)
     table = study_table(run)
@@ -62,7 +66,7 @@ def report(run_dir: Path, storage: str | None = None) -> Path:
     published = published_table(table)
     draw(run_dir / "study.png", table, published)
     (run_dir / "study.md").write_text(_markdown(run, table, published), "utf-8")
-    _page(run, table, published, run_dir)
+    _page(run, table, published, run_dir, onward or {})
     return run_dir / "report.html"
 
 
@@ -229,11 +233,18 @@ def _grid(head: list[str], rows: Cells) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in escaped)
 
 
-def _page(run: RunView, table: pd.DataFrame, published: pd.DataFrame, run_dir: Path) -> None:
+def _page(
+    run: RunView,
+    table: pd.DataFrame,
+    published: pd.DataFrame,
+    run_dir: Path,
+    onward: Mapping[str, str],
+) -> None:
     study, records = run.settings["study"], run.finished()
     page = Page(TITLES[study])
     trained = [record.evaluation for record in records if record.evaluation is not None]
-    for one in cautions(run.settings, trained):
+    told = cautions(run.settings, trained)
+    for one in told:
         page.caution(one)
     page.lead(study_answer(table, study))
     page.figure(
@@ -252,6 +263,8 @@ def _page(run: RunView, table: pd.DataFrame, published: pd.DataFrame, run_dir: P
         page.note(f"Source: {SOURCE}. Its FLOPs are as printed there.")
     if study in SAID:
         page.text(f"Published: {SAID[study]}")
+    if onward and not nothing_learned(told):
+        page.onward(onward)
     page.heading("How it was measured")
     page.text(
         f"{len(records)} trainings, depth rounding {run.settings['depth_rounding']}, "
@@ -259,5 +272,6 @@ def _page(run: RunView, table: pd.DataFrame, published: pd.DataFrame, run_dir: P
     )
     about_pictures(page, run.settings)
     about_classes(page, run.settings)
+    show_samples(page, run_dir, run.settings)
     show_failures(page, records)
     page.write(run_dir / "report.html")

@@ -53,14 +53,14 @@ def go(args: argparse.Namespace) -> None:
 
 
 def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None:
+    from reports.commands.onward import onward
     from reports.scaling import report
-    from training.given import DEFAULT, next_command, say_if_other
+    from training.given import say_if_other
     from training.options import executor, facts, inherited_from, prepare, resumed
     from training.options.logs import logged, multipliers
     from training.options.rehearsal import rehearsed
+    from training.options.shown import keep_samples
     from training.recipe import total_stride
-    from training.recipe.variation import as_options
-    from training.transfer.sources import BASELINE
 
     clock = _clock(args)
     growth = _growth(args, baseline, clock, resumed(args, run_dir))
@@ -104,14 +104,10 @@ def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None
             join=args.join,
             progress=logged(args.log, Progress, multipliers),
         )
-        report(run_dir, args.storage)
-    varied = as_options(evaluator.recipe)
-    further = next_command("training", "--spec", run_dir, *varied, data=args.data)
-    if (Path(args.baseline) / BASELINE).is_file():  # its members can have weights: they, first
-        further = next_command(
-            "scaling_search family", "--coefficients", run_dir / "coefficients.json",
-            "--baseline", args.baseline, "--weights", args.baseline, "--phi", "0,1", data=DEFAULT,
-        )  # fmt: skip
+        keep_samples(run_dir, data)
+        ways = onward(run_dir)
+        report(run_dir, args.storage, ways)
+    further = next(iter(ways.values()))
     told = cautions(settings, found.evaluations)
     if args.json:
         facts_of = {**found.to_dict(), "answer": answer(found), "run": str(run_dir)}

@@ -105,12 +105,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _study(
     args: argparse.Namespace, specs: dict[str, ArchSpec], choices: Choices, run_dir: Path
 ) -> None:
+    from reports.commands.onward import onward
     from reports.scaling.study import report
-    from training.given import next_command
     from training.options import executor, facts, inherited_from, prepare
     from training.options.flags import SCRATCH
+    from training.options.shown import keep_samples
     from training.recipe import total_stride
-    from training.recipe.variation import as_options
 
     ladders, coefficients, splits, _ = choices
     largest = planned(args.study, specs, *choices).networks.values()
@@ -151,13 +151,11 @@ def _study(
         trained = _train(plan, args, settings, run_dir, lambda: executor(args, evaluator))
         if not trained:
             raise ValueError(f"--minutes {args.minutes:g}: no training began in time, give more")
-        page = report(run_dir, args.storage)
-    further = next_command(
-        "scaling_search", "--target-flops", "2x", "--baseline", next(iter(specs)),
-        *as_options(evaluator.recipe), data=args.data,
-    )  # fmt: skip
+        keep_samples(run_dir, data)
+        ways = onward(run_dir)
+        page = report(run_dir, args.storage, ways)
     text = f"{(run_dir / 'study.md').read_text('utf-8')}\nreport: {page}"
-    print(closing(cautions(settings, trained), text, further))
+    print(closing(cautions(settings, trained), text, next(iter(ways.values()))))
 
 
 def _chosen(text: str) -> dict[str, ArchSpec]:

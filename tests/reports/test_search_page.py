@@ -16,6 +16,7 @@ from models.spec import ArchSpec
 from nas.calibrate import LONGER, train_again
 from nas.finals import kept_in
 from nas.search import search
+from reports.commands.onward import onward
 from reports.nas import report
 from reports.nas.judged import together
 from reports.page import Page
@@ -26,7 +27,7 @@ from tests.nas.test_samplers import tiny
 from training.data import load
 from training.options.shown import MOST, keep_samples
 from training.transfer.options import FILE_NAME
-from training.transfer.parent import MadeReady, Moments, Parent, keep, made_ready_in, weights_of
+from training.transfer.parent import MadeReady, Moments, Parent, keep, weights_of
 from trials.record import Evaluation
 from trials.store.view import Record
 from trials.workers.pool import InProcess
@@ -94,7 +95,7 @@ def searched(run_dir: Path) -> Path:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     run_dir = searched(tmp_path_factory.mktemp("search") / "run")
-    return report(run_dir).read_text("utf-8")
+    return report(run_dir, onward=onward(run_dir)).read_text("utf-8")
 
 
 def test_how_sure_the_answer_is(page: str) -> None:
@@ -153,14 +154,6 @@ def test_a_sample_of_each_class(tmp_path: Path) -> None:
     text = (tmp_path / "x.html").read_text("utf-8")
     assert text.count("<figcaption>class ") == MOST
     assert f"{MOST} of {MOST + 2} classes" in text
-
-
-def test_weights_that_do_not_say_what_they_took(tmp_path: Path) -> None:
-    spec = family("mobilenet-v1-0.25-128")
-    parent = Parent("p", spec, weights_of(build(spec)), Moments((0.5,) * 3, (0.2,) * 3))
-    keep(parent, tmp_path / FILE_NAME)
-    assert made_ready_in(tmp_path / FILE_NAME) is None
-    assert made_ready_in(tmp_path / "nothing") is None
 
 
 def test_a_drawn_head_has_the_width_of_its_convolution() -> None:

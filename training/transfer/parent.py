@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -166,15 +165,6 @@ class MadeReady(NamedTuple):
 
     seconds: float
     device: str
-
-
-def made_ready_in(path: Path) -> MadeReady | None:
-    """What ``keep`` was told of it; None where there is no such file, or it does not say."""
-    if not path.is_file():
-        return None
-    with safe_open(path, "pt") as kept:
-        told = (kept.metadata() or {}).get("made_ready")
-    return told and MadeReady(*json.loads(told))
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:

@@ -157,16 +157,15 @@ def _end(
     run_dir: Path,
 ) -> None:
     """Draw the page and say the answer, which stands whatever becomes of the calibration."""
-    from reports.nas import further, report
-    from training.given import next_command
+    from reports.commands.onward import onward
+    from reports.nas import report
     from training.options.shown import keep_samples
-    from training.recipe.variation import as_options
 
     with when_stopped(f"stopped; the search's answer is in {run_dir}: go on with --resume"):
         keep_samples(run_dir, data)
-        report(run_dir, args.storage)
-        module, words = next(iter(further(run_dir).values()))
-        then = next_command(module, *words, *as_options(evaluator.recipe), data=args.data)
+        ways = onward(run_dir)
+        report(run_dir, args.storage, ways)
+        then = next(iter(ways.values()))
         told = cautions(settings, found.evaluations)
         if args.json:
             print(closing_json(told, as_json(found, aim, run_dir, args.cost), then), flush=True)
@@ -174,4 +173,4 @@ def _end(
             print(closing(told, summary(found, aim, run_dir, args.cost), then), flush=True)
         if args.calibrate:
             calibrate(found, args, evaluator, run_dir)
-            report(run_dir, args.storage)
+            report(run_dir, args.storage, ways)
