@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     drawn = (np.random.default_rng([seed, 2]) for seed in range(args.seeds))
     parts = [pool.part(rng.permutation(len(pool.rows))[:many]) for rng in drawn]
     scored = [f"auto, prob + {one}" for one in args.scores]
-    for way in (*WAYS, *scored):
+    for way in (*args.ways, *scored):
         found = [replay(part, way, seed, minutes, kept) for seed, part in enumerate(parts)]
         cells = " | ".join(cell(one) for one in zip(*found, strict=True))
         print(f"| {way} | {cells} |", flush=True)
@@ -102,6 +102,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--seeds", type=count, default=20, help="searches each")
     made.add_argument("--share", type=float, default=0.67, help="of the pool, each seed's own")
     made.add_argument("--minutes", nargs="+", type=float, default=[10, 20, 40, 60])
+    made.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="and those of --scores")
     made.add_argument("--scores", nargs="*", choices=SCORES, default=["naswot"])
     return made
 
