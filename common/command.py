@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import NoReturn
 
@@ -35,16 +36,92 @@ def program(name: str) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is amiss in one line: the usage, of dozens of lines, is what --help is for."""
+    """Says what is amiss in one line: the usage, of dozens of lines, is what --help is for.
+
+    With ``everyday`` options --help has these alone, by their groups, and ``examples``; all of them
+    are --help-all's.
+    """
+
+    everyday: Sequence[str] = ()
+    examples: Sequence[str] = ()
+
+    def format_help(self) -> str:
+        """The everyday options where some are named, else all."""
+        return self._help(self._is_everyday) if self.everyday else self.format_help_all()
+
+    def format_help_all(self) -> str:
+        """Every option."""
+        return self._help(lambda _: True) if self.everyday else super().format_help()
+
+    def _is_everyday(self, action: argparse.Action) -> bool:
+        return not action.option_strings or not {*self.everyday}.isdisjoint(action.option_strings)
+
+    def _help(self, shown: Callable[[argparse.Action], bool]) -> str:
+        made = self._get_formatter()
+        own = [action for action in self._actions if shown(action)]
+        left_out = len(self._actions) - len(own)
+        if left_out:
+            made.add_usage("%(prog)s [OPTION]…", own, [])
+        else:
+            made.add_usage(self.usage, own, self._mutually_exclusive_groups)
+        made.add_text(self.description)
+        for group in self._action_groups:
+            if some := [action for action in group._group_actions if shown(action)]:
+                made.start_section(group.title)
+                made.add_text(group.description)
+                made.add_arguments(some)
+                made.end_section()
+        if self.examples:
+            made.add_text("\n".join(["examples:", *(f"  {self.prog} {e}" for e in self.examples)]))
+        if left_out:
+            made.add_text(f"{left_out} more options: {self.prog} --help-all")
+        return made.format_help()
 
     def error(self, message: str) -> NoReturn:
         said = " ".join(message.splitlines())  # which quotes arguments as they are
         self.exit(2, f"error: {said} ({self.prog} --help)\n")
 
 
-def parser(name: str, description: str) -> argparse.ArgumentParser:
-    """An argument parser whose help shows defaults."""
-    return Parser(prog=program(name), description=description, formatter_class=Formatter)
+class _HelpAll(argparse.Action):
+    """Prints what the parser's --help leaves out, too."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        parser._print_message(parser.format_help_all(), sys.stdout)  # type: ignore[attr-defined]
+        parser.exit()
+
+
+def parser(
+    name: str, description: str, everyday: Sequence[str] = (), examples: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """An argument parser whose help shows defaults: of the ``everyday`` options alone, where such
+    are named, with ``examples`` of what follows the command's name."""
+    made = Parser(prog=program(name), description=description, formatter_class=Formatter)
+    made.everyday, made.examples = everyday, examples
+    made.add_argument(
+        "--help-all",
+        action=_HelpAll,
+        nargs=0,
+        default=argparse.SUPPRESS,
+        help="show all options and exit" if everyday else argparse.SUPPRESS,
+    )
+    return made
+
+
+def add_quiet(group: argparse._ActionsContainer) -> None:
+    """--quiet, for ``hushed``."""
+    group.add_argument(
+        "--quiet", action="store_true", help="say the answer alone: no progress, no notes"
+    )
+
+
+@contextmanager
+def hushed(quiet: bool) -> Iterator[None]:
+    """A block that says nothing on stderr, where it is to be ``quiet``; its errors are raised."""
+    if not quiet:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        yield
 
 
 def count(text: str) -> int:

@@ -22,7 +22,7 @@ from common.command import path
 # Where a run's directory keeps its options: the file, and the keys on the way to them. As
 # trials.store.header and training.given name the files; a test compares.
 KEPT = {"run.json": ("settings", "options"), "training.json": ("arguments",)}
-_OWN = ("help", "config", "print_config")
+_OWN = ("help", "help_all", "config", "print_config")
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

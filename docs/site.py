@@ -1,4 +1,4 @@
-"""What the site has that no file in docs/ holds: every command's options, as --help prints them."""
+"""What the site has that no file in docs/ holds: every command's options, all of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     ]
     for name, command in COMMANDS.items():
         said = subprocess.run(
-            [sys.executable, "-m", *command.module.split(), "--help"],
+            [sys.executable, "-m", *command.module.split(), "--help-all"],
             capture_output=True,
             text=True,
             check=True,

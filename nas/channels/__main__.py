@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from common.command import count, parser, place, run, when_stopped
+from common.command import count, hushed, parser, place, run, when_stopped
 from common.config import configured
 from common.units import format_size, parse_size
 from models.choose import choose
@@ -60,11 +60,22 @@ class Setting(NamedTuple):
         return f"{format_size(self.flops)}-{format_size(self.params)}"
 
 
+EVERYDAY = (
+    "--flops", "--params", "--around", "--depth", "--trials", "--compare", "--data", "--device",
+    "--workers", "--minutes", "--seed", "--out", "--resume", "--config", "--quiet", "--help",
+    "--help-all",
+)  # fmt: skip
+EXAMPLES = (
+    "--data cifar10 --flops 200M 400M --params 5M",
+    "--data ~/pictures --around mobilenet-v2",
+)
+
+
 def options() -> argparse.ArgumentParser:
     """The command's options."""
     from training.options import add_options
 
-    made = parser("nas.channels", DESCRIPTION)
+    made = parser("nas.channels", DESCRIPTION, EVERYDAY, EXAMPLES)
     goal = made.add_argument_group("what is searched")
     goal.add_argument("--flops", nargs="+", default=["400M"], metavar="F", help="limits of FLOPs")
     goal.add_argument("--params", nargs="+", default=["5M"], metavar="P", help="of parameters")
@@ -96,11 +107,16 @@ def options() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Search every setting, train the conventions, draw the pages, print what was found."""
+    args = configured(options(), argv)
+    with hushed(args.quiet):
+        _go(args)
+
+
+def _go(args: argparse.Namespace) -> None:
     from reports.channels import report, told
     from training.given import next_command, pictures_name, settle_pictures
     from training.options import facts, prepare, run_directory
 
-    args = configured(options(), argv)
     settle_pictures(args)
     settings, space = _settings(args), _space(args)
     if args.init != "scratch":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from common.command import run
+from common.command import hushed, run
 from nas.search.commands.options import options
 from trials.store.recalled import parsed
 
@@ -15,7 +15,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parsed(options(), argv)
     from nas.search.commands.go import go  # takes seconds to load, which --help need not
 
-    go(args)
+    with hushed(args.quiet):
+        go(args)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from common.command import count, parser
+from common.command import count, hushed, parser
 from scaling_search.commands.options import add_baseline
 from trials.store.recalled import parsed
 
@@ -24,11 +24,23 @@ the first training.
 Also: python -m scaling_search family --help, python -m scaling_search study --help"""
 
 
+EVERYDAY = (
+    "--target-flops", "--target-latency", "--baseline", "--trials", "--data", "--balance", "--init",
+    "--device", "--workers", "--minutes", "--seed", "--out", "--resume", "--config", "--json",
+    "--dry-run", "--quiet", "--help", "--help-all",
+)  # fmt: skip
+EXAMPLES = (
+    "--target-flops 2x --baseline runs/nas-100M-pictures",
+    "--target-latency 2x --baseline efficientnet-b0 --data ~/pictures",
+    "family --coefficients runs/scaling-…/coefficients.json --baseline runs/nas-… --phi 0,1,2",
+)
+
+
 def options() -> argparse.ArgumentParser:
     """The search's options."""
     from training.options import add_options, add_output
 
-    made = parser("scaling_search", DESCRIPTION)
+    made = parser("scaling_search", DESCRIPTION, EVERYDAY, EXAMPLES)
     goal = made.add_argument_group("what is searched")
     target = goal.add_mutually_exclusive_group()
     target.add_argument("--target-flops", help="a multiple (2x, 0.5x) or size (800M); default: 2x")
@@ -63,4 +75,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parsed(options(), argv)
     from scaling_search.commands.go import go  # takes seconds to load, which --help need not
 
-    go(args)
+    with hushed(args.quiet):
+        go(args)

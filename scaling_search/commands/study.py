@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 
-from common.command import count, parser, when_stopped
+from common.command import count, hushed, parser, when_stopped
 from common.units import format_size
 from models.choose import choose
 from models.spec import ArchSpec
@@ -46,11 +46,19 @@ Every network is trained with the same seeds. The run directory gets study.csv, 
 study.md, which is also printed, and report.html."""
 
 
+EVERYDAY = (
+    "--baselines", "--factors", "--coefficients", "--repeats", "--data", "--init", "--device",
+    "--workers", "--minutes", "--seed", "--out", "--resume", "--config", "--quiet", "--help",
+    "--help-all",
+)  # fmt: skip
+EXAMPLES = ("single --data ~/pictures", "compare --baselines efficientnet-b0 --factors 2,4")
+
+
 def options() -> argparse.ArgumentParser:
     """The studies' options."""
     from training.options import add_options
 
-    made = parser("scaling_search study", DESCRIPTION)
+    made = parser("scaling_search study", DESCRIPTION, EVERYDAY, EXAMPLES)
     made.add_argument("study", choices=STUDIES, nargs="?", help="a resumed run knows its own")
     goal = made.add_argument_group("what is compared")
     goal.add_argument(
@@ -86,12 +94,17 @@ def options() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, write the run directory's files, print the table and where they are."""
-    from training.given import pictures_name, settle_pictures
-    from training.options import search_directory
-
     args = parsed(options(), argv)
     if args.study is None:
         raise ValueError(f"which study? Name one of {', '.join(STUDIES)}")
+    with hushed(args.quiet):
+        _go(args)
+
+
+def _go(args: argparse.Namespace) -> None:
+    from training.given import pictures_name, settle_pictures
+    from training.options import search_directory
+
     settle_pictures(args, args.baselines.partition(",")[0].strip())
     ladders = parse_factors(args.study, args.factors)
     specs = _chosen(args.baselines)

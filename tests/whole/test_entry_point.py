@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -131,3 +135,67 @@ def test_what_help_says_is_what_there_is() -> None:
     assert (options.USUAL, options.FEWEST_TRIALS) == (against.USUAL, against.FEWEST_TRIALS)
     assert search.METHODS == METHODS
     assert latency_options.REPEATS == stopwatch.REPEATS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_short_and_help_all_has_every_option(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for option in ("--help", "--help-all"):
+        with pytest.raises(SystemExit) as stop:
+            main([name, option])
+        assert stop.value.code == 0
+        said.append(capsys.readouterr().out)
+    made = import_module(COMMANDS[name].options).options()
+    shown = [a for a in made._actions if a.option_strings and a.help != argparse.SUPPRESS]
+    known = {text for action in shown for text in action.option_strings}
+    listed = [set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text)) for text in said]
+    assert {text for text in known if text.startswith("--")} <= listed[1]
+    assert set(made.everyday) <= known
+    left_out = len(shown) - sum(not {*made.everyday}.isdisjoint(a.option_strings) for a in shown)
+    if made.everyday:
+        assert said[0].endswith(f"{left_out} more options: evenscale {name} --help-all\n")
+        assert all(f"  evenscale {name} {one}" in said[0] for one in made.examples)
+        assert len(said[0].splitlines()) < 0.7 * len(said[1].splitlines())
+    else:
+        assert said[0] == said[1]
+    assert len(shown) <= 25 or made.everyday
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_are_options_that_there_are(name: str) -> None:
+    made = import_module(COMMANDS[name].options).options()
+    for example in made.examples:
+        words = shlex.split(example)
+        if words[0] not in COMMANDS:  # of another command: its own help has it
+            made.parse_args(words)
+
+
+def test_quiet_says_the_answer_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    given = ["train", "--spec", "mobilenet-v1-0.25-128", "--data", "digits", "--epochs", "1",
+             "--resolution", "16", "--device", "cpu", "--out", str(tmp_path / "run")]  # fmt: skip
+    assert main([*given, "--quiet"]) == 0
+    said = capfd.readouterr()
+    assert "test accuracy" in said.out
+    assert not said.err
+    assert main([*given, "--quiet"]) == 2  # errors are said all the same
+    assert "holds the weights of another training" in capfd.readouterr().err
+
+
+def test_a_training_as_json_and_rehearsed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    given = ["train", "--spec", "mobilenet-v1-0.25-128", "--data", "digits", "--epochs", "1",
+             "--resolution", "16", "--device", "cpu", "--out", str(out)]  # fmt: skip
+    assert main([*given, "--dry-run", "--recipe", "v2", "--epochs", "4"]) == 0
+    said = capsys.readouterr().out
+    assert "for 4 epochs of 1,259 pictures at 16 pixels on cpu" in said
+    assert re.search(r"at most about \S+ .*pictures a second, measured\) and \S+ GiB", said)
+    assert not out.exists()
+    assert main([*given, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["accuracy"] == json.loads((out / "evaluation.json").read_text())["accuracy"]
+    assert told["run"] == str(out)
+    assert told["next"] is None or "predict" in told["next"]

@@ -26,9 +26,11 @@ from trials.store.disk import replace_text
 
 FILE_NAME = TRAINING
 COMMAND = "training"  # that trains classifiers; "training detect" and "training segment"
-_WHERE = frozenset(("out", "resume", *Parts._fields))
+_WHERE = frozenset(("out", "resume", "json", "dry_run", "quiet", *Parts._fields))
 # What may differ each time that a training is gone on with: none of it changes the result.
-_FREE = frozenset(("out", "resume", "device", "checkpoint_minutes", "workers", "log"))
+_FREE = frozenset(
+    ("out", "resume", "device", "checkpoint_minutes", "workers", "log", "json", "dry_run", "quiet")
+)
 _PLACES = ("spec", "init")
 _PICTURES = ("data", "train", "validation", "test")
 

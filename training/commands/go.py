@@ -37,13 +37,14 @@ from training.loop.processes import Processes, joined
 from training.loop.train import final
 from training.options.directory import run_directory
 from training.options.logs import LOSS, Logs, conclude
+from training.options.rehearsal import rehearsed_alone
 from training.recipe import Recipe
 from training.recipe.options import chosen_recipe, settled_recipe
 from training.recipe.variation import varied
 from training.transfer.child import born, settled
 from training.transfer.parent import Parent, prepared
 from training.transfer.sources import BASELINE, open_parent
-from trials.caution import cautions_of_test, closing
+from trials.caution import cautions_of_test, closing, closing_json
 from trials.record import Evaluation
 from trials.workers.environment import cores
 
@@ -55,6 +56,8 @@ def go(args: argparse.Namespace, known: argparse.ArgumentParser) -> None:
     if args.resume:
         go_on(args, known)
     ways = schedule_of(args), sharded(args)
+    if args.dry_run and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("--dry-run measures one process: start it without torchrun")
     with joined(choose_device(args.device), *ways) as (among, place), _speaking(among):
         if not args.resume:
             settle_pictures(args, args.spec)
@@ -81,6 +84,9 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
     weights = "; weights: random (--init for others)" if parent is None else ""
     price = format_size(cost(spec).macs)
     print(f"{spec.name}: {price} FLOPs at {side} pixels{weights}", file=sys.stderr)
+    if args.dry_run:
+        print(rehearsed_alone(spec, recipe, data, place, _workers(args, recipe, data, among)))
+        return
     logs = Logs(args.log if among.is_first else (), "training")
     with taken(args.out):
         if not args.resume and among.is_first:
@@ -109,7 +115,7 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
         report(args.out)
         facts = {"network": spec.name, "seed": args.seed, **recipe.to_dict()}
         logs.write(args.out.name, lambda entry: conclude(entry, spec, found, facts, {}))
-    _tell(args.out, recipe, found)
+    _tell(args, recipe, found)
 
 
 @contextmanager
@@ -170,8 +176,9 @@ def _identity(
     }
 
 
-def _tell(out: Path, recipe: Recipe, found: Evaluation) -> None:
+def _tell(args: argparse.Namespace, recipe: Recipe, found: Evaluation) -> None:
     """What came out, where it is and what to do next."""
+    out = args.out
     plain, balanced = (found.details[f"{kind}_accuracy"] for kind in ("plain", "balanced"))
     answer = (
         f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {recipe.epochs} epochs, "
@@ -182,7 +189,12 @@ def _tell(out: Path, recipe: Recipe, found: Evaluation) -> None:
         f"      {shlex.join([*program('models').split(), 'export', str(out), '--to', 'onnx'])} "
         f"--with-preprocessing --out network.onnx"
     )
-    print(closing(cautions_of_test(found, recipe.balance), answer, further))
+    told = cautions_of_test(found, recipe.balance)
+    if args.json:
+        facts = {"run": str(out), "report": str(out / "report.html"), **found.to_dict()}
+        print(closing_json(told, facts, further))
+    else:
+        print(closing(told, answer, further))
 
 
 def _parent(args: argparse.Namespace, spec: ArchSpec) -> Parent | None:

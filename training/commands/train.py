@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from common.command import count, parser, path, place
+from common.command import add_quiet, count, hushed, parser, path, place
 from common.config import add_config, configured
 from training.given import add_pictures
-from training.options.flags import add_log
+from training.options.flags import add_log, add_output
 from training.recipe.options import add_recipe
 from training.recipe.variation import add_variation
 
@@ -19,9 +19,22 @@ Beside this: training detect|segment --spec NETWORK --data DIR, training predict
 training latency NETWORK, training cache."""
 
 
+EVERYDAY = (
+    "--spec", "--data", "--init", "--resolution", "--recipe", "--set", "--epochs", "--batch",
+    "--balance", "--device", "--seed", "--out", "--resume", "--config", "--json", "--dry-run",
+    "--quiet", "--help", "--help-all",
+)  # fmt: skip
+EXAMPLES = (
+    "--spec runs/nas-100M-pictures",
+    "--spec efficientnet-lite0 --init pretrained --recipe finetune --data ~/pictures",
+    "--spec efficientnet-b0 --data ~/pictures --recipe modern --epochs 100 --set ema=0.999",
+    "--resume",
+)
+
+
 def options() -> argparse.ArgumentParser:
     """The command's options."""
-    made = parser("training", ABOUT)
+    made = parser("training", ABOUT, EVERYDAY, EXAMPLES)
     made.add_argument("--spec", type=place, help="a run, a spec file, a family's member or name")
     add_pictures(made)
     made.add_argument(
@@ -77,7 +90,9 @@ def options() -> argparse.ArgumentParser:
         help="write everything down this often: what a kill can lose; Ctrl-C loses nothing"
     )  # fmt: skip
     add_log(kept)
+    add_quiet(kept)
     add_config(made)
+    add_output(made)
     return made
 
 
@@ -89,7 +104,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ValueError("--spec is missing: name a network to train, or --resume a training")
     from training.commands.go import go  # takes seconds to load, which --help need not
 
-    go(args, known)
+    with hushed(args.quiet):
+        go(args, known)
 
 
 def _recalled(args: argparse.Namespace) -> dict[str, Any]:

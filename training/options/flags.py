@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from common.command import count, count_from_zero, path, place, storage_url
+from common.command import add_quiet, count, count_from_zero, path, place, storage_url
 from common.config import add_config
 from training.given import add_pictures
 from training.recipe.variation import add_variation
@@ -46,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--join", action="store_true", help="with --storage: work on a study others work on too"
     )
     add_log(run)
+    add_quiet(run)
     add_config(parser)
 
 
@@ -78,7 +79,7 @@ def log_target(text: str) -> str:
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """--json and --dry-run, of the searches."""
+    """--json and --dry-run."""
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="print the answer as JSON, for scripts")
     group.add_argument(

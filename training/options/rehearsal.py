@@ -18,10 +18,12 @@ from common.host_memory import gigabytes
 from common.units import format_duration, format_size
 from models.cost import cost
 from models.spec import ArchSpec
+from training.data import Data
 from training.device import kind_of
 from training.evaluator import Evaluator
 from training.loop.train import first
-from training.options.sizing import machines, speed
+from training.options.sizing import machines, speed, speed_of
+from training.recipe import Recipe
 from training.transfer.options import trained_further
 from trials.workers.environment import (
     child_environment,
@@ -85,6 +87,25 @@ def rehearsed(
     )
 
 
+def rehearsed_alone(
+    spec: ArchSpec, recipe: Recipe, data: Data, place: torch.device, workers: int
+) -> str:
+    """What one training would take, by the speed of some of its steps in this process."""
+    found = speed_of(spec, recipe, data, place, workers=workers)
+    images = len(first(data.train, recipe.images))
+    seconds = found.before + recipe.epochs * images / found.images_per_second
+    side = recipe.side(spec)
+    return "\n".join(
+        [
+            f"would train {spec.name} ({format_size(cost(spec).macs)} multiply-adds) for "
+            f"{recipe.epochs} epochs of {images:,} pictures at {side} pixels on {place}",
+            f"at most about {format_duration(seconds)} ({found.images_per_second:,.0f} pictures a "
+            f"second, measured) and {gigabytes(_most_bytes())}, the test split not counted",
+            "nothing was trained to its end, and nothing is kept",
+        ]
+    )
+
+
 def measured(evaluator: Evaluator, spec: ArchSpec, device: str, workers: int) -> Taken:
     """``taken`` in a process with the environment of one of so many workers."""
     variables = {**thread_variables(max(1, cores() // workers)), **device_variables(device)}
@@ -106,7 +127,12 @@ def taken(evaluator: Evaluator, spec: ArchSpec) -> Taken:
         begun = time.perf_counter()
         evaluator(spec, 0)
         seconds = time.perf_counter() - begun
+    return Taken(seconds, _most_bytes())
+
+
+def _most_bytes() -> int:
+    """Of the device's memory that this process has had, where that is a GPU, else of the host's."""
     if torch.cuda.is_available() and torch.cuda.max_memory_reserved():
-        return Taken(seconds, torch.cuda.max_memory_reserved())
+        return torch.cuda.max_memory_reserved()
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Taken(seconds, most if sys.platform == "darwin" else 1024 * most)  # bytes there
+    return most if sys.platform == "darwin" else 1024 * most  # bytes there

@@ -156,18 +156,32 @@ def speed(
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Speed:
-    """The speed of ``spec``'s proxy twin, in this process, alone on its device.
+    """The speed of ``spec``'s proxy twin, as ``speed_of``."""
+    data, place = evaluator.source.data(), choose_device(evaluator.device)
+    return speed_of(spec, evaluator.recipe, data, place, seconds, clock)
+
+
+def speed_of(
+    spec: ArchSpec,
+    recipe: Recipe,
+    data: Data,
+    place: torch.device,
+    seconds: float = SECONDS,
+    clock: Callable[[], float] = time.perf_counter,
+    workers: int = 0,
+) -> Speed:
+    """The speed of ``spec``'s trainings by ``recipe``, in this process, alone on its device;
+    ``workers`` vary the pictures.
 
     Twice as many steps are timed until they take so long. Raises as ``training.loop.train.train``
     does where the training is impossible.
     """
-    place = choose_device(evaluator.device)
     with arithmetic(place):
         # What a process does once; the shapes are others, as those of candidates mostly are.
-        _going(evaluator, scale(spec, width=_OTHER_WIDTH), place)
+        _going(scale(spec, width=_OTHER_WIDTH), recipe, data, place, workers)
         memory.release(place)
         start = clock()
-        run = _going(evaluator, spec, place)
+        run = _going(spec, recipe, data, place, workers)
         before, steps = clock() - start, _FIRST
         while True:
             start = clock()
@@ -178,14 +192,15 @@ def speed(
             steps *= 2
 
 
-def _going(evaluator: Evaluator, spec: ArchSpec, place: torch.device) -> Trainer:
-    """A training of the evaluator's, but for its length, some steps on."""
-    data = evaluator.source.data()
-    recipe = replace(evaluator.recipe, epochs=_EPOCHS)
+def _going(
+    spec: ArchSpec, recipe: Recipe, data: Data, place: torch.device, workers: int
+) -> Trainer:
+    """A training by the recipe, but for its length and its growing, some steps on."""
+    recipe = replace(recipe, epochs=_EPOCHS, phases=1)
     twin = recipe.network(spec, len(data.classes), data.channels)
     images = len(first(data.train, recipe.images))
     count = memory.micro_batches(recipe.batch_of(images), recipe.micro_batch)
-    run = trainer(twin, recipe, data, 0, place, micro_batches=count)
+    run = trainer(twin, recipe, data, 0, place, micro_batches=count, workers=workers)
     _advance(run, _WARM_UP)
     return run
 

@@ -15,7 +15,7 @@ from typing import Any
 from common.config import as_json, configured
 
 # Where the run is and how it is gone on with: no options of another run like it.
-_OF_THE_RUN = frozenset(("out", "resume", "join", "storage", "json", "dry_run"))
+_OF_THE_RUN = frozenset(("out", "resume", "join", "storage", "json", "dry_run", "quiet"))
 # Kept, but not gone on with: the pictures, which a run knows as its "source", and the time, which
 # was one sitting's.
 _OF_A_SITTING = frozenset(("minutes", "data", "train", "validation", "test"))

@@ -30,12 +30,25 @@ dozen networks are measured before the first training, and from then on each net
 trained: none is, whose measured latency lies outside the window."""
 
 
+EVERYDAY = (
+    "--budget", "--cost", "--aim", "--trials", "--resolution", "--against", "--data", "--balance",
+    "--init", "--device", "--workers", "--minutes", "--seed", "--out", "--resume", "--config",
+    "--json", "--dry-run", "--quiet", "--help", "--help-all",
+)  # fmt: skip
+EXAMPLES = (
+    "--data ~/pictures --budget 100M",
+    "--data ~/pictures --budget 12ms --cost latency",
+    "--data ~/pictures --budget 100M --dry-run",
+    "--resume --out runs/nas-100M-pictures",
+)
+
+
 def options() -> argparse.ArgumentParser:
     """The command's options."""
     from training.options import add_options, add_output
     from training.options.flags import ZERO_COST
 
-    made = parser("nas.search", DESCRIPTION)
+    made = parser("nas.search", DESCRIPTION, EVERYDAY, EXAMPLES)
     goal = made.add_argument_group("what is searched")
     goal.add_argument(
         "--budget",
