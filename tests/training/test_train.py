@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -68,6 +69,19 @@ def test_final_measures_on_the_test_split(digits: Data) -> None:
     none = replace(digits, test=Split(digits.test.images[:0], digits.test.labels[:0]))
     with pytest.raises(ValueError, match="no test split"):
         final(TINY, QUICK, none, 0, "cpu")
+
+
+def test_steps_are_heard_of_in_parts_of_an_epoch(digits: Data) -> None:
+    """From the first to the last, and where the epochs end they are whole."""
+    heard: list[float] = []
+    ends: list[tuple[int, float]] = []
+    _, found = final(
+        TINY, QUICK, digits, 0, "cpu", on_step=heard.append,
+        on_epoch=lambda epoch, _: ends.append((epoch, heard[-1])),
+    )  # fmt: skip
+    assert len(heard) == found.details["steps"] > QUICK.epochs
+    assert heard == pytest.approx(np.linspace(0, QUICK.epochs, len(heard) + 1)[1:])
+    assert ends == [(epoch, pytest.approx(epoch + 1)) for epoch in range(QUICK.epochs)]
 
 
 def test_average_of_the_weights_is_what_is_evaluated(digits: Data) -> None:

@@ -94,15 +94,15 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
             begin(args, spec=json.loads(spec.to_json()), recipe=recipe.to_dict(),
                   data={"name": data.name, "digest": data.digest},
                   weights=parent and parent.name)  # fmt: skip
-        with saying(args.out, keeper), shown(recipe.epochs) as (_, show), keeper.listening():
+        with saying(args.out, keeper), shown(recipe.epochs) as (show, step), keeper.listening():
 
             def heard(epoch: int, loss: float) -> None:
                 show(epoch, loss)
                 logs.write(args.out.name, lambda entry: entry.at(epoch + 1, {LOSS: loss}))
 
             network, found = final(
-                spec, recipe, data, args.seed, place, network=start, on_epoch=heard, keeper=keeper,
-                workers=_workers(args, recipe, data, among), among=among,
+                spec, recipe, data, args.seed, place, network=start, on_epoch=heard, on_step=step,
+                keeper=keeper, workers=_workers(args, recipe, data, among), among=among,
             )  # fmt: skip
             if among.is_first:
                 if parent is not None:

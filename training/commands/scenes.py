@@ -138,7 +138,7 @@ def _trained(
     pictures = Varied(scenes.train, transform, masks=not detects)
     run = SceneTrainer(model, head, recipe, pictures, args.seed, place, args.workers)
     keeper.begin(run)
-    with shown(recipe.epochs) as (_, show):
+    with shown(recipe.epochs) as (show, _):
         for epoch in range(len(run.losses), recipe.epochs):
             show(epoch, run.epoch())
     keeper.write(run)

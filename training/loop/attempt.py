@@ -24,6 +24,8 @@ from training.loop.trainer import Trainer
 from trials.record import Rungs
 
 OnEpoch = Callable[[int, float], None]
+OnStep = Callable[[float], None]
+"""Hears after each step how many epochs are done, in parts of one."""
 MORE = 4  # times as many pictures
 
 
@@ -34,6 +36,7 @@ class Plan:
     held_out: str
     network: nn.Module | None = None
     on_epoch: OnEpoch | None = None
+    on_step: OnStep | None = None
     bars: Rungs = ()
     deterministic: bool = False
     graph: bool | None = None
@@ -57,8 +60,14 @@ def attempt(run: Trainer, plan: Plan) -> tuple[nn.Module, dict[str, Any]]:
     ladder = Ladder(
         bars, run.steps, lambda: _measure(run, few, 0).chosen(recipe.balance), run.curve
     )
+
+    def ends(step: int) -> bool:
+        if plan.on_step is not None:
+            plan.on_step(recipe.epochs * step / run.steps)
+        return ladder.ends(step)
+
     for epoch in range(len(run.losses), recipe.epochs):
-        loss = run.epoch(ladder.ends)
+        loss = run.epoch(ends)
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss} after {epoch + 1} epochs: diverged")
         if plan.on_epoch:

@@ -15,7 +15,7 @@ from training.data import Data, Split, first
 from training.device import arithmetic, choose_device
 from training.loop import graph as graphs
 from training.loop import memory
-from training.loop.attempt import OnEpoch, Plan, amend, attempt
+from training.loop.attempt import OnEpoch, OnStep, Plan, amend, attempt
 from training.loop.checkpoints.keeper import Keeper
 from training.loop.feeds.feed import feed_of
 from training.loop.feeds.placed import placed
@@ -99,6 +99,7 @@ def final(
     *,
     network: nn.Module | None = None,
     on_epoch: OnEpoch | None = None,
+    on_step: OnStep | None = None,
     deterministic: bool = False,
     graph: bool | None = None,
     keeper: Keeper | None = None,
@@ -123,6 +124,7 @@ def final(
         "test",
         network,
         on_epoch,
+        on_step,
         watched(recipe.epochs),
         deterministic=deterministic,
         graph=graph,
