@@ -7,7 +7,7 @@ are runs of their own below the search's directory, made and resumed like any ot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +16,10 @@ import optuna
 from numpy.typing import NDArray
 
 from models.spec import ArchSpec
-from trials.conduct import Means, Watch, accuracy, conduct
+from trials.conduct import Means, accuracy, conduct
 from trials.store.run import Run
 from trials.store.study import open_run, read_run
 from trials.store.view import Proposal, Record
-from trials.workers.pool import Executor
 
 Floats = NDArray[np.float64]
 
@@ -121,9 +120,8 @@ def train_again(
     directory: Path,
     seed: int,
     recipe: str,
-    executor: Callable[[], Executor],
+    means: Means,
     step: int = 1,
-    progress: Watch | None = None,
 ) -> list[Record]:
     """Train the networks of ``records`` once more, each under a seed of its own, another one for
     each ``step``.
@@ -150,7 +148,7 @@ def train_again(
         missing = wanted.keys() - {record.spec.key for record in run.finished()}
         if missing:
             trials = run.started() + len(missing)
-            conduct(run, propose, accuracy, trials, Means(executor, progress=progress))
+            conduct(run, propose, accuracy, trials, means)
         return run.finished()
 
 

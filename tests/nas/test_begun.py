@@ -96,8 +96,9 @@ def test_rivals_of_what_inherits_are_trained_as_its_finals(
     recipe = transfer_recipe(64, "cpu", 1.0, 65)
     plan = Plan((Rival("efficientnet-b0", LITE, 1.0),), (), 1)
     args = argparse.Namespace(minutes=None, seed=0)
-    compare = further.against_of(args, plan, Evaluator(ByName("digits"), recipe, "cpu", parent),
-                                 tmp_path)  # fmt: skip
+    evaluator = Evaluator(ByName("digits"), recipe, "cpu", parent)
+    minutes = further.minutes_of(args, evaluator, 4, plan, 0.0)
+    compare = further.against_of(args, plan, evaluator, tmp_path, minutes)
     assert compare is not None
     assert compare(Candidate(0, LITE, 0.5, 1.0, 0.5)) is None
     expected = trained_further(recipe) if parent else recipe

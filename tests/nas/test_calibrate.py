@@ -27,6 +27,7 @@ from reports.page import Page
 from reports.sections.agreement import about_agreement
 from tests.nas.test_samplers import tiny
 from tests.support.command import command
+from trials.conduct import Means
 from trials.store.view import Record
 from trials.workers.pool import InProcess
 
@@ -126,16 +127,18 @@ def test_networks_are_spread_from_the_worst_to_the_best(
 def test_trained_again_under_other_seeds_and_only_once(trained: tuple[Path, list[Record]]) -> None:
     run_dir, records = trained
     chosen = spread_out(records, 4)
-    again = train_again(chosen, run_dir / AGAIN, 0, "r", lambda: InProcess(other))
+    again = train_again(chosen, run_dir / AGAIN, 0, "r", Means(lambda: InProcess(other)))
     assert [r.spec for r in again] == [r.spec for r in chosen]
     assert not {r.seed for r in again} & {r.seed for r in records}
-    assert train_again(chosen, run_dir / AGAIN, 0, "r", lambda: InProcess(refused)) == again
+    assert train_again(chosen, run_dir / AGAIN, 0, "r", Means(lambda: InProcess(refused))) == again
     assert read_again(run_dir, AGAIN).keys() == {r.number for r in chosen}
-    every = train_again(spread_out(records, 9), run_dir / AGAIN, 0, "r", lambda: InProcess(other))
+    every = train_again(
+        spread_out(records, 9), run_dir / AGAIN, 0, "r", Means(lambda: InProcess(other))
+    )
     assert every[:4] == again  # of more networks, only the further ones are trained
     assert {r.attrs["trial"] for r in every} == {r.number for r in records if r.evaluation}
     with pytest.raises(ValueError, match="recipe is 'r', not 'longer'"):
-        train_again(chosen, run_dir / AGAIN, 0, "longer", lambda: InProcess(other))
+        train_again(chosen, run_dir / AGAIN, 0, "longer", Means(lambda: InProcess(other)))
     assert read_again(run_dir, "longer") == {}
 
 
@@ -152,7 +155,7 @@ def capacities(spec: ArchSpec, seed: int) -> float:
 def said_of(run_dir: Path, records: list[Record], count: int, longer: Evaluate) -> str:
     """The report's section, ``count`` networks trained longer."""
     chosen = spread_out(records, count)
-    train_again(chosen, run_dir / LONGER, 0, "longer", lambda: InProcess(longer))
+    train_again(chosen, run_dir / LONGER, 0, "longer", Means(lambda: InProcess(longer)))
     page = Page("")
     about_agreement(page, run_dir, records)
     page.write(run_dir / "section.html")

@@ -19,6 +19,7 @@ from nas.samplers import sampler
 from nas.samplers.base import NEARBY
 from nas.search import search
 from tests.nas.test_samplers import ask, create, middle, tiny
+from trials.conduct import Means
 from trials.record import Evaluation
 from trials.store.study import read_run
 from trials.store.view import Record
@@ -133,7 +134,7 @@ def test_every_round_has_seeds_of_its_own(tmp_path: Path) -> None:
         {
             record.seed
             for record in train_again(
-                records, tmp_path / str(step), 0, "r", lambda: InProcess(accuracy), step
+                records, tmp_path / str(step), 0, "r", Means(lambda: InProcess(accuracy)), step
             )
         }
         for step in (1, 2)

@@ -28,6 +28,7 @@ from training.data import load
 from training.options.shown import MOST, keep_samples
 from training.transfer.options import FILE_NAME
 from training.transfer.parent import MadeReady, Moments, Parent, keep, weights_of
+from trials.conduct import Means
 from trials.record import Evaluation
 from trials.store.view import Record
 from trials.workers.pool import InProcess
@@ -71,7 +72,7 @@ def searched(run_dir: Path) -> Path:
             return trained((9, 8) if step == 1 else (10, 8), "ab"[step - 1], 120.0)
 
         place, runner = kept_in(run_dir, step), lambda: InProcess(further)
-        told = train_again(records, place, 0, "r", runner, step)
+        told = train_again(records, place, 0, "r", Means(runner), step)
         return {int(r.attrs["trial"]): r.evaluation for r in told if r.evaluation}
 
     def evaluate(spec: ArchSpec, seed: int) -> Evaluation:
@@ -85,7 +86,7 @@ def searched(run_dir: Path) -> Path:
     found = search(tiny(), evaluate, 1e12, 5, "random", low=0, run_dir=run_dir, finals=finals,
                    settings=settings)  # fmt: skip
     runner = lambda: InProcess(evaluate)  # noqa: E731
-    train_again(found.trials[:2], run_dir / LONGER, 0, "longer", runner)
+    train_again(found.trials[:2], run_dir / LONGER, 0, "longer", Means(runner))
     spec = family("mobilenet-v2")
     parent = Parent("p", spec, weights_of(build(spec)), Moments((0.5,) * 3, (0.2,) * 3))
     keep(parent, run_dir / FILE_NAME, MadeReady(30.0, "cpu (2 threads)"))

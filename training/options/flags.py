@@ -33,7 +33,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_init(parser.add_argument_group("weights to start from"))
     add_machines(parser.add_argument_group("machines"))
     run = parser.add_argument_group("run")
-    run.add_argument("--minutes", type=float, help="start no further training after this long")
+    run.add_argument(
+        "--minutes",
+        type=float,
+        help="begin no training after this long; of a network search finals and comparisons have "
+        "their share of it",
+    )
     run.add_argument("--seed", type=int, default=0, help="of the whole search")
     run.add_argument("--out", type=path, help="run directory; default: a new one below runs/")
     run.add_argument("--resume", action="store_true", help="go on with the run in --out")

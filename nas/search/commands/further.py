@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from models.spec import ArchSpec
 from nas.calibrate import AGAIN, LONGER, spread_out, train_again
 from nas.costing import LATENCY
 from nas.costing.latency import Latency
-from nas.finals import Finals, kept_in
+from nas.finals import ROUNDS, Finals, kept_in
 from nas.objective import Objective
 from nas.result import Candidate, SearchResult
 from nas.search.against import (
@@ -30,6 +29,7 @@ from nas.search.against import (
     planned,
     train,
 )
+from nas.search.commands.minutes import Minutes
 from nas.space import Space
 from trials.conduct import Means
 from trials.progress import Progress
@@ -56,11 +56,30 @@ def calibrate(
         rounds.insert(0, (AGAIN, recipe))
     for name, recipe in rounds:
         trainer = replace(evaluator, recipe=recipe)
-        runner = functools.partial(executor, args, trainer)
-        train_again(chosen, run_dir / name, args.seed, recipe.key, runner, progress=Progress)
+        means = Means(functools.partial(executor, args, trainer), progress=Progress)
+        train_again(chosen, run_dir / name, args.seed, recipe.key, means)
 
 
-def finals_of(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> Finals | None:
+def minutes_of(
+    args: argparse.Namespace, evaluator: Evaluator, own: int, plan: Plan, begun: float
+) -> Minutes:
+    """--minutes since ``begun``, for ``own`` trials, the finals and the comparisons of ``plan``, by
+    how many epochs each has."""
+    from training.transfer.options import trained_further
+
+    recipe, rounds, longer = evaluator.recipe, [0] * len(ROUNDS), 1.0
+    if evaluator.parent is not None:
+        rounds = [min(own, count) for count in ROUNDS]
+        # A score without a training takes about a fifth of one of two epochs.
+        longer = trained_further(recipe).epochs / (recipe.epochs or 0.4)
+    finals = {f"finals {n}": longer * count for n, count in enumerate(rounds, 1)}
+    units = {"trials": float(own), **finals, "against": longer * plan.trainings}
+    return Minutes(args.minutes, units, begun)
+
+
+def finals_of(
+    args: argparse.Namespace, evaluator: Evaluator, run_dir: Path, minutes: Minutes
+) -> Finals | None:
     """The further trainings of the best children, judged by other pictures in the second round
     where these are few (``training.transfer.judges``); None where trials are from scratch."""
     from training.options import executor
@@ -85,9 +104,15 @@ def finals_of(args: argparse.Namespace, evaluator: Evaluator, run_dir: Path) -> 
         judged = "" if trainer.source == first.source else ", judged by other pictures"
         print(f"{len(records)} networks are trained further, round {step}{judged}", file=sys.stderr)
         runner = functools.partial(executor, args, trainer)
+        means = Means(runner, minutes.of(f"finals {step}"), Progress)
         here, key = kept_in(run_dir, step), trainer.recipe.key
         numbers = {record.number for record in records}
-        made = train_again(records, here, args.seed, key, runner, step, Progress)
+        made = train_again(records, here, args.seed, key, means, step)
+        done = len(numbers & {int(again.attrs["trial"]) for again in made})
+        if done < len(numbers):
+            print(
+                f"the minutes are over: {done} of them were, --resume trains more", file=sys.stderr
+            )
         return {
             number: again.evaluation
             for again in made
@@ -137,9 +162,9 @@ def compared(
 
 
 def against_of(
-    args: argparse.Namespace, plan: Plan, evaluator: Evaluator, run_dir: Path
+    args: argparse.Namespace, plan: Plan, evaluator: Evaluator, run_dir: Path, minutes: Minutes
 ) -> Callable[[Candidate], dict[str, Any] | None] | None:
-    """The trainings of ``plan`` and the chosen network, within what is left of --minutes."""
+    """The trainings of ``plan`` and the chosen network, within what is left of the minutes."""
     from training.options import executor
     from training.transfer.options import trained_further
 
@@ -149,13 +174,10 @@ def against_of(
     trainer = evaluator  # children are cut unlike: a short training would judge by that
     if evaluator.parent is not None:
         trainer = replace(evaluator, recipe=trained_further(own))
-    begun = time.monotonic()
 
     def compare(best: Candidate) -> dict[str, Any] | None:
-        left = None
-        if args.minutes:
-            left = max(args.minutes - (time.monotonic() - begun) / 60, 1e-3)
-        means = Means(functools.partial(executor, args, trainer), left, Progress)
+        runner = functools.partial(executor, args, trainer)
+        means = Means(runner, minutes.of("against"), Progress)
         chosen = Rival("chosen", best.spec, best.cost)
         found = train(plan, chosen, run_dir / KEPT, args.seed, trainer.recipe.key, means)
         return None if found is None else found.to_dict()

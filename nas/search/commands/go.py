@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from nas.result import SearchResult
 from nas.search import search
 from nas.search.against import families
 from nas.search.commands.costs import clocked, for_pictures, largest_of, limits_of
-from nas.search.commands.further import against_of, calibrate, compared, finals_of
+from nas.search.commands.further import against_of, calibrate, compared, finals_of, minutes_of
 from nas.search.commands.known import known_before
 from nas.search.commands.resolutions import known_members, resolutions, within
 from nas.search.commands.scores import scores_of
@@ -59,6 +60,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
     from training.transfer.parent import alike
     from training.transfer.sources import BASELINE
 
+    begun = time.monotonic()
     counted = clocked(args, args.cost)
     limits = [(clocked(args, kind), most) for kind, most in limits_of(args).items()]
     before = resumed(args, run_dir)
@@ -74,6 +76,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
         return
     print(f"run directory: {run_dir}", file=sys.stderr)
     settings = {**facts(args.data, data, evaluator), "options": kept(args)}
+    minutes = minutes_of(args, evaluator, own, plan, begun)
     prior = known_before(args, searched, data, before, aim)
     with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
         found = search(
@@ -95,7 +98,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
             executor=lambda: executor(args, evaluator),
             storage=args.storage,
             join=args.join,
-            minutes=args.minutes and args.minutes * own / args.trials,
+            minutes=minutes.of("trials"),
             settings=settings,
             progress=logged(args.log, Progress, choices),
             prior=prior,
@@ -103,8 +106,8 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
             stop_early=args.stop_early,
             near=known_members(searched, evaluator.parent, args.cost, aim),
             scores=scores_of(args, data, before),
-            finals=finals_of(args, evaluator, run_dir),
-            against=against_of(args, plan, evaluator, run_dir),
+            finals=finals_of(args, evaluator, run_dir, minutes),
+            against=against_of(args, plan, evaluator, run_dir, minutes),
         )
         if evaluator.parent is not None:
             keep_answer(
