@@ -197,7 +197,7 @@ def surface(path: Path, found: ScalingResult, points: pd.DataFrame) -> None:
     for row in trained.to_dict("records"):
         if row["role"]:
             first = row["role"].split(", ")[0]
-            label = row["role"].replace("paper", "the paper's 1.2/1.1/1.15")
+            label = row["role"].replace("paper", "the paper's direction")
             axes.scatter(
                 row["realised_width"], row["realised_resolution"], label=label, **_ROLES[first]
             )
