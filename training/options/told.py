@@ -34,7 +34,7 @@ def facts(source: Pictured, data: Data, evaluator: Evaluator) -> dict[str, Any]:
             "chance": 1 / sum(map(bool, counts[1])) if recipe.balance else most,
         },
         "recipe": {"key": recipe.key, **recipe.to_dict()},
-        "init": None if parent is None else parent.facts(),
+        "init": None if parent is None else {**parent.facts(), "weights": parent.digest},
         "class_counts": counts,  # for training, for validation
         "varied": described(recipe, data.flip),
         "source": as_stored(source),
