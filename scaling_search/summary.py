@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from common.energy import in_words
 from common.units import format_duration, format_size
 from scaling_search.coefficients import PAPER, Multipliers
 from scaling_search.points.grid import Grid
@@ -12,6 +13,7 @@ from scaling_search.result import ScalingResult
 from scaling_search.surface.allocation import ENOUGH_REPEATS
 from scaling_search.surface.comparison import Comparison, Measured
 from scaling_search.surface.surface import LEVEL, Region
+from trials.energy import kept
 from trials.latencies import Reading
 
 SYMBOLS = {"alpha": "α (depth)", "beta": "β (width)", "gamma": "γ (resolution)"}
@@ -35,6 +37,8 @@ def summary(found: ScalingResult, run_dir: Path) -> str:
     )
     if said := grid.cost.described():
         lines += [f"  {said}", *_latencies(found)]
+    if taken := kept(run_dir):
+        lines.append(f"  energy: {in_words(taken)}")
     lines += [
         f"coefficients: {run_dir / 'coefficients.json'}",
         f"family: {run_dir / 'family'}",

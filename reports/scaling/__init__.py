@@ -15,6 +15,7 @@ from reports.scaling.points import add_left_out, add_points, add_rounding, point
 from reports.sections.classes import about_classes, kinds
 from reports.sections.failures import show_failures
 from reports.sections.samples import show_samples
+from reports.sections.spent import about_energy
 from reports.tables import trials_table
 from scaling_search.coefficients import Multipliers
 from scaling_search.points.grid import Grid
@@ -78,6 +79,7 @@ def report(
     if onward and not nothing_learned(told):
         page.onward(onward)
     _circumstances(page, run, tried, run_dir)
+    about_energy(page, run_dir)
     page.write(run_dir / "report.html")
     return run_dir / "report.html"
 

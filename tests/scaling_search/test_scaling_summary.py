@@ -18,6 +18,7 @@ from scaling_search.summary import answer, compared, in_points, measured, produc
 from scaling_search.surface.allocation import Evidence, Training
 from scaling_search.surface.comparison import Measured, comparisons
 from tests.support.surface import baseline, evaluate
+from trials.energy import FILE_NAME
 
 
 def run(trials: int, run_dir: Path | None = None) -> ScalingResult:
@@ -109,3 +110,14 @@ def test_the_page_has_the_measured_beside_the_fitted(tmp_path: Path) -> None:
             assert in_points(item.difference, item.low, item.high) in section
             assert measured(item.measured) in section
     assert not re.search(r"the paper.s 1\.2/", page)
+
+
+def test_the_energy_of_a_run_is_told_where_it_is_known(tmp_path: Path) -> None:
+    found = run(7, tmp_path)
+    page = tmp_path / "report.html"
+    report([str(tmp_path)])
+    assert "energy:" not in (summary(found, tmp_path) + page.read_text("utf-8")).lower()
+    (tmp_path / FILE_NAME).write_text('{"CPU package 0": 1234}')
+    report([str(tmp_path)])
+    assert "energy: 1.23 kJ by CPU package 0" in summary(found, tmp_path)
+    assert "Energy: 1.23 kJ by CPU package 0" in page.read_text("utf-8")
