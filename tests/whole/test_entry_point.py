@@ -97,14 +97,17 @@ def test_it_starts_without_what_takes_long() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["search", "scale", "family", "train", "detect", "segment", "predict", "latency", "cache",
-     "report", "models"],
+    ("module", "words"),
+    [
+        *((one.of, one.first) for name, one in COMMANDS.items() if name not in ("rerank", "study")),
+        *(("reports.__main__", (name,)) for name in ("ranks", "scalability")),
+        ("nas.channels.__main__", ()),
+    ],
 )  # fmt: skip
-def test_help_does_not_wait_for_what_takes_seconds(name: str) -> None:
+def test_help_does_not_wait_for_what_takes_seconds(module: str, words: tuple[str, ...]) -> None:
     code = (
-        "import sys, evenscale\n"
-        f"try: evenscale.main([{name!r}, '--help'])\n"
+        f"import sys, {module}\n"
+        f"try: {module}.main([*{words!r}, '--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'optuna', 'scipy', 'pandas', 'matplotlib', 'sqlalchemy', 'sklearn'}\n"
         "sys.exit(', '.join(heavy & sys.modules.keys()) or 0)"
@@ -113,6 +116,7 @@ def test_help_does_not_wait_for_what_takes_seconds(name: str) -> None:
         [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+    assert "--help" in done.stdout
 
 
 def test_what_help_says_is_what_there_is() -> None:
@@ -121,6 +125,9 @@ def test_what_help_says_is_what_there_is() -> None:
     from nas.costing import latency
     from nas.search import against
     from nas.search.commands import options
+    from reports.commands import ranks as ranks_options
+    from reports.commands import ranks_go
+    from reports.ranks import rank
     from scaling_search.commands import search
     from scaling_search.surface.samplers import METHODS
     from training import stopwatch
@@ -131,3 +138,5 @@ def test_what_help_says_is_what_there_is() -> None:
     assert (options.USUAL, options.FEWEST_TRIALS) == (against.USUAL, against.FEWEST_TRIALS)
     assert search.METHODS == METHODS
     assert latency_options.REPEATS == stopwatch.REPEATS
+    assert (ranks_options.TOLERANCES, ranks_options.DEFAULT) == (rank.TOLERANCES, rank.DEFAULT)
+    assert ranks_options.PICTURES == ranks_go.PICTURES
