@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 
+from common.host_load import others
 from common.host_memory import gigabytes
 from common.units import format_duration, format_size
 from models.cost import cost
@@ -23,6 +24,7 @@ from training.evaluator import Evaluator
 from training.loop.train import first
 from training.options.sizing import machines, speed
 from training.transfer.options import trained_further
+from trials.latencies import Reading
 from trials.workers.environment import (
     child_environment,
     cores,
@@ -30,13 +32,21 @@ from trials.workers.environment import (
     thread_variables,
 )
 
+_QUIET = 0.1  # of all cores: so much is a desktop's own
+
 
 class Taken(NamedTuple):
     """By one training in a process of its own: seconds, and bytes of the host's or the device's
-    memory at its most."""
+    memory at its most.
+
+    step     seconds of a step, where several were timed
+    others   cores that other processes kept busy meanwhile; None where that is not known
+    """
 
     seconds: float
     bytes: int
+    step: Reading | None = None
+    others: float | None = None
 
 
 def rehearsed(
@@ -75,14 +85,34 @@ def rehearsed(
             f"would train {trials} networks{more}, {where.workers} at once on "
             f"{kind_of(evaluator.device)}, {each} at {recipe.side(dearest)} pixels",
             f"one of {format_size(cost(dearest).macs)} multiply-adds takes about "
-            f"{format_duration(found.seconds)} and {gigabytes(found.bytes)} (measured)",
+            f"{format_duration(found.seconds)} and {gigabytes(found.bytes)} "
+            f"(measured{_scatter(found.step)})",
             f"in all at most about {rounds * found.seconds / 60:.1f} minutes and "
             f"{gigabytes(where.workers * found.bytes)}{before}{limit}",
+            *_busy(found.others),
             "nothing was trained to its end but the parent, and nothing is kept"
             if before
             else "nothing was trained to its end, and nothing is kept",
         ]
     )
+
+
+def _scatter(step: Reading | None) -> str:
+    """How far the steps that were timed lie apart; empty where they were not timed one by one."""
+    if step is None:
+        return ""
+    low, high = (100 * (bound / step.median - 1) for bound in (step.low, step.high))
+    return f"; quartiles of its steps {low:+.0f} to {high:+.0f} % of their median"
+
+
+def _busy(others: float | None) -> list[str]:
+    """A line where others took enough of the machine to spoil the estimate."""
+    if others is None or others < _QUIET * cores():
+        return []
+    return [
+        f"the machine is busy: meanwhile other processes kept {others:.1f} of {cores()} cores at "
+        "work, so this is of a slower machine than a quiet one; ask again when they are done"
+    ]
 
 
 def measured(evaluator: Evaluator, spec: ArchSpec, device: str, workers: int) -> Taken:
@@ -99,14 +129,19 @@ def taken(evaluator: Evaluator, spec: ArchSpec) -> Taken:
     weights, which are scored without a training, by the whole of it."""
     recipe, data = evaluator.recipe, evaluator.source.data()
     if recipe.epochs:
-        found = speed(evaluator, spec)
+        with others() as load:
+            found = speed(evaluator, spec)
+        step: Reading | None = found.step
         images = len(first(data.train, recipe.images)) * recipe.epochs
         seconds = found.before + images / found.images_per_second
     else:
-        begun = time.perf_counter()
-        evaluator(spec, 0)
+        step, begun = None, time.perf_counter()
+        with others() as load:
+            evaluator(spec, 0)
         seconds = time.perf_counter() - begun
     if torch.cuda.is_available() and torch.cuda.max_memory_reserved():
-        return Taken(seconds, torch.cuda.max_memory_reserved())
+        return Taken(seconds, torch.cuda.max_memory_reserved(), step, load.cores)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Taken(seconds, most if sys.platform == "darwin" else 1024 * most)  # bytes there
+    if sys.platform != "darwin":  # bytes there
+        most *= 1024
+    return Taken(seconds, most, step, load.cores)
