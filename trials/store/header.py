@@ -24,7 +24,7 @@ FILE_NAME = "run.json"
 MAY_CHANGE = frozenset(
     {
         *("trials", "minutes", "region", "repeats", "source", "data size", "class_counts"),
-        *("varied", "options", "init weights"),
+        *("all_counts", "varied", "options", "init weights"),
     }
 )
 
