@@ -88,9 +88,7 @@ class Pictures:
         return cls(
             chance=1 / len(images) if balance else max(images) / sum(images),
             held_out=details["effective_images"],
-            training=dict(zip(details["class_accuracy"], training, strict=True))
-            if training
-            else {},
+            training=dict(named),
             skipped=details.get("skipped", ()),
             part="test",
         )
