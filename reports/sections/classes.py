@@ -77,7 +77,7 @@ def about_classes(
 
 def _counted(used: Sequence[Sequence[int]], there: Sequence[Sequence[int]] | None) -> str:
     """Which pictures the table counts."""
-    said = "Counted are the pictures that the search's trainings used"
+    said = "Counted are the pictures that the search's short trainings used"
     if there is None:  # as earlier versions left it
         return f"{said}, of which the data may have more."
     each = [
