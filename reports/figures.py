@@ -148,6 +148,7 @@ def history(path: Path, trained: Sequence[Candidate]) -> None:
     axes.scatter(numbers, rewards, s=20, color=PLAIN, label="trial")
     axes.step(numbers, best, where="post", color=CHOSEN, lw=1.6, label="highest so far")
     axes.set_xlabel("trial")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_ylabel("reward")
     axes.legend(fontsize=8, loc="lower right")
     save(figure, path)
@@ -163,7 +164,7 @@ def weights(path: Path, course: Sequence[Sequence[Any]]) -> None:
             axes.plot(trainings, shares, style, marker="o", ms=3.5, color=color, label=NAMED[name])
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("trainings")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_ylabel("probability")
     axes.legend(fontsize=8, loc="best")
     save(figure, path)
@@ -197,7 +198,7 @@ def surface(path: Path, found: ScalingResult, points: pd.DataFrame) -> None:
     for row in trained.to_dict("records"):
         if row["role"]:
             first = row["role"].split(", ")[0]
-            label = row["role"].replace("paper", "the paper's 1.2/1.1/1.15")
+            label = row["role"].replace("paper", "the paper's direction")
             axes.scatter(
                 row["realised_width"], row["realised_resolution"], label=label, **_ROLES[first]
             )

@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from scaling_search.coefficients import Coefficients
 from scaling_search.points.grid import Grid
-from scaling_search.points.point import SINGLES, Point
-from scaling_search.surface.allocation import ENOUGH_REPEATS, Evidence
-from scaling_search.surface.simplex import coefficients, degrees, mesh, multiples
+from scaling_search.points.point import Point
+from scaling_search.surface.allocation import Evidence
+from scaling_search.surface.comparison import Comparison, comparisons
+from scaling_search.surface.simplex import coefficients, mesh, multiples
 from scaling_search.surface.surface import LEVEL, Region, Surface
 from trials.record import Evaluation
 from trials.store.view import Record
-
-Verdict = Literal["better", "tie", "worse", "same", "open"]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The found scaling against another of the same cost: the difference in accuracy, with its
-    paired 90 % interval; a tie where the interval holds 0, "same" where both are one network.
-
-    An interval without 0 is "open" unless it is ``told``: a fit through single trainings takes the
-    luck of each for its network's own.
-    """
-
-    against: str
-    difference: float
-    low: float
-    high: float
-    told: bool = True
-
-    @property
-    def verdict(self) -> Verdict:
-        """Whether the found scaling is better, worse, not told apart (yet) or no other."""
-        if self.low == self.high:  # draws of a difference are equal only where all are 0
-            return "same"
-        if self.low <= 0 <= self.high:
-            return "tie"
-        if not self.told:
-            return "open"
-        return "better" if self.low > 0 else "worse"
 
 
 @dataclass(frozen=True)
@@ -155,26 +126,6 @@ def confidence(surface: Surface, grid: Grid) -> dict[str, tuple[float, float]]:
     logs = np.log(multiples(mesh(), grid.flops_ratio(mesh())))
     low, high = (np.exp(bound).tolist() for bound in surface.interval(logs))
     return dict(zip(("alpha", "beta", "gamma"), zip(low, high, strict=True), strict=True))
-
-
-def comparisons(surface: Surface, evidence: Evidence, place: int) -> list[Comparison]:
-    """The point at ``place`` against each single dimension and the paper's direction.
-
-    Told is a difference where both networks were trained more than once, or where the region rules
-    the other out and ``ENOUGH_REPEATS`` more trainings than the surface has coefficients say how
-    noisy they are: through fewer it goes whatever their luck was.
-    """
-    grid, every = evidence.grid, evidence.grid.shares
-    trainings = Counter(item.place for item in evidence.at_target)
-    measured = len(evidence.at_target) >= len(degrees()) + ENOUGH_REPEATS
-    found = []
-    for role in (*SINGLES, "paper"):
-        if (other := grid.roles.get(role)) is not None:
-            repeated = min(trainings[place], trainings[other]) > 1
-            told = repeated or (measured and surface.rules_out(every[other]))
-            difference = surface.difference(every[place], every[other])
-            found.append(Comparison(role, *difference, told))
-    return found
 
 
 def _best_place(evidence: Evidence, surface: Surface, method: str) -> int:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from common.energy import in_words
 from common.units import format_duration, format_size
-from scaling_search.coefficients import Multipliers
+from scaling_search.coefficients import PAPER, Multipliers
 from scaling_search.points.grid import Grid
-from scaling_search.result import Comparison, ScalingResult
+from scaling_search.result import ScalingResult
 from scaling_search.surface.allocation import ENOUGH_REPEATS
+from scaling_search.surface.comparison import Comparison, Measured
+from scaling_search.surface.surface import LEVEL, Region
+from trials.energy import kept
 from trials.latencies import Reading
 
 SYMBOLS = {"alpha": "α (depth)", "beta": "β (width)", "gamma": "γ (resolution)"}
@@ -24,6 +28,7 @@ def summary(found: ScalingResult, run_dir: Path) -> str:
         low, high = found.confidence[name]
         value = getattr(found.coefficients, name)
         lines.append(f"  {symbol} {value:.2f}, 90 % interval {low:.2f} to {high:.2f}")
+    lines += [f"  {line}" for line in _compared(found)]
     if said := doubt(found):
         lines.append(f"  {said}")
     lines.append(
@@ -31,7 +36,9 @@ def summary(found: ScalingResult, run_dir: Path) -> str:
         f"{found.dropped} nominal points could not reach this and were left out"
     )
     if said := grid.cost.described():
-        lines += [f"  {said}", *_measured(found)]
+        lines += [f"  {said}", *_latencies(found)]
+    if taken := kept(run_dir):
+        lines.append(f"  energy: {in_words(taken)}")
     lines += [
         f"coefficients: {run_dir / 'coefficients.json'}",
         f"family: {run_dir / 'family'}",
@@ -41,14 +48,14 @@ def summary(found: ScalingResult, run_dir: Path) -> str:
 
 
 def answer(found: ScalingResult) -> str:
-    """In a few sentences: α, β and γ, what they beat and what not, how sure that is."""
+    """In a few sentences: α, β and γ, how sure they are, what they beat and what not."""
     values = ", ".join(
         f"{symbol} {getattr(found.coefficients, name):.2f}" for name, symbol in SYMBOLS.items()
     )
     sentences = [
         f"At {found.grid.ratio:.2f} times the baseline's {found.grid.cost.name}: {values}.",
+        _region(found.region),
         *_verdicts(found.comparisons),
-        f"The 90 % region covers {_part(found.region.size)} of all ways to scale.",
     ]
     return " ".join(sentences)
 
@@ -70,7 +77,39 @@ def _verdicts(comparisons: Sequence[Comparison]) -> Iterator[str]:
 
 def called(against: str) -> str:
     """Another way to spend the same cost, as a sentence names it."""
-    return "the paper's 1.2/1.1/1.15" if against == "paper" else f"{against} alone"
+    return "the paper's direction" if against == "paper" else f"{against} alone"
+
+
+def in_points(difference: float, low: float | None, high: float | None) -> str:
+    """``"+1.20 (-0.30 to +2.70)"``, in points; without the interval where it is None."""
+    if low is None or high is None:
+        return f"{100 * difference:+.2f}"
+    return f"{100 * difference:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+
+
+def measured(found: Measured | None) -> str:
+    """``"+0.80 (-0.20 to +1.80), 3 pairs"``; says so where nothing was trained with one seed."""
+    if found is None:
+        return "no pair"
+    pairs = f"{found.n} pair{'s' if found.n > 1 else ''}"
+    return f"{in_points(found.difference, found.low, found.high)}, {pairs}"
+
+
+def compared(found: ScalingResult) -> str:
+    """Which networks the comparisons are of, in numbers."""
+    said = (
+        "What is compared is the trained network that stands for the answer, depth × width × "
+        f"resolution {product(found.point.realised)}, with others of its cost."
+    )
+    for item in found.comparisons:
+        if item.against == "paper":
+            said += (
+                f" The paper's {product(PAPER.at(1))} would multiply "
+                f"FLOPs by {PAPER.product:.2f} if nothing were rounded: in the same proportions, "
+                f"but at this target's cost and in whole layers and channels, the network is "
+                f"{product(item.realised)}."
+            )
+    return said
 
 
 def listed(names: Sequence[str]) -> str:
@@ -78,8 +117,20 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def _part(size: float) -> str:
-    return f"{100 * size:.0f} %" if size >= 0.01 else "less than 1 %"
+def _region(region: Region) -> str:
+    """How much the region leaves open. One that covers ``LEVEL`` of all ways to scale says no more
+    than one drawn without any training would."""
+    if region.inside.all():
+        covers, rules_out = "all ways to scale", "nothing"
+    else:
+        part = "less than 1 %" if region.size < 0.01 else f"{min(100 * region.size, 99):.0f} %"
+        covers, rules_out = f"{part} of all ways to scale", "next to nothing"
+    if region.size < LEVEL:
+        return f"The 90 % region covers {covers}."
+    return (
+        f"The 90 % region covers {covers}: it rules out {rules_out}, so these three numbers are "
+        "hardly more than a guess."
+    )
 
 
 def doubt(found: ScalingResult) -> str:
@@ -111,7 +162,26 @@ def quartiles(reading: Reading) -> str:
     return f"{format_duration(reading.median)} [{low} to {high}]"
 
 
-def _measured(found: ScalingResult) -> list[str]:
+def _compared(found: ScalingResult) -> list[str]:
+    """What is compared, and for each comparison a line with both differences."""
+    if not found.comparisons:
+        return []
+    return [
+        f"{compared(found)} Differences in points of accuracy, 90 % intervals in brackets:",
+        *(
+            f"  {called(item.against)} ({product(item.realised)}): "
+            + (
+                "the same network"
+                if item.verdict == "same"
+                else f"fitted {in_points(item.difference, item.low, item.high)}; measured "
+                f"{measured(item.measured)}"
+            )
+            for item in found.comparisons
+        ),
+    ]
+
+
+def _latencies(found: ScalingResult) -> list[str]:
     """A line for each trained point: what it takes, its quartiles, its FLOPs."""
     grid = found.grid
     names = {place: f"{role}, " for role, place in grid.roles.items()}

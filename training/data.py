@@ -293,10 +293,11 @@ def _check_splits(train: Split, validation: Split, classes: tuple[str, ...]) -> 
     if lost := [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]:
         raise ValueError(
             f"class {lost[0]!r} has no readable training picture, or only copies of those held out:"
-            " repair or add pictures, remove the class, or give more images"
+            " repair its pictures, add others (10 of a class are little), remove the class, or give"
+            " more images"
         )
     if not len(validation):
         raise ValueError(
             "the validation split has no readable picture, or only copies of test pictures: repair"
-            " or add pictures"
+            " its pictures, or add others (100 are little)"
         )

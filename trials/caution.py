@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from common.plain import printable
@@ -21,6 +21,7 @@ CHANCE, FEW, SKIPPED = "chance", "few", "skipped"
 LEVEL = 0.95
 FEWEST_HELD_OUT = 100  # pictures that tell an accuracy to 10 points (95 %, at its worst)
 FEWEST_OF_A_CLASS = 10  # for training
+_NAMED = 3  # classes that a sentence names
 
 LONGER = (
     "train longer (--proxy-epochs), on more pictures (--proxy-images) or larger ones "
@@ -48,14 +49,16 @@ class Pictures:
 
     chance      the accuracy, in [0, 1], of whoever always names the commonest class
     held_out    pictures of the ``part``; of unequal classes those that a balanced accuracy is worth
-    fewest      training pictures of the smallest class; None where that is not known
+    training    training pictures of each class, by its name; empty where that is not known
+    there       those of them that the data has, of which trainings may use a part
     skipped     (path, reason) of each picture that could not be read
     part        of the split: "validation" or "test"
     """
 
     chance: float
     held_out: int
-    fewest: int | None = None
+    training: Mapping[str, int] = field(default_factory=dict)
+    there: Mapping[str, int] = field(default_factory=dict)
     skipped: Sequence[Sequence[str]] = ()
     part: str = "validation"
 
@@ -65,11 +68,13 @@ class Pictures:
         data = settings.get("data")
         if not isinstance(data, Mapping) or data.get("chance") is None:
             return None
-        counts = settings.get("class_counts")
+        used, there = (settings.get(key) for key in ("class_counts", "all_counts"))
+        names = data.get("classes", ())
         return cls(
             chance=data["chance"],
             held_out=told.details.get("effective_images") or data["validation"],
-            fewest=min(counts[0]) if counts else None,
+            training=dict(zip(names, used[0], strict=True)) if names and used else {},
+            there=dict(zip(names, there[0], strict=True)) if names and there else {},
             skipped=data.get("skipped", ()),
         )
 
@@ -79,10 +84,11 @@ class Pictures:
         details = told.details
         images = [count for count in details["class_images"] if count]
         training = details.get("class_training")  # not told by earlier versions
+        named = zip(details["class_accuracy"], training, strict=True) if training else ()
         return cls(
             chance=1 / len(images) if balance else max(images) / sum(images),
             held_out=details["effective_images"],
-            fewest=min(training) if training else None,
+            training=dict(named),
             skipped=details.get("skipped", ()),
             part="test",
         )
@@ -162,22 +168,43 @@ def _of_chance(pictures: Pictures, accuracy: float, trainings: int, longer: str)
 
 
 def _of_few(pictures: Pictures) -> Caution | None:
+    lacking = max(0, FEWEST_HELD_OUT - pictures.held_out)
+    small = {name: n for name, n in pictures.training.items() if n < FEWEST_OF_A_CLASS}
     few = []
-    if pictures.held_out < FEWEST_HELD_OUT:
+    if lacking:
         error = 196 * (0.25 / pictures.held_out) ** 0.5
         few.append(
             f"{pictures.held_out} {pictures.part} pictures tell an accuracy to ±{error:.0f} points"
         )
-    if pictures.fewest is not None and pictures.fewest < FEWEST_OF_A_CLASS:
-        few.append(f"the smallest class has {pictures.fewest} for training")
+    if small:
+        least = min(small, key=small.__getitem__)
+        few.append(f"the smallest class, {printable(least)}, has {small[least]} for training")
     if not few:
         return None
-    return Caution(
-        FEW,
-        f"Very few pictures: {', and '.join(few)}.",
-        f"add pictures: {FEWEST_HELD_OUT} for {pictures.part} and {FEWEST_OF_A_CLASS} of each "
-        "class for training are little already",
-    )
+    # Of a class that has enough of them, more can be used; of the others they must be found.
+    there = {name: pictures.there.get(name, n) for name, n in small.items()}
+    wanted = {name: FEWEST_OF_A_CLASS - n for name, n in there.items() if n < FEWEST_OF_A_CLASS}
+    change = [_to_add(wanted, lacking, pictures.part)] if wanted or lacking else []
+    if unused := [name for name in small if name not in wanted]:
+        change.append(
+            f"train on more of the pictures that there are (--proxy-images): of "
+            f"{printable(unused[0])} {small[unused[0]]} of {there[unused[0]]} were used"
+        )
+    return Caution(FEW, f"Very few pictures: {', and '.join(few)}.", "; ".join(change))
+
+
+def _to_add(wanted: Mapping[str, int], lacking: int, part: str) -> str:
+    """How many pictures, of which class and what for."""
+    most = sorted(wanted, key=lambda name: -wanted[name])
+    named = [f"{wanted[name]} of {printable(name)}" for name in most[:_NAMED]]
+    if rest := len(most) - len(named):
+        named.append(f"some of {rest} further class{'es' if rest > 1 else ''}")
+    add = [f"{', '.join(named)} to train on"] if named else []
+    if lacking:
+        add.append(f"{lacking} of any class for {part}")
+    share = "a fifth" if part == "validation" else "a tenth"
+    cut = f"; unless {part} pictures have a folder of their own, {share} of all become such"
+    return f"add at least {', and '.join(add)}{cut if lacking else ''}"
 
 
 def _of_skipped(skipped: Sequence[Sequence[str]]) -> Caution | None:

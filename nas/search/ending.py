@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.energy import in_words as in_joules
 from common.units import format_size
 from models.cost import cost
 from nas.belief.account import in_words
@@ -16,6 +17,7 @@ from nas.objective import Objective
 from nas.result import Finalist, SearchResult
 from nas.search.against import Against
 from nas.search.why import why
+from trials.energy import kept
 
 
 def summary(found: SearchResult, objective: Objective, run_dir: Path, kind: str) -> str:
@@ -33,6 +35,7 @@ def summary(found: SearchResult, objective: Objective, run_dir: Path, kind: str)
         f"  {why(found, objective, kind)}",
         *([f"  {Against.from_dict(found.against).in_words(kind)}"] if found.against else []),
         *([f"  {in_words(found.basis)}"] if found.basis else []),
+        *([f"  energy: {in_joules(told)}"] if (told := kept(run_dir)) else []),
         f"baseline: {run_dir / 'baseline.json'}{' and its weights' if found.finals else ''}",
         f"report:   {run_dir / 'report.html'}",
     ]
@@ -52,6 +55,7 @@ def as_json(found: SearchResult, objective: Objective, run_dir: Path, kind: str)
         "why": why(found, objective, kind),
         "front": [one.number for one in found.front],
         "trials": len(found.trials),
+        "energy": kept(run_dir),
         "run": str(run_dir),
         "report": str(run_dir / "report.html"),
     }

@@ -61,7 +61,7 @@ def report(
     trials_table(records).to_csv(run_dir / "trials.csv", index=False)
     found = concluded(run)
     _pareto_csv(found, run_dir)
-    _figures(run, found, objective, run_dir)
+    caption = _figures(run, found, objective, run_dir)
     page = Page(f"Network search: {settings.get('data', {}).get('name', run_dir.name)}")
     told = cautions(settings, found.evaluations)
     for one in told:
@@ -69,12 +69,7 @@ def report(
     trainings = named_trainings(found, run_dir)
     named = together(trainings)
     about_answer(page, found, objective, settings, named)
-    page.figure(
-        run_dir / "pareto.png",
-        "Accuracy against cost. The star is the chosen network; marks with error bars are "
-        "networks trained alike to compare it with; upright lines stand at the cost of networks "
-        "that were not trained here.",
-    )
+    page.figure(run_dir / "pareto.png", caption)
     look_into(page, found, trained_of(found), objective, settings["cost"])
     _front(page, found, settings)
     about_belief(page, found, settings, run_dir / "weights.png")
@@ -131,7 +126,8 @@ def _pareto_csv(found: SearchResult, run_dir: Path) -> None:
     table.to_csv(run_dir / "pareto.csv", index=False)
 
 
-def _figures(run: RunView, found: SearchResult, objective: Objective, run_dir: Path) -> None:
+def _figures(run: RunView, found: SearchResult, objective: Objective, run_dir: Path) -> str:
+    """Draw them; what the front's caption is."""
     trained = candidates(found.trials, objective)
     kind, unit = run.settings["cost"], UNITS.get(run.settings["cost"], run.settings["cost"])
     known: list[tuple[str, float]] = []
@@ -144,6 +140,8 @@ def _figures(run: RunView, found: SearchResult, objective: Objective, run_dir: P
         known += latencies.marks(run)
     window = (objective.low * objective.budget, objective.high * objective.budget)
     chance = run.settings.get("data", {}).get("chance")
+    marked = list(_marked(compared)) if compared else []
+    expected = (run.answer or {}).get("expected_front", ())
     figures.pareto(
         run_dir / "pareto.png",
         trained,
@@ -154,18 +152,40 @@ def _figures(run: RunView, found: SearchResult, objective: Objective, run_dir: P
         window,
         chance,
         partial(cost_text, kind),
-        marked=list(_marked(compared)) if compared else (),
-        expected=(run.answer or {}).get("expected_front", ()),
+        marked=marked,
+        expected=expected,
     )
     figures.history(run_dir / "history.png", trained)
+    return _caption(marked, known, expected)
+
+
+def _caption(
+    marked: Sequence[figures.Marked],
+    known: Sequence[tuple[str, float]],
+    expected: Sequence[Mapping[str, float]],
+) -> str:
+    """Of the front: what is drawn, and no more."""
+    said = ["Accuracy against cost. The star is the chosen network"]
+    if expected:
+        said.append("the band is where the search expects the front")
+    if marked:
+        bars = " with its 90 % interval" if any(one.error for one in marked) else ""
+        said.append(
+            f"the other marks are networks trained alike to compare it with, each{bars} at the "
+            "mean of its trainings"
+        )
+    if known:
+        said.append("upright lines stand at the cost of networks that were not trained here")
+    return f"{'; '.join(said)}."
 
 
 def _marked(compared: Against) -> Iterator[figures.Marked]:
     """The chosen network trained again, and the known ones."""
     for one in compared.trained:
         name = "chosen, trained again" if one is compared.chosen else one.name
-        count = f" ({len(one.accuracies)}, 90 %)"
-        yield figures.Marked(name + count, one.cost, one.mean, compared.half_width(one))
+        error = compared.half_width(one)
+        count = f" ({len(one.accuracies)}{'' if error is None else ', 90 %'})"
+        yield figures.Marked(name + count, one.cost, one.mean, error)
 
 
 def _beside(found: SearchResult) -> dict[str, ArchSpec]:

@@ -14,7 +14,7 @@ from nas.calibrate import AGAIN, LONGER
 from nas.finals import ROUNDS, kept_in
 from nas.search.against import KEPT
 from reports.page import Page
-from reports.sections.spent import Timed, spent
+from reports.sections.spent import Timed, about_energy, spent
 from trials.store.study import read_run
 from trials.store.view import Record
 
@@ -32,6 +32,7 @@ def about_cost(page: Page, run_dir: Path, records: Sequence[Record]) -> None:
     every = [one for _, timed in parts.values() for one in timed]
     page.table(["", "trainings", "time"], [*rows, ["in all", len(every), spent(every)]])
     page.note("Time is of trainings and of measuring them, each on its own thread or device.")
+    about_energy(page, run_dir)
 
 
 def _parts(run_dir: Path, records: Sequence[Record]) -> Iterator[tuple[str, str, list[Timed]]]:

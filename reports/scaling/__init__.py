@@ -15,6 +15,7 @@ from reports.scaling.points import add_left_out, add_points, add_rounding, point
 from reports.sections.classes import about_classes, kinds
 from reports.sections.failures import show_failures
 from reports.sections.samples import show_samples
+from reports.sections.spent import about_energy
 from reports.tables import trials_table
 from scaling_search.coefficients import Multipliers
 from scaling_search.points.grid import Grid
@@ -22,7 +23,16 @@ from scaling_search.points.kept import reader
 from scaling_search.points.target import points_told
 from scaling_search.result import ScalingResult
 from scaling_search.search import conclusion
-from scaling_search.summary import SYMBOLS, answer, called, doubt, product
+from scaling_search.summary import (
+    SYMBOLS,
+    answer,
+    called,
+    compared,
+    doubt,
+    in_points,
+    measured,
+    product,
+)
 from trials.caution import cautions, nothing_learned
 from trials.store.study import header_of, read_run
 from trials.store.view import RunView
@@ -69,6 +79,7 @@ def report(
     if onward and not nothing_learned(told):
         page.onward(onward)
     _circumstances(page, run, tried, run_dir)
+    about_energy(page, run_dir)
     page.write(run_dir / "report.html")
     return run_dir / "report.html"
 
@@ -107,21 +118,28 @@ def _answer(page: Page, found: ScalingResult) -> None:
 
 def _comparisons(page: Page, found: ScalingResult) -> None:
     page.heading(f"Against other ways to spend the same {found.grid.cost.name}")
+    page.text(compared(found))
     rows = []
     for item in found.comparisons:
         same = item.verdict == "same"
         rows.append(
             [
                 called(item.against),
+                product(item.realised),
                 WORDS.get(item.verdict, item.verdict),
-                "" if same else f"{100 * item.difference:+.2f}",
-                "" if same else f"{100 * item.low:+.2f} to {100 * item.high:+.2f}",
+                "" if same else in_points(item.difference, item.low, item.high),
+                "" if same else measured(item.measured),
             ]
         )
-    page.table(["against", "verdict", "difference (points)", "90 % interval"], rows)
+    page.table(
+        ["against", "realised d × w × r", "verdict", "fitted difference", "measured difference"],
+        rows,
+    )
     page.note(
-        "Differences are of fitted accuracies. Trainings of one repeat share their seed, so the "
-        "intervals are paired; a tie is an interval that holds 0. Open is what only single "
+        "Differences are in points of accuracy, with 90 % intervals. Fitted is what the surface "
+        "through all trainings says, and the verdict is by it: a tie is an interval that holds 0. "
+        "Measured is what the trainings of the two networks say by themselves: those of one repeat "
+        "share their seed, and each such pair gives a difference. Open is what only single "
         "trainings say: the networks were not both trained again, nor are there trainings enough "
         "for the region to rule the other out."
     )

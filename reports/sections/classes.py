@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reports.page import Page
@@ -57,6 +57,7 @@ def about_classes(
     page.heading("The classes")
     if varied := settings.get("varied"):
         page.text(f"In training, pictures were {varied}." + _balanced(settings))
+    page.text(_counted(counts, settings.get("all_counts")))
     rows = [[name, *pair] for name, *pair in zip(names, *counts, strict=True)]
     head = ["class", "for training", "for validation"]
     if correct and images:
@@ -72,6 +73,20 @@ def about_classes(
     if len(rows) > MOST:
         page.text(f"{MOST} of {len(rows)} classes" + (", the worst told" if correct else "") + ":")
     page.table(head, rows[:MOST])
+
+
+def _counted(used: Sequence[Sequence[int]], there: Sequence[Sequence[int]] | None) -> str:
+    """Which pictures the table counts."""
+    said = "Counted are the pictures that the search's short trainings used"
+    if there is None:  # as earlier versions left it
+        return f"{said}, of which the data may have more."
+    each = [
+        f"all {sum(mine):,} for {part}" if mine == every
+        else f"{sum(mine):,} of {sum(every):,} for {part}"
+        for part, mine, every in zip(("training", "validation"), used, there, strict=True)
+    ]  # fmt: skip
+    limit = " (--proxy-images limits those for training)" if used[0] != there[0] else ""
+    return f"{said}: {' and '.join(each)}{limit}."
 
 
 def _balanced(settings: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from reports.sections.classes import percent
 from reports.sections.confusion import show_confusion
 from reports.sections.interval import LEVEL, span
 from reports.sections.network import readable, stage_table
-from reports.sections.spent import spent
+from reports.sections.spent import about_energy, spent
 from reports.training.figure import curves
 from reports.training.mistakes import about_mistakes, show_classes
 from trials.caution import Pictures, cautions_of_test
@@ -120,6 +120,7 @@ def report(directory: Path) -> Path:
         readable(stage_table(trained.spec)),
     )
     _circumstances(page, trained)
+    about_energy(page, directory)
     page.write(directory / "report.html")
     return directory / "report.html"
 

@@ -24,6 +24,7 @@ from scaling_search.points.target import latency_ratio
 from scaling_search.search import search
 from scaling_search.summary import answer, summary
 from trials.caution import cautions, closing, closing_json
+from trials.energy import kept as energy
 from trials.progress import Progress
 from trials.store.recalled import kept
 from trials.store.study import not_dead
@@ -56,7 +57,7 @@ def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None
     from reports.commands.onward import onward
     from reports.scaling import report
     from training.given import say_if_other
-    from training.options import executor, facts, inherited_from, prepare, resumed
+    from training.options import executor, facts, inherited_from, measured, prepare, resumed
     from training.options.logs import logged, multipliers
     from training.options.rehearsal import rehearsed
     from training.options.shown import keep_samples
@@ -83,34 +84,40 @@ def _search(args: argparse.Namespace, baseline: ArchSpec, run_dir: Path) -> None
     print(f"run directory: {run_dir}", file=sys.stderr)
     settings = {**facts(args.data, data, evaluator), "growth": growth, "options": kept(args)}
     with when_stopped(f"stopped; what has finished is kept in {run_dir}: go on with --resume"):
-        found = search(
-            baseline,
-            evaluator,
-            args.target_latency or _flops(args),
-            args.trials,
-            args.seed,
-            run_dir,
-            args.resume,
-            method=args.method,
-            depth_rounding=args.depth_rounding,
-            step=args.step,
-            executor=lambda: executor(args, evaluator),
-            minutes=args.minutes,
-            region=args.region,
-            measure=None if clock is None else _Shown(clock),
-            measured_on=None if clock is None else clock.measured_on,
-            settings=settings,
-            storage=args.storage,
-            join=args.join,
-            progress=logged(args.log, Progress, multipliers),
-        )
+        with measured(args, run_dir, args.resume):
+            found = search(
+                baseline,
+                evaluator,
+                args.target_latency or _flops(args),
+                args.trials,
+                args.seed,
+                run_dir,
+                args.resume,
+                method=args.method,
+                depth_rounding=args.depth_rounding,
+                step=args.step,
+                executor=lambda: executor(args, evaluator),
+                minutes=args.minutes,
+                region=args.region,
+                measure=None if clock is None else _Shown(clock),
+                measured_on=None if clock is None else clock.measured_on,
+                settings=settings,
+                storage=args.storage,
+                join=args.join,
+                progress=logged(args.log, Progress, multipliers),
+            )
         keep_samples(run_dir, data)
         ways = onward(run_dir)
         report(run_dir, args.storage, ways)
     further = next(iter(ways.values()))
     told = cautions(settings, found.evaluations)
     if args.json:
-        facts_of = {**found.to_dict(), "answer": answer(found), "run": str(run_dir)}
+        facts_of = {
+            **found.to_dict(),
+            "answer": answer(found),
+            "run": str(run_dir),
+            "energy": energy(run_dir),
+        }
         print(closing_json(told, facts_of, further))
     else:
         print(closing(told, summary(found, run_dir), further))

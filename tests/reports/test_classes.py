@@ -151,6 +151,28 @@ def test_of_very_many_classes_the_worst_are_shown(tmp_path: Path) -> None:
     assert "<td>c10</td>" not in text  # all of its pictures were told
 
 
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (None, "trainings used, of which the data may have more."),
+        ([[3, 4], [5, 6]], "trainings used: all 7 for training and all 11 for validation."),
+        (
+            [[1000, 2000], [5, 7]],
+            "trainings used: 7 of 3,000 for training and 11 of 12 for validation "
+            "(--proxy-images limits those for training).",
+        ),
+    ],
+)
+def test_the_table_says_which_pictures_it_counts(
+    tmp_path: Path, there: list[list[int]] | None, said: str
+) -> None:
+    page = Page("x")
+    counts = {"class_counts": [[3, 4], [5, 6]]} | ({} if there is None else {"all_counts": there})
+    about_classes(page, {"data": {"classes": ["a", "b"]}, **counts})
+    page.write(tmp_path / "x.html")
+    assert said in (tmp_path / "x.html").read_text("utf-8")
+
+
 def test_runs_of_before_say_nothing_of_classes(tmp_path: Path) -> None:
     page = Page("x")
     about_classes(page, {"data": {"classes": ["a", "b"]}})

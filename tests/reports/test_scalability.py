@@ -80,7 +80,7 @@ def test_latencies_are_asked_for_beside_the_member() -> None:
 def test_command_writes_table_and_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reports.commands.scalability.Stopwatch", FakeClock)
+    monkeypatch.setattr("reports.commands.scalability_go.Stopwatch", FakeClock)
     given = ["scalability", "--members", "efficientnet-b0", "--out", str(tmp_path)]
     main([*given, "--at", "macs", "params", "activations", "latency"])
     said = capsys.readouterr().out
@@ -101,7 +101,7 @@ def test_latencies_stand_beside_every_match_where_they_are_asked_for(
             timed.append(spec.name)
             return super().__call__(spec)
 
-    monkeypatch.setattr("reports.commands.scalability.Stopwatch", Counting)
+    monkeypatch.setattr("reports.commands.scalability_go.Stopwatch", Counting)
     given = ["scalability", "--members", "efficientnet-b0", "--at", "macs", "params"]
     main([*given, "--out", str(tmp_path)])
     assert timed == []

@@ -16,14 +16,15 @@ import pytest
 from models.families import family
 from models.spec import ArchSpec
 from reports.__main__ import main as report
-from scaling_search.coefficients import parse_coefficients
+from scaling_search.coefficients import Multipliers, parse_coefficients
 from scaling_search.points.grid import Grid, grid
 from scaling_search.points.target import target_macs
-from scaling_search.result import Comparison, ScalingResult
+from scaling_search.result import ScalingResult
 from scaling_search.search import search
 from scaling_search.summary import answer
 from scaling_search.surface import allocation, samplers
 from scaling_search.surface.allocation import ENOUGH_REPEATS
+from scaling_search.surface.comparison import Comparison
 from tests.support.surface import NAME, baseline, evaluate, off
 from trials.loop import SearchFailed
 from trials.record import Evaluation, Failure
@@ -231,14 +232,18 @@ def test_the_rounding_of_a_spec_is_checked_and_kept(tmp_path: Path) -> None:
     assert settings["depth_rounding"] == "nearest"
 
 
+def compared(*difference: float, told: bool = True) -> Comparison:
+    return Comparison("depth", Multipliers(2, 1, 1), *difference, told=told)
+
+
 def test_verdicts() -> None:
-    assert Comparison("depth", 1.0, 0.5, 1.5).verdict == "better"
-    assert Comparison("depth", 0.1, -0.5, 0.7).verdict == "tie"
-    assert Comparison("depth", -1.0, -1.5, -0.5).verdict == "worse"
-    assert Comparison("depth", 0.0, 0.0, 0.0).verdict == "same"
-    assert Comparison("depth", 1.0, 0.5, 1.5, told=False).verdict == "open"
-    assert Comparison("depth", -1.0, -1.5, -0.5, told=False).verdict == "open"
-    assert Comparison("depth", 0.1, -0.5, 0.7, told=False).verdict == "tie"
+    assert compared(1.0, 0.5, 1.5).verdict == "better"
+    assert compared(0.1, -0.5, 0.7).verdict == "tie"
+    assert compared(-1.0, -1.5, -0.5).verdict == "worse"
+    assert compared(0.0, 0.0, 0.0).verdict == "same"
+    assert compared(1.0, 0.5, 1.5, told=False).verdict == "open"
+    assert compared(-1.0, -1.5, -0.5, told=False).verdict == "open"
+    assert compared(0.1, -0.5, 0.7, told=False).verdict == "tie"
 
 
 def test_single_trainings_beat_nothing() -> None:

@@ -19,6 +19,7 @@ from training.pictures.folds import fold, folds
 from training.transfer import judges
 from training.transfer.judges import by_others, untaught
 from training.transfer.parent import Moments, Parent, prepared
+from trials.latencies import Reading
 
 
 def pictures(numbers: list[int]) -> Split:
@@ -148,3 +149,20 @@ def test_a_dry_run_counts_the_finals(monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"about {14 + 2 * (4 + 9):.1f} minutes" in said
     scratch = rehearsal.rehearsed(args, replace(evaluator, parent=None), TINY, 14, 4)
     assert "about 18.0 minutes" in scratch
+    assert "busy" not in scratch
+
+
+@pytest.mark.parametrize(("others", "said"), [(None, False), (0.1, False), (1.6, True)])
+def test_a_dry_run_says_how_far_its_steps_scatter_and_that_the_machine_is_busy(
+    monkeypatch: pytest.MonkeyPatch, others: float | None, said: bool
+) -> None:
+    step = Reading(0.1, 0.096, 0.118, 8)
+    monkeypatch.setattr(rehearsal, "cores", lambda: 2)
+    monkeypatch.setattr(
+        rehearsal, "measured", lambda *_: rehearsal.Taken(60.0, 2**30, step, others)
+    )
+    args = argparse.Namespace(executor="processes", device="cpu", workers=1, minutes=None)
+    data = ByValue(load("digits", size=16, progress=False))
+    found = rehearsal.rehearsed(args, Evaluator(data, RECIPE, "cpu"), TINY, 14)
+    assert "quartiles of its steps -4 to +18 % of their median" in found
+    assert ("busy: meanwhile other processes kept 1.6 of 2 cores" in found) is said

@@ -201,6 +201,34 @@ def test_a_folder_too_high_names_the_one_to_give(tmp_path: Path, deep: str, part
     assert quiet(below).classes == ("cat", "dog")
 
 
+@pytest.mark.parametrize("deep", ["pictures", "pictures/archive", "pictures/train"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_data_set_beside_other_things_is_named(tmp_path: Path, deep: str, count: int) -> None:
+    classes(tmp_path / deep)
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "empty").mkdir()
+    fill(tmp_path / "notes", count)
+    found = (tmp_path / deep).parent if deep.endswith("train") else tmp_path / deep
+    message = refused(tmp_path, f"give {str(found)!r};", "'empty', 'notes'")
+    assert quiet(found).classes == ("cat", "dog")
+    assert remedied(message) == Parts(str(tmp_path))  # where the outer folders are the classes
+
+
+def test_a_class_in_folders_beside_another_is_no_data_set_beside_other_things(
+    tmp_path: Path,
+) -> None:
+    classes(tmp_path / "damaged", ("bent", "scratched"))
+    fill(tmp_path / "sound", 3)
+    assert quiet(tmp_path).classes == ("damaged", "sound")
+
+
+def test_a_small_class_beside_pictures_in_folders_is_no_odd_thing(tmp_path: Path) -> None:
+    classes(tmp_path / "cat", ("black", "white"))
+    fill(tmp_path / "cat", 3)  # of its own: it is a class
+    fill(tmp_path / "dog", 1)
+    refused(tmp_path, "class 'dog' has 1 training picture(s)")
+
+
 def test_one_class_is_no_folder_too_high(tmp_path: Path) -> None:
     fill(tmp_path / "cat" / "images")
     (tmp_path / "dog").mkdir()

@@ -23,6 +23,7 @@ from training.loop import memory
 from training.options import add_options, facts, prepare, resumed, sizing, workers
 from training.options.sizing import Machines, Speed, machines, measured, speed, workers_per_device
 from training.recipe import Recipe
+from trials.latencies import Reading
 from trials.store.study import open_run, stored_settings
 
 B0 = replace(family("efficientnet-b0"), classes=10, in_channels=1)
@@ -88,8 +89,11 @@ def test_twice_as_many_steps_are_timed_until_they_take_long_enough() -> None:
     recipe = replace(proxy_recipe(8, "cpu"), images=96)
     evaluator = Evaluator(ByName("digits", 8), recipe, "cpu")
     small = replace(family("mobilenet-v1-0.25-128"), classes=10, in_channels=1)
-    clock = Clock(0, 7.0, 0, 0.2, 0, 0.4, 0, 2.0)
-    assert speed(evaluator, small, clock=clock) == Speed(7.0, pytest.approx(40 * 32 / 2.0))
+    clock = Clock(0, 7.0, *[0, 0.02] * 8, *[0, 0.04] * 8, *[0, 0.2] * 5, *[0, 0.4] * 3)
+    found = speed(evaluator, small, clock=clock)
+    assert found.before == 7.0
+    assert found.images_per_second == pytest.approx(4 * 8 * 32 / 2.2)
+    assert found.step == pytest.approx((0.05, 0.05, 0.1, 8))  # median and quartiles, of 4 steps
     with pytest.raises(StopIteration):
         clock()
 
@@ -182,7 +186,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ArchSpec, str]]:
     def measure(evaluator: Evaluator, spec: ArchSpec, device: str) -> Speed:
         assert evaluator.device == "cuda"
         asked.append((spec, device))
-        return Speed(9.0, 2000.0)
+        return Speed(9.0, 2000.0, Reading(0.1, 0.1, 0.1, 8))
 
     monkeypatch.setattr(sizing, "measured", measure)
     return asked

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 from pathlib import Path
 
 import pytest
 
+from common.energy import Counter
 from models.__main__ import main as models_command
 from models.build import build
 from models.pretrained import read_safetensors
@@ -89,6 +91,23 @@ def test_every_training_has_a_directory_of_its_own(
     assert names == {f"{name}-7", f"{name}-8", f"{name}-9"}
 
 
+def counting(gpus: bool) -> list[Counter]:
+    """A device that takes a joule between any two looks."""
+    assert not gpus
+    joules = itertools.count()
+    return [Counter("CPU package 0", lambda: float(next(joules)))]
+
+
+def test_a_training_says_what_it_took_where_that_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("training.commands.go.counters", counting)
+    done = in_process(main, (*QUICK, "--out", tmp_path), capsys)
+    assert done.returncode == 0, done.stderr
+    assert "energy: 0.001 kJ by CPU package 0" in done.stdout
+    assert "Energy: 0.001 kJ by CPU package 0" in (tmp_path / "report.html").read_text("utf-8")
+
+
 def test_a_training_that_is_stopped_before_its_first_step_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +115,7 @@ def test_a_training_that_is_stopped_before_its_first_step_leaves_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("training.commands.go.final", stopped)
+    monkeypatch.setattr("training.commands.go.counters", counting)
     (tmp_path / "mine").mkdir()
     for out in ("new", "mine"):
         done = in_process(main, (*QUICK, "--out", tmp_path / out), capsys)

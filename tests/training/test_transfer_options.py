@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,18 +16,21 @@ from tests.training.test_sizing import arguments
 from tests.training.test_transfer import RECIPE, TINY, drawn
 from training.data import load
 from training.device import choose_device
-from training.options import prepare
+from training.options import facts, prepare
 from training.transfer import options
 from training.transfer.options import (
     FILE_NAME,
     FINE_TUNING,
+    check_began_with,
     here,
     made_ready,
     parent_of,
     transfer_recipe,
 )
 from training.transfer.parent import Moments, Parent, keep
-from training.transfer.sources import BASELINE
+from training.transfer.sources import BASELINE, read_parent
+from trials.store.header import read_header, write_header
+from trials.store.study import open_run
 
 ARGS = argparse.Namespace(init=None, parent_epochs=1, resume=False, join=False, seed=0,
                           device="cpu", executor="processes")  # fmt: skip
@@ -121,6 +125,52 @@ def test_a_run_that_goes_on_has_its_own_parent(tmp_path: Path) -> None:
     fetched = parent_of(given(resume=True), "/p", None, (), settings, tmp_path, follow=True)
     assert fetched is not None
     assert fetched.name == "/gone"
+
+
+def test_a_run_that_goes_on_inherits_the_weights_that_it_began_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--parent-epochs", 1, "--proxy-images", 60)
+
+    def told(*more: str) -> dict[str, Any]:
+        args = arguments(*given, *more)
+        evaluator, data = prepare(args, parent=PARENT, reference=16, own=True, run_dir=tmp_path)
+        found = {**facts("digits", data, evaluator), "kind": "nas", "seed": 0}
+        with open_run(
+            tmp_path, found, ["maximize"], from_json=ArchSpec.from_json, resume=bool(more)
+        ):
+            return found
+
+    begun = told()
+    assert told("--resume") == begun
+    assert "compared" not in capsys.readouterr().err
+    kept = read_parent(tmp_path / FILE_NAME)
+    weights = {name: one + 1e-3 * one.is_floating_point() for name, one in kept.weights.items()}
+    keep(replace(kept, weights=weights), tmp_path / FILE_NAME)
+    assert read_parent(tmp_path / FILE_NAME).facts() == kept.facts()  # of the source, which stays
+    with pytest.raises(ValueError, match=r"not \w{16} as when .* restore .*from a copy, or choose"):
+        told("--resume")
+
+    header = read_header(tmp_path)  # as an earlier version left it
+    del header.settings["init"]["weights"]
+    write_header(tmp_path, header)
+    changed = told("--resume")["init"]
+    assert "could not be compared" in capsys.readouterr().err
+    assert changed["weights"] != begun["init"]["weights"]
+    told("--resume")
+    assert "compared" not in capsys.readouterr().err
+
+
+def test_a_driver_on_another_machine_may_have_other_bits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"init": {**PARENT.facts(), "weights": "0" * 16}}
+    with pytest.raises(ValueError, match=PARENT.digest):
+        check_began_with(PARENT, settings, tmp_path, joins=False)
+    check_began_with(PARENT, settings, tmp_path, joins=True)
+    assert "other than in the run that is joined" in capsys.readouterr().err
+    check_began_with(PARENT, {}, tmp_path, joins=False)  # a new run
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

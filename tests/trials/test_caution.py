@@ -21,7 +21,7 @@ from trials.caution import (
 )
 from trials.record import Evaluation
 
-MANY = Pictures(chance=0.2, held_out=1000, fewest=100)
+MANY = Pictures(chance=0.2, held_out=1000, training={"cat": 100, "dog": 200})
 
 
 def kinds(pictures: Pictures, accuracy: float, trainings: int = 1) -> list[str]:
@@ -59,11 +59,40 @@ def test_what_stands_is_not_doubted() -> None:
 
 
 def test_few_pictures() -> None:
-    (few,) = judged(Pictures(0.1, 36, fewest=4), 0.9)
+    (few,) = judged(Pictures(0.1, 36, {"cat": 4, "dog": 80}), 0.9)
     assert few.kind == FEW
     assert "36 validation pictures tell an accuracy to ±16 points" in few.said
-    assert "the smallest class has 4 for training" in few.said
-    assert kinds(Pictures(0.1, 100, fewest=10), 0.9) == []
+    assert "the smallest class, cat, has 4 for training" in few.said
+    assert few.change == (
+        "add at least 6 of cat to train on, and 64 of any class for validation; unless validation "
+        "pictures have a folder of their own, a fifth of all become such"
+    )
+    assert kinds(Pictures(0.1, 100, {"cat": 10}), 0.9) == []
+
+
+def test_what_to_add_is_told_by_class_and_kind() -> None:
+    def change(*given: object, **more: object) -> str:
+        (few,) = judged(Pictures(0.1, *given, **more), 0.9)  # type: ignore[arg-type]
+        return few.change
+
+    assert change(36, part="test") == (
+        "add at least 64 of any class for test; unless test pictures have a folder of their own, "
+        "a tenth of all become such"
+    )
+    many = {"a": 9, "b": 2, "c": 10, "d": 1, "e": 3, "f": 8}
+    assert change(500, many) == (
+        "add at least 9 of d, 8 of b, 7 of e, some of 2 further classes to train on"
+    )
+    assert change(500, {"a": 9, "b": 30}) == "add at least 1 of a to train on"
+
+
+def test_pictures_that_there_are_need_not_be_added() -> None:
+    """--proxy-images leaves most of a folder unused."""
+    (few,) = judged(Pictures(0.1, 500, {"cat": 4, "dog": 5}, {"cat": 400, "dog": 6}), 0.9)
+    assert few.change == (
+        "add at least 4 of dog to train on; train on more of the pictures that there are "
+        "(--proxy-images): of cat 4 of 400 were used"
+    )
 
 
 def test_skipped_pictures_are_named() -> None:
@@ -78,7 +107,7 @@ def test_of_a_run() -> None:
     def trained(accuracy: float, **details: int) -> Evaluation:
         return Evaluation(accuracy, seed=0, seconds=1.0, details=details)
 
-    data = {"chance": 0.5, "validation": 1000, "skipped": []}
+    data = {"chance": 0.5, "validation": 1000, "skipped": [], "classes": ["cat", "dog"]}
     settings = {"data": data, "class_counts": [[500, 400], [600, 400]]}
     assert cautions(settings, [trained(0.51), trained(0.7)]) == []
     assert nothing_learned(cautions(settings, [trained(0.51), trained(0.52)]))
@@ -93,7 +122,7 @@ def test_how_a_command_ends() -> None:
     said = closing(judged(Pictures(0.1, 36), 0.9), "found", "go on").splitlines()
     assert said[0].startswith("! Very few pictures")
     assert said[1] == "found"
-    assert said[2].startswith("change: add pictures")
+    assert said[2].startswith("change: add at least 64 of any class")
     assert said[3] == "next: go on"
     lost = closing(judged(MANY, 0.2, longer="train longer"), "found", "go on").splitlines()
     assert lost[0].startswith("! Nothing was learned")

@@ -8,7 +8,13 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+    redirect_stderr,
+    redirect_stdout,
+)
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +23,7 @@ import torch
 from torch import nn
 
 from common.command import program
+from common.energy import counters, in_words
 from common.host_memory import gigabytes, total_host_bytes
 from common.units import format_size
 from models.choose import choose
@@ -28,7 +35,7 @@ from training.commands.together import schedule_of, settled_micro_batches, shard
 from training.commands.written import told, write
 from training.data import SHARE, Data, load
 from training.device import choose_device
-from training.given import settle_pictures
+from training.given import TRAINING, settle_pictures
 from training.loop.bar import shown
 from training.loop.checkpoints.keeper import Keeper
 from training.loop.feeds.feed import held
@@ -45,6 +52,7 @@ from training.transfer.child import born, settled
 from training.transfer.parent import Parent, prepared
 from training.transfer.sources import BASELINE, open_parent
 from trials.caution import cautions_of_test, closing, closing_json
+from trials.energy import kept, metered
 from trials.record import Evaluation
 from trials.workers.environment import cores
 
@@ -88,7 +96,7 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
         print(rehearsed_alone(spec, recipe, data, place, _workers(args, recipe, data, among)))
         return
     logs = Logs(args.log if among.is_first else (), "training")
-    with taken(args.out):
+    with taken(args.out), _energy(args.out, keeper, among, place):
         if not args.resume and among.is_first:
             args.stream = data.streams  # another machine has another memory
             begin(args, spec=json.loads(spec.to_json()), recipe=recipe.to_dict(),
@@ -116,6 +124,15 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
         facts = {"network": spec.name, "seed": args.seed, **recipe.to_dict()}
         logs.write(args.out.name, lambda entry: conclude(entry, spec, found, facts, {}))
     _tell(args, recipe, found)
+
+
+def _energy(
+    out: Path, keeper: Keeper, among: Processes, place: torch.device
+) -> AbstractContextManager[None]:
+    """A block whose energy is kept: of the machine of the first of several processes."""
+    if not among.is_first:
+        return nullcontext()
+    return metered(out / TRAINING, keeper.path.exists(), counters(gpus=place.type == "cuda"))
 
 
 @contextmanager
@@ -180,9 +197,11 @@ def _tell(args: argparse.Namespace, recipe: Recipe, found: Evaluation) -> None:
     """What came out, where it is and what to do next."""
     out = args.out
     plain, balanced = (found.details[f"{kind}_accuracy"] for kind in ("plain", "balanced"))
+    joules = kept(out)
+    energy = f"\nenergy: {in_words(joules)}" if joules else ""
     answer = (
         f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {recipe.epochs} epochs, "
-        f"{found.seconds / 60:.1f} minutes: {out}\nreport: {out / 'report.html'}"
+        f"{found.seconds / 60:.1f} minutes: {out}{energy}\nreport: {out / 'report.html'}"
     )
     further = (
         f"{shlex.join([*program('training predict').split(), str(out)])} PICTURE…\n"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from training.options.directory import run_directory, search_directory
     from training.options.prepared import inherited_from, prepare, resumed
     from training.options.told import facts
-    from training.options.workers import executor
+    from training.options.workers import executor, measured
 
 __all__ = [
     "add_options",
@@ -22,6 +22,7 @@ __all__ = [
     "executor",
     "facts",
     "inherited_from",
+    "measured",
     "prepare",
     "resumed",
     "run_directory",
@@ -32,6 +33,7 @@ _FROM = {
     "executor": "workers",
     "facts": "told",
     "inherited_from": "prepared",
+    "measured": "workers",
     "prepare": "prepared",
     "resumed": "prepared",
     "run_directory": "directory",

@@ -17,7 +17,7 @@ from training.options.sizing import filling, fitting, machines
 from training.options.workers import device_of
 from training.recipe import Recipe
 from training.recipe.variation import varied
-from training.transfer.options import made_ready, parent_of, transfer_recipe
+from training.transfer.options import check_began_with, made_ready, parent_of, transfer_recipe
 from training.transfer.parent import Parent
 from trials.store.study import stored_settings
 
@@ -48,8 +48,9 @@ def prepare(
     run_dir  the run's: where it is resumed or joined, its recipe is that which it began with
     study    its study's name in --storage; None: the directory's
 
-    Raises ValueError for machines that are not to be had and for 0 epochs of random weights,
-    MemoryError where none of the largest can be trained.
+    Raises ValueError for machines that are not to be had, for 0 epochs of random weights and where
+    a run that goes on would inherit other weights than it began with, MemoryError where none of the
+    largest can be trained.
     """
     device = device_of(args)
     native = native_size(args.data)
@@ -71,7 +72,9 @@ def prepare(
         # A dry run keeps nothing.
         new = getattr(args, "dry_run", False) and not settings
         place = None if new else run_dir
-        evaluator = replace(evaluator, parent=made_ready(parent, args, recipe, data, place))
+        ready = made_ready(parent, args, recipe, data, place)
+        check_began_with(ready, settings, place, joins=args.join)
+        evaluator = replace(evaluator, parent=ready)
     if kept is None and largest is not None and args.executor != "ray":
         specs = largest(data)
         if specs is not None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 
+from common.host_load import others
 from common.host_memory import gigabytes
 from common.units import format_duration, format_size
 from models.cost import cost
@@ -25,6 +26,7 @@ from training.loop.train import first
 from training.options.sizing import machines, speed, speed_of
 from training.recipe import Recipe
 from training.transfer.options import trained_further
+from trials.latencies import Reading
 from trials.workers.environment import (
     child_environment,
     cores,
@@ -32,13 +34,21 @@ from trials.workers.environment import (
     thread_variables,
 )
 
+_QUIET = 0.1  # of all cores: so much is a desktop's own
+
 
 class Taken(NamedTuple):
     """By one training in a process of its own: seconds, and bytes of the host's or the device's
-    memory at its most."""
+    memory at its most.
+
+    step     seconds of a step, where several were timed
+    others   cores that other processes kept busy meanwhile; None where that is not known
+    """
 
     seconds: float
     bytes: int
+    step: Reading | None = None
+    others: float | None = None
 
 
 def rehearsed(
@@ -77,9 +87,11 @@ def rehearsed(
             f"would train {trials} networks{more}, {where.workers} at once on "
             f"{kind_of(evaluator.device)}, {each} at {recipe.side(dearest)} pixels",
             f"one of {format_size(cost(dearest).macs)} multiply-adds takes about "
-            f"{format_duration(found.seconds)} and {gigabytes(found.bytes)} (measured)",
+            f"{format_duration(found.seconds)} and {gigabytes(found.bytes)} "
+            f"(measured{_scatter(found.step)})",
             f"in all at most about {rounds * found.seconds / 60:.1f} minutes and "
             f"{gigabytes(where.workers * found.bytes)}{before}{limit}",
+            *_busy(found.others),
             "nothing was trained to its end but the parent, and nothing is kept"
             if before
             else "nothing was trained to its end, and nothing is kept",
@@ -87,11 +99,30 @@ def rehearsed(
     )
 
 
+def _scatter(step: Reading | None) -> str:
+    """How far the steps that were timed lie apart; empty where they were not timed one by one."""
+    if step is None:
+        return ""
+    low, high = (100 * (bound / step.median - 1) for bound in (step.low, step.high))
+    return f"; quartiles of its steps {low:+.0f} to {high:+.0f} % of their median"
+
+
+def _busy(others: float | None) -> list[str]:
+    """A line where others took enough of the machine to spoil the estimate."""
+    if others is None or others < _QUIET * cores():
+        return []
+    return [
+        f"the machine is busy: meanwhile other processes kept {others:.1f} of {cores()} cores at "
+        "work, so this is of a slower machine than a quiet one; ask again when they are done"
+    ]
+
+
 def rehearsed_alone(
     spec: ArchSpec, recipe: Recipe, data: Data, place: torch.device, workers: int
 ) -> str:
     """What one training would take, by the speed of some of its steps in this process."""
-    found = speed_of(spec, recipe, data, place, workers=workers)
+    with others() as load:
+        found = speed_of(spec, recipe, data, place, workers=workers)
     images = len(first(data.train, recipe.images))
     seconds = found.before + recipe.epochs * images / found.images_per_second
     side = recipe.side(spec)
@@ -100,7 +131,9 @@ def rehearsed_alone(
             f"would train {spec.name} ({format_size(cost(spec).macs)} multiply-adds) for "
             f"{recipe.epochs} epochs of {images:,} pictures at {side} pixels on {place}",
             f"at most about {format_duration(seconds)} ({found.images_per_second:,.0f} pictures a "
-            f"second, measured) and {gigabytes(_most_bytes())}, the test split not counted",
+            f"second, measured{_scatter(found.step)}) and {gigabytes(_most_bytes())}, without the "
+            "test split's",
+            *_busy(load.cores),
             "nothing was trained to its end, and nothing is kept",
         ]
     )
@@ -120,14 +153,17 @@ def taken(evaluator: Evaluator, spec: ArchSpec) -> Taken:
     weights, which are scored without a training, by the whole of it."""
     recipe, data = evaluator.recipe, evaluator.source.data()
     if recipe.epochs:
-        found = speed(evaluator, spec)
+        with others() as load:
+            found = speed(evaluator, spec)
+        step: Reading | None = found.step
         images = len(first(data.train, recipe.images)) * recipe.epochs
         seconds = found.before + images / found.images_per_second
     else:
-        begun = time.perf_counter()
-        evaluator(spec, 0)
+        step, begun = None, time.perf_counter()
+        with others() as load:
+            evaluator(spec, 0)
         seconds = time.perf_counter() - begun
-    return Taken(seconds, _most_bytes())
+    return Taken(seconds, _most_bytes(), step, load.cores)
 
 
 def _most_bytes() -> int:

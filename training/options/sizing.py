@@ -24,6 +24,7 @@ from training.loop import memory
 from training.loop.train import first, trainer
 from training.loop.trainer import Trainer
 from training.recipe import Recipe
+from trials.latencies import Reading, reading_of
 from trials.workers.environment import (
     child_environment,
     cores,
@@ -32,7 +33,8 @@ from trials.workers.environment import (
 )
 
 SECONDS = 1.0  # that a timing takes at least
-_WARM_UP, _FIRST = 10, 10  # steps that do not count, and of the first timing
+_WARM_UP = 10  # steps that do not count
+_PARTS = 8  # of a timing, which say how far it scatters; in the first each is one step
 _EPOCHS = 1000  # of a training that is not carried to its end
 _OTHER_WIDTH = 0.8
 
@@ -144,10 +146,12 @@ class Speed(NamedTuple):
     before             seconds until its steps run as they do to the end: it is built, a library
                        prepares what it has for new shapes, the step is captured
     images_per_second  of the steps that follow
+    step               seconds of one of them, by parts of their timing
     """
 
     before: float
     images_per_second: float
+    step: Reading
 
 
 def speed(
@@ -182,13 +186,16 @@ def speed_of(
         memory.release(place)
         start = clock()
         run = _going(spec, recipe, data, place, workers)
-        before, steps = clock() - start, _FIRST
+        before, steps = clock() - start, 1
         while True:
-            start = clock()
-            _advance(run, steps)
-            taken = clock() - start
-            if taken >= seconds:
-                return Speed(before, steps * run.batch / taken)
+            parts = []
+            for _ in range(_PARTS):
+                start = clock()
+                _advance(run, steps)
+                parts.append((clock() - start) / steps)
+            mean = sum(parts) / _PARTS
+            if mean * steps * _PARTS >= seconds:
+                return Speed(before, run.batch / mean, reading_of(parts))
             steps *= 2
 
 

@@ -18,6 +18,7 @@ def facts(source: Pictured, data: Data, evaluator: Evaluator) -> dict[str, Any]:
     recipe, parent = evaluator.recipe, evaluator.parent
     train, held = first(data.train, recipe.images), first(data.validation, recipe.held_out)
     counts = [_counts(split, data) for split in (train, held)]
+    every = [_counts(split, data) for split in (data.train, data.validation)]
     most = max(counts[1]) / len(held)
     return {
         "data": {
@@ -34,8 +35,9 @@ def facts(source: Pictured, data: Data, evaluator: Evaluator) -> dict[str, Any]:
             "chance": 1 / sum(map(bool, counts[1])) if recipe.balance else most,
         },
         "recipe": {"key": recipe.key, **recipe.to_dict()},
-        "init": None if parent is None else parent.facts(),
+        "init": None if parent is None else {**parent.facts(), "weights": parent.digest},
         "class_counts": counts,  # for training, for validation
+        "all_counts": every,  # of which these are a part
         "varied": described(recipe, data.flip),
         "source": as_stored(source),
     }

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 
-from training.device import choose_device
+from common.energy import counters
+from training.device import choose_device, kind_of
 from training.evaluator import ByValue, Evaluator
 from training.options.sizing import machines
+from trials.energy import metered
+from trials.store.header import FILE_NAME as RUN
 from trials.workers.pool import Executor, ProcessPool
 from trials.workers.ray_cluster import check_ray
 from trials.workers.ray_pool import RayPool
@@ -45,3 +50,13 @@ def executor(args: argparse.Namespace, evaluator: Evaluator) -> Executor:
     if where.devices is not None:
         evaluator = replace(evaluator, device="cuda")  # a worker sees its own device only
     return ProcessPool(evaluator, where.workers, devices=where.devices, timeout=args.trial_timeout)
+
+
+def measured(
+    args: argparse.Namespace, run_dir: Path, goes_on: bool
+) -> AbstractContextManager[None]:
+    """A block of a search whose energy is kept; of one that other machines or drivers take part in
+    it is not known."""
+    alone = args.executor != "ray" and not args.join
+    of = counters(gpus=kind_of(args.device) == "cuda") if alone else ()
+    return metered(run_dir / RUN, goes_on, of)

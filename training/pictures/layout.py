@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from training.pictures.listing import Listing
 from training.pictures.names import class_name, few, natural_key, subset
 from training.pictures.splits import Subset
 
+_FEWEST = 3  # pictures of a class that is divided: one each to train, validate and test
 _OPTIONS = {Subset.TRAIN: "--train", Subset.VALIDATION: "--validation", Subset.TEST: "--test"}
 
 
@@ -55,6 +57,7 @@ def recognised(listing: Listing) -> Layout:
     places = {part: _unwrapped(listing, where, part) for part, where in found.items()}
     train = places.get(Subset.TRAIN, root)
     _check_count(listing, train)
+    _check_above(listing, train, places)
     _check_names(listing, train, places)
     _check_siblings(listing, train, places)
     return _layout(listing, places or {Subset.TRAIN: root}, {root, *found.values()})
@@ -124,6 +127,37 @@ def _check_count(listing: Listing, where: str) -> None:
         )
     what = f"only one class folder, {only!r}," if only else "no class folders"
     raise ValueError(f"{what} in {where!r}: there must be one per class, and at least two")
+
+
+def _check_above(listing: Listing, where: str, places: Mapping[Subset, str]) -> None:
+    """No folder that is a data set of its own lies beside one with too few pictures for a class."""
+    sets: list[str] = []
+    odd: list[str] = []
+    for name in listing.folders(where):
+        path = os.path.join(where, name)
+        if (found := _data_set(listing, path)) is not None:
+            sets.append(found)
+        elif len(list(islice(listing.below(path), _FEWEST))) < _FEWEST:
+            odd.append(name)
+    if sets and odd:
+        raise ValueError(
+            f"{sets[0]!r} holds {few(listing.folders(sets[0]))}, which read as the classes or the"
+            f" parts of a data set, and beside it {few(odd)} in {where!r} has too few pictures for"
+            f" a class: give {sets[0]!r}; if they are the classes all the same, fill or remove"
+            f" those, and {_as_classes(where, places)}"
+        )
+
+
+def _data_set(listing: Listing, path: str) -> str | None:
+    """The folder from `path` on that holds classes, or parts with them; None where pictures lie
+    on the way to it or there is none."""
+    deeper = _deeper(listing, path)
+    if deeper is None or listing.pictures(path):
+        return None
+    below = {name: os.path.join(deeper, name) for name in listing.folders(deeper)}
+    parts = any(subset(name) is Subset.TRAIN and listing.folders(at) for name, at in below.items())
+    filled = sum(listing.has_pictures(at) for at in below.values())
+    return deeper if filled > 1 or (parts and filled) else None
 
 
 def _deeper(listing: Listing, path: str) -> str | None:

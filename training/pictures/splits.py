@@ -92,8 +92,8 @@ def _check_classes(classes: Sequence[str], counts: Indices, aside: Indices) -> N
         if count <= held:
             raise ValueError(
                 f"class {name!r} has {count} training picture(s), copies not counted, and none is"
-                f" left to train on after {held} for validation and test: add pictures, remove the"
-                " class, or give smaller shares"
+                f" left to train on after {held} for validation and test: add at least"
+                f" {held - count + 1} pictures of it, remove the class, or give smaller shares"
             )
 
 

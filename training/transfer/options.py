@@ -165,3 +165,31 @@ def made_ready(
         path.parent.mkdir(parents=True, exist_ok=True)
         keep(ready, path, MadeReady(time.perf_counter() - begun, made_on(place)["device"]))
     return ready
+
+
+def check_began_with(
+    parent: Parent, settings: Mapping[str, Any], run_dir: Path | None, *, joins: bool
+) -> None:
+    """Raise ValueError where a run that is gone on with would inherit other weights than it began
+    with; ``settings`` are those that it has, {} of a new one.
+
+    What cannot be compared is said on stderr, as is a difference in a driver that ``joins``: on
+    another machine the same parent, made ready again, differs in its last bits.
+    """
+    if not settings or run_dir is None:
+        return
+    began = (settings.get("init") or {}).get("weights")
+    if began is None:
+        print(
+            f"weights: {run_dir / FILE_NAME} could not be compared with what the run began with, "
+            "which an earlier version did not keep",
+            file=sys.stderr,
+        )
+    elif began != parent.digest and joins:
+        print("weights: made ready here, other than in the run that is joined", file=sys.stderr)
+    elif began != parent.digest:
+        raise ValueError(
+            f"the weights that candidates inherit have the digest {parent.digest}, not {began} as "
+            f"when the run began: restore {run_dir / FILE_NAME} from a copy, or choose another "
+            "--out"
+        )

@@ -18,13 +18,13 @@ SCHEMA = 1
 FILE_NAME = "run.json"
 
 # Of a run's settings, what may be another when it is resumed or joined: how long to go on, where
-# the same pictures lie now, and what is only said and follows from the rest. Everything
-# else says which search it is; the pictures' size is in their digest, and older runs do not tell it
-# apart.
+# the same pictures lie now, what is only said and follows from the rest, and the inherited weights'
+# bits, which ``training.transfer.options.check_began_with`` compares. Everything else says which
+# search it is; the pictures' size is in their digest, and older runs do not tell it apart.
 MAY_CHANGE = frozenset(
     {
         *("trials", "minutes", "region", "repeats", "source", "data size", "class_counts"),
-        *("varied", "options"),
+        *("all_counts", "varied", "options", "init weights"),
     }
 )
 

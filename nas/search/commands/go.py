@@ -52,7 +52,7 @@ def go(args: argparse.Namespace) -> None:
 
 
 def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
-    from training.options import executor, facts, resumed
+    from training.options import executor, facts, measured, resumed
     from training.options.logs import choices, logged
     from training.options.rehearsal import rehearsed
     from training.transfer.child import keep_answer
@@ -78,7 +78,10 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
     settings = {**facts(args.data, data, evaluator), "options": kept(args)}
     minutes = minutes_of(args, evaluator, own, plan, begun)
     prior = known_before(args, searched, data, before, aim)
-    with when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"):
+    with (
+        when_stopped(f"stopped; finished trainings are kept in {run_dir}: go on with --resume"),
+        measured(args, run_dir, args.resume),
+    ):
         found = search(
             searched,
             evaluator,
@@ -162,6 +165,7 @@ def _end(
     """Draw the page and say the answer, which stands whatever becomes of the calibration."""
     from reports.commands.onward import onward
     from reports.nas import report
+    from training.options import measured
     from training.options.shown import keep_samples
 
     with when_stopped(f"stopped; the search's answer is in {run_dir}: go on with --resume"):
@@ -175,5 +179,6 @@ def _end(
         else:
             print(closing(told, summary(found, aim, run_dir, args.cost), then), flush=True)
         if args.calibrate:
-            calibrate(found, args, evaluator, run_dir)
+            with measured(args, run_dir, True):
+                calibrate(found, args, evaluator, run_dir)
             report(run_dir, args.storage, ways)

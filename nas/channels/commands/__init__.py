@@ -1,0 +1,1 @@
+"""What the command line of the search of channels is made of."""
