@@ -26,7 +26,7 @@ from models.deploy.preprocessing import WEIGHTS
 from models.inherit import inherit
 from models.reference.providers import IMAGENET
 from models.spec import ArchSpec
-from training.commands.begun import begin, free, go_on, saying, taken
+from training.commands.begun import begin, check_recipe, free, go_on, saying, taken
 from training.device import choose_device
 from training.loop.bar import shown
 from training.loop.checkpoints.keeper import Keeper
@@ -62,6 +62,8 @@ def go(args: argparse.Namespace, known: argparse.ArgumentParser, command: str) -
     print(scenes.summary(), file=sys.stderr)
     parent = _parent(args, spec)
     recipe, head = _recipe(args, parent), _head(args, parent, scenes)
+    if args.resume:
+        check_recipe(args.out, asdict(recipe))
     spec = replace(spec, resolution=args.resolution, in_channels=3)
     torch.manual_seed(args.seed)
     model = head.on(spec, None if parent is None else inherit(parent.spec, parent.weights, spec))
