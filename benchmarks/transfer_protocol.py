@@ -2,11 +2,13 @@
 
     python -m benchmarks.transfer_protocol --data flowers102 --spec efficientnet-lite0
     python -m benchmarks.transfer_protocol --data cifar10 --spec efficientnet-b0 --init FILE
+    python -m benchmarks.transfer_protocol --data ~/cifar10 --published cifar10
 
 A network with ImageNet's weights is fine-tuned on a data set's own training part, and measured once
 on its own test part; with --freeze its classifier alone is. CIFAR, Flowers and Pets are
 torchvision's, downloaded once; Flowers' training and validation parts are one, as in the paper's
-sizes. A folder of one's own is divided as docs/folders.md says. Published numbers are for another
+sizes. A folder of one's own is divided as docs/folders.md says; --published says which data set it
+is a copy of. Published numbers are for another
 recipe and other weights, at a network's own resolution: they stand beside, and are no target.
 """
 
@@ -32,6 +34,11 @@ PARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "flowers102": {"train": ("train", "val"), "test": ("test",)},
     "pets": {"train": ("trainval",), "test": ("test",)},
 }
+# Where torchvision looks for what it would download, below the cache.
+FILES = {
+    "flowers102": ("flowers-102", ("102flowers.tgz", "imagelabels.mat", "setid.mat")),
+    "pets": ("oxford-iiit-pet", ("images.tar.gz", "annotations.tar.gz")),
+}
 # Top-1 by table 5, as far as its numbers could be looked up where this was written.
 PUBLISHED = {
     "cifar10": {"efficientnet-b0": 98.1, "efficientnet-b7": 98.9},
@@ -53,6 +60,8 @@ def options() -> argparse.ArgumentParser:
     made = parser("benchmarks.transfer_protocol", __doc__ or "")
     made.add_argument("--data", type=place, required=True, help="cifar10, cifar100, flowers102, "
                       "pets or a folder")  # fmt: skip
+    made.add_argument("--published", choices=tuple(PUBLISHED), help="whose published numbers stand "
+                      "beside; default: those of --data")  # fmt: skip
     made.add_argument("--spec", type=place, default="efficientnet-lite0")
     made.add_argument("--init", type=place, default="pretrained", help="as of python -m training")
     made.add_argument("--freeze", action="store_true", help="the classifier alone learns")
@@ -82,9 +91,10 @@ def folder_of(name: str, cache: Path) -> str:
             for split in splits:
                 _link(kind(str(cache), split=split, download=True), root / part)
     except (OSError, RuntimeError) as error:
+        folder, files = FILES[name]
         raise ValueError(
-            f"cannot get {name} ({error}): with no network, put torchvision's files of it in "
-            f"{str(cache)!r}, or give a folder that holds one folder of pictures per class"
+            f"cannot get {name} ({error}): with no network, put {', '.join(files)} in "
+            f"{str(cache / folder)!r}, or give a folder that holds one folder of pictures per class"
         ) from error
     return str(root)
 
@@ -135,7 +145,7 @@ def table(args: argparse.Namespace, found: Sequence[float]) -> str:
         "|---|---|",
         f"| {args.spec}, {what}, {len(percent)} seed(s) | {mean:.1f}{spread} |",
     ]
-    published = PUBLISHED.get(args.data, {})
+    published = PUBLISHED.get(args.published or args.data, {})
     lines += [f"| {name}, published | {value} |" for name, value in published.items()]
     return "\n".join(lines)
 

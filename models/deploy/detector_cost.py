@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 from models.cost import ZERO, Cost, Part, Shape, fold, parts
@@ -19,10 +20,14 @@ from models.spec import ArchSpec
 
 EXTRAS = (512, 256, 256, 128)  # channels of the maps that SSDLite adds, as torchvision's
 BINS = 7  # of a box's pooled map, a side: torchvision's
+MASK_BINS = 14  # and of one that Mask R-CNN draws from
 PYRAMID, INSIDE = 256, 128  # channels of Faster R-CNN's pyramid, and inside LR-ASPP
-_BOXES = 1000  # that Faster R-CNN classifies at most: ``rpn_post_nms_top_n_test``
+TWO_STAGE = ("faster-rcnn", "mask-rcnn")  # which propose boxes, and classify what they pooled there
+_BOXES = 1000  # that these classify at most: ``rpn_post_nms_top_n_test``
+_OBJECTS = 100  # of which Mask R-CNN draws a mask at most: ``box_detections_per_img``
 _PRIORS, _ANCHORS = 6, 3  # boxes a pixel of SSDLite's maps, and of Faster R-CNN's
 _DENSE, _ASPP, _RATES = 1024, 256, 3  # Faster R-CNN's hidden layers; DeepLabV3's channels and rates
+_DRAWING, _DRAWN = 4, 256  # Mask R-CNN's convolutions before it enlarges a mask, and their channels
 
 
 class _Piece(NamedTuple):
@@ -31,6 +36,7 @@ class _Piece(NamedTuple):
     layers: Sequence[Layer]
     shapes: list[Shape]
     times: int = 1  # to each of them
+    biases: int = 0  # besides those of the layers
 
     def cost(self) -> Cost:
         """Of all the maps; weights are there once."""
@@ -38,25 +44,36 @@ class _Piece(NamedTuple):
         for shape in self.shapes:
             one, _ = fold(self.layers, shape)
             total = total.plus(one.times(self.times))
-        return total._replace(params=one.params)
+        return total._replace(params=one.params + self.biases)
 
 
 _Maps = dict[int, Part]
 
 
-def head_cost(kind: str, spec: ArchSpec, classes: int, side: int, boxes: int = _BOXES) -> Cost:
+def head_cost(
+    kind: str,
+    spec: ArchSpec,
+    classes: int,
+    side: int,
+    boxes: int = _BOXES,
+    objects: int = _OBJECTS,
+) -> Cost:
     """Of ``models.deploy.heads.KINDS`` on ``spec``, for a picture of ``side`` × ``side`` pixels.
 
-    ``classes`` counts the background. Faster R-CNN pads pictures to a multiple of 32, which is
-    counted too, and classifies ``boxes`` of its proposals, if there are so many.
+    ``classes`` counts the background. ``TWO_STAGE`` pad pictures to a multiple of 32, which is
+    counted too, and classify ``boxes`` of their proposals, if there are so many; Mask R-CNN draws
+    the masks of ``objects`` that it finds.
 
     Raises ValueError where the side or the network has no maps for it.
     """
-    if kind == "faster-rcnn":
+    if kind in TWO_STAGE:
         side = -(-side // 32) * 32
     *body, _head = parts(replace(spec, resolution=side))
     maps = {stride: body[number] for stride, number in last_maps(spec).items()}
-    if kind == "faster-rcnn":
+    pieces: Iterator[_Piece]
+    if kind == "mask-rcnn":
+        pieces = chain(_faster_rcnn(maps, classes, boxes), _masks(classes, objects))
+    elif kind == "faster-rcnn":
         pieces = _faster_rcnn(maps, classes, boxes)
     elif kind == "ssdlite":
         pieces = _ssdlite(spec, maps, classes)
@@ -131,6 +148,15 @@ def _faster_rcnn(maps: _Maps, classes: int, boxes: int) -> Iterator[_Piece]:
     for outputs in (classes, 4 * classes):
         yield _Piece([Linear(_DENSE, outputs)], [(_DENSE, 1)], boxes)
     yield _Piece([Linear(pooled, _DENSE), Linear(_DENSE, _DENSE)], [(pooled, 1)], boxes)
+
+
+def _masks(classes: int, objects: int) -> Iterator[_Piece]:
+    """Of each object that was found; pooled maps have ``PYRAMID`` channels as ``_DRAWN``."""
+    layers = [_conv(_DRAWN, _DRAWN, 3, bias=True)] * _DRAWING
+    yield _Piece(layers, [(_DRAWN, MASK_BINS)], objects)
+    # Transposed, 2 × 2 with stride 2: a pixel becomes four, with a kernel and no bias of its own.
+    yield _Piece([Conv(_DRAWN, 4 * _DRAWN, 1)], [(_DRAWN, MASK_BINS)], objects, biases=_DRAWN)
+    yield _Piece([Conv(_DRAWN, classes, 1, bias=True)], [(_DRAWN, 2 * MASK_BINS)], objects)
 
 
 def _shape(part: Part) -> Shape:

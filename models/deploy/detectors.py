@@ -10,8 +10,8 @@ Batch norms are trained like any other layer; where batches are of a picture or 
 statistics with ``model.backbone.body.eval()`` after ``model.train()``.
 
 Sources: SSDLite (Sandler et al. 2018, arXiv:1801.04381, and torchvision's, which is MobileNetV3's),
-Faster R-CNN with a feature pyramid (arXiv:1506.01497, 1612.03144), LR-ASPP (Howard et al. 2019,
-arXiv:1905.02244), DeepLabV3 (arXiv:1706.05587).
+Faster R-CNN with a feature pyramid (arXiv:1506.01497, 1612.03144), Mask R-CNN (He et al. 2017,
+arXiv:1703.06870), LR-ASPP (Howard et al. 2019, arXiv:1905.02244), DeepLabV3 (arXiv:1706.05587).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLiteHead
@@ -32,7 +32,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import Conv2dNormActivation
 
 from models.deploy.backbone import Backbone, backbone
-from models.deploy.detector_cost import BINS, EXTRAS, INSIDE, PYRAMID
+from models.deploy.detector_cost import BINS, EXTRAS, INSIDE, MASK_BINS, PYRAMID
 from models.deploy.maps import low_and_high
 from models.deploy.preprocessing import Preprocessing
 from models.reference.providers import IMAGENET
@@ -118,15 +118,38 @@ def faster_rcnn(
     Raises ValueError where the weights or ``expects`` are another network's.
     """
     body = backbone(spec, weights)
+    own = _two_stage(body) | _moments(spec, expects) | options
+    return FasterRCNN(_Pyramid(body, channels), classes, **own)
+
+
+def mask_rcnn(
+    spec: ArchSpec,
+    classes: int,
+    weights: Weights = None,
+    *,
+    expects: Preprocessing | None = None,
+    channels: int = PYRAMID,
+    **options: Any,
+) -> MaskRCNN:
+    """Mask R-CNN: ``faster_rcnn``, of the same arguments, which draws a mask in each box.
+
+    Raises ValueError as it does.
+    """
+    body = backbone(spec, weights)
+    pool = MultiScaleRoIAlign(list(body.channels), MASK_BINS, _SAMPLES)
+    own = {"mask_roi_pool": pool} | _two_stage(body) | _moments(spec, expects) | options
+    return MaskRCNN(_Pyramid(body, channels), classes, **own)
+
+
+def _two_stage(body: Backbone) -> dict[str, Any]:
+    """Anchors of each map of the pyramid, and what is pooled in a box of them."""
     strides = (*body.strides, 2 * body.strides[-1])
-    own = {
+    return {
         "rpn_anchor_generator": AnchorGenerator(
             tuple((_ANCHOR * stride,) for stride in strides), ((0.5, 1.0, 2.0),) * len(strides)
         ),
         "box_roi_pool": MultiScaleRoIAlign(list(body.channels), BINS, _SAMPLES),
     }
-    pyramid = _Pyramid(body, channels)
-    return FasterRCNN(pyramid, classes, **(own | _moments(spec, expects) | options))
 
 
 def ssdlite(

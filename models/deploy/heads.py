@@ -18,16 +18,19 @@ from torch import Tensor, nn
 
 from models.choose import read
 from models.deploy import detectors
+from models.deploy.detector_cost import TWO_STAGE
 from models.deploy.preprocessing import WEIGHTS
 from models.pretrained import load_weights, read_safetensors
 from models.spec import ArchSpec
 
-DETECTORS, SEGMENTERS = ("ssdlite", "faster-rcnn"), ("lraspp", "deeplab")
+DETECTORS, SEGMENTERS = ("ssdlite", *TWO_STAGE), ("lraspp", "deeplab")
+OUTLINING = ("mask-rcnn",)  # detectors that draw a mask of each object
 KINDS = (*DETECTORS, *SEGMENTERS)
 FILE_NAME = "head.json"
 _MAKERS: dict[str, Callable[..., nn.Module]] = {
     "ssdlite": detectors.ssdlite,
     "faster-rcnn": detectors.faster_rcnn,
+    "mask-rcnn": detectors.mask_rcnn,
     "lraspp": detectors.lraspp,
     "deeplab": detectors.deeplab,
 }
@@ -40,8 +43,8 @@ class Head:
     kind       of ``KINDS``
     classes    names of its outputs in their order; a detector's first is the background
     mean, std  of each channel, by which pixels in 0 to 1 are normalised
-    side       ssdlite and segmenters see pictures as squares of so many pixels; faster-rcnn with
-               the shorter side so long, the longer one at most twice
+    side       ssdlite and segmenters see pictures as squares of so many pixels; faster-rcnn and
+               mask-rcnn with the shorter side so long, the longer one at most twice
 
     Raises ValueError for another kind, and for moments that are not alike.
     """
@@ -68,12 +71,12 @@ class Head:
         Raises ValueError where the network has no maps for it, or the weights are another's.
         """
         count = len(self.classes)
-        moments = {"image_mean": list(self.mean), "image_std": list(self.std)}
-        options: dict[str, dict[str, Any]] = {
-            "ssdlite": {"side": self.side, **moments},
-            "faster-rcnn": {"min_size": self.side, "max_size": 2 * self.side, **moments},
-        }
-        made: nn.Module = _MAKERS[self.kind](spec, count, weights, **options.get(self.kind, {}))
+        options: dict[str, Any] = {}
+        if self.kind in DETECTORS:
+            options = {"image_mean": list(self.mean), "image_std": list(self.std)}
+            both = {"min_size": self.side, "max_size": 2 * self.side}
+            options |= both if self.kind in TWO_STAGE else {"side": self.side}
+        made: nn.Module = _MAKERS[self.kind](spec, count, weights, **options)
         return made
 
     def normalised(self, pixels: Tensor) -> Tensor:

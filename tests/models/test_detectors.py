@@ -16,7 +16,7 @@ from torchvision.ops import box_iou
 
 from models.build import build
 from models.cost import parts
-from models.deploy.detectors import deeplab, faster_rcnn, lraspp, ssdlite
+from models.deploy.detectors import deeplab, faster_rcnn, lraspp, mask_rcnn, ssdlite
 from models.deploy.preprocessing import Preprocessing
 from models.families import family
 from models.spec import ArchSpec
@@ -33,6 +33,7 @@ SMALL = {
 }  # fmt: skip
 DETECTORS: dict[str, tuple[Made, dict[str, Any]]] = {
     "faster_rcnn": (faster_rcnn, {"channels": 32, **SMALL}),
+    "mask_rcnn": (mask_rcnn, {"channels": 32, **SMALL}),
     "ssdlite": (ssdlite, {"side": SIDE}),
 }
 
@@ -47,10 +48,14 @@ def drawn() -> tuple[list[Tensor], list[dict[str, Tensor]]]:
             square = torch.tensor([1.0, 0, 0] if label == 1 else [0, 0, 1.0])
             picture[:, top : top + side, left : left + side] = square[:, None, None]
         boxes = [[left, top, left + side, top + side] for left, top, side, _ in places]
+        masks = torch.zeros(len(places), SIDE, SIDE, dtype=torch.uint8)
+        for mask, (left, top, side, _) in zip(masks, places, strict=True):
+            mask[top : top + side, left : left + side] = 1
         pictures.append(picture)
         targets.append({
             "boxes": torch.tensor(boxes, dtype=torch.float32),
             "labels": torch.tensor([label for *_, label in places]),
+            "masks": masks,
         })  # fmt: skip
     return pictures, targets
 
@@ -74,6 +79,9 @@ def test_losses_reach_the_first_weights_and_boxes_come_out(name: str, spec: Arch
         assert one["boxes"].shape == (len(one["scores"]), 4)
         assert set(one["labels"].tolist()) <= {1, 2}
         assert ((one["boxes"] >= 0) & (one["boxes"] <= SIDE)).all()
+        assert ("masks" in one) is (name == "mask_rcnn")
+        if "masks" in one:
+            assert one["masks"].shape == (len(one["scores"]), 1, SIDE, SIDE)
 
 
 def test_anchors_are_torchvisions_where_strides_are() -> None:
@@ -103,7 +111,7 @@ def test_segments_have_the_pictures_size_and_reach_the_first_weights(make: Made)
     assert next(model.backbone.body.parameters()).grad.abs().max() > 0  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("make", [faster_rcnn, ssdlite, lraspp, deeplab])
+@pytest.mark.parametrize("make", [faster_rcnn, mask_rcnn, ssdlite, lraspp, deeplab])
 def test_weights_are_the_trainings(make: Made) -> None:
     torch.manual_seed(0)
     network = build(TINY).eval()
@@ -182,7 +190,7 @@ def trained(model: nn.Module, loss: Callable[[], Tensor], steps: int, rate: floa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", ["faster_rcnn", "ssdlite"])  # masks: tests/training/test_scenes.py
 def test_a_detector_learns_three_pictures_by_heart(name: str) -> None:
     torch.manual_seed(0)
     make, options = DETECTORS[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,21 +35,23 @@ def head(kind: str, side: int, names: tuple[str, ...] = ("background", "a", "b")
 
 
 class _Counted(nn.Module):
-    """A detector as tracing takes it: tensors in, tensors out; how many boxes it classified."""
+    """A detector as tracing takes it: tensors in, tensors out; how many boxes it classified, and
+    how many objects it drew."""
 
     def __init__(self, model: nn.Module, kind: str) -> None:
         super().__init__()
-        self.model, self.kind, self.boxes = model, kind, 0
-        if kind == "faster-rcnn":
-            model.roi_heads.box_head.register_forward_hook(self._see)  # type: ignore[union-attr,operator]
+        self.model, self.kind, self.seen = model, kind, {"boxes": 0, "objects": 0}
+        for name, part in {"boxes": "box_head", "objects": "mask_head"}.items():
+            if (head := getattr(getattr(model, "roi_heads", None), part, None)) is not None:
+                head.register_forward_hook(partial(self._see, name))
 
-    def _see(self, _: nn.Module, __: object, found: Tensor) -> None:
-        self.boxes = len(found)
+    def _see(self, name: str, _: nn.Module, __: object, found: Tensor) -> None:
+        self.seen[name] = len(found)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         if self.kind in DETECTORS:
             (found,) = self.model(list(x))
-            return found["boxes"], found["scores"]
+            return tuple(found.values())
         return self.model(x)["out"]  # type: ignore[no-any-return]
 
 
@@ -63,7 +66,8 @@ def test_costs_what_fvcore_counts(kind: str, name: str, side: int) -> None:
     counted = FlopCountAnalysis(model, torch.rand(1, 3, side, side))
     counted.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     by = counted.by_operator()
-    found = head_cost(kind, spec, 3, side, model.boxes)
+    found = head_cost(kind, spec, 3, side, **model.seen)
+    assert bool(model.seen["objects"]) is (kind == "mask-rcnn"), "else its head is not counted"
     assert by["conv"] + by["linear"] + by["addmm"] == found.macs
     norms = by["batch_norm"] + by["adaptive_avg_pool2d"]
     assert found.macs + norms == found.fvcore

@@ -324,6 +324,40 @@ def test_the_last_one_is_resumed_where_none_is_named(
     assert_same_training(next(tmp_path.glob("runs/*")), undisturbed)
 
 
+GONE = "gone"  # of an entry: it had not been known
+
+
+@pytest.mark.parametrize(
+    ("place", "changes", "message"),
+    [
+        ("arguments", {"freeze": GONE, "shard": GONE}, "(--freeze, --shard only here): finish the "
+         "training with the version that began it, or begin another with another --out"),
+        ("arguments", {"shard": GONE, "wind": 3}, "(--shard only here; --wind only there)"),
+        ("recipe", {"zoom": 0.5, "momentum": GONE, "spin": 1}, "has another recipe (momentum "
+         "missing there and 0.9 here, spin 1 there and missing here, zoom 0.5 there and 0.3 here)"),
+    ],
+)  # fmt: skip
+def test_what_another_version_began_is_refused(
+    place: str,
+    changes: dict[str, Any],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with monkeypatch.context() as patch:
+        at_step(patch, 3, kill)
+        with pytest.raises(Killed):
+            main([*map(str, GIVEN), "--out", str(tmp_path)])
+    facts = json.loads((tmp_path / BEGUN).read_text())
+    changed = facts[place] | changes
+    facts[place] = {name: value for name, value in changed.items() if value != GONE}
+    (tmp_path / BEGUN).write_text(json.dumps(facts))
+    done = in_process(main, ["--resume", "--out", tmp_path], capsys)
+    assert_refused(done, message)
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+
+
 def test_two_signals_stop_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,8 +58,18 @@ def test_data_that_cannot_be_had_are_told(
     for name, kind in (("flowers102", "Flowers102"), ("pets", "OxfordIIITPet")):
         monkeypatch.setattr(datasets, kind, fail)
         done = in_process(transfer_protocol.main, ("--data", name), capsys)
-        assert_refused(done, f"cannot get {name} (no network): with no network, put")
+        assert_refused(done, f"cannot get {name} (no network): with no network, put ")
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_files_are_named_as_torchvision_looks_for_them() -> None:
+    from torchvision.datasets import Flowers102, OxfordIIITPet
+
+    wanted = {
+        "flowers102": {name for name, _ in Flowers102._file_dict.values()},
+        "pets": {url.rpartition("/")[2] for url, _ in OxfordIIITPet._RESOURCES},
+    }
+    assert {name: set(files) for name, (_, files) in transfer_protocol.FILES.items()} == wanted
 
 
 def test_torchvisions_sets_become_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +124,8 @@ def test_the_protocol_on_a_folder(
 
 
 def test_published_numbers_stand_beside() -> None:
-    args = transfer_protocol.options().parse_args(["--data", "cifar100", "--seeds", "2"])
-    lines = transfer_protocol.table(args, [0.8, 0.82]).splitlines()
-    assert lines[2] == "| efficientnet-lite0, finetune, 2 seed(s) | 81.0 ± 1.4 |"
-    assert lines[3] == "| efficientnet-b0, published | 88.1 |"
+    for given in (["cifar100"], ["here", "--published", "cifar100"]):
+        args = transfer_protocol.options().parse_args(["--data", *given, "--seeds", "2"])
+        lines = transfer_protocol.table(args, [0.8, 0.82]).splitlines()
+        assert lines[2] == "| efficientnet-lite0, finetune, 2 seed(s) | 81.0 ± 1.4 |"
+        assert lines[3] == "| efficientnet-b0, published | 88.1 |"

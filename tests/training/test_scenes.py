@@ -16,20 +16,23 @@ from PIL import Image
 
 from models.build import build
 from models.deploy import heads
-from models.deploy.detectors import faster_rcnn
-from models.deploy.heads import read_head
+from models.deploy.detectors import faster_rcnn, mask_rcnn
+from models.deploy.heads import DETECTORS, OUTLINING, Head, read_head
 from models.families import family
 from models.pretrained import read_safetensors
 from nas.space import space
 from tests.support import scenes as drawn
 from tests.support.command import assert_refused, in_process
 from training.__main__ import main
+from training.scenes import measure
 from training.scenes.coco import read_coco
 from training.scenes.masks import mask_of, read_masks
 from training.scenes.measure import average_precision, detected, overlaps, segmented
+from training.scenes.outlines import coded_mask, inside
 from training.scenes.scene import IGNORED, divided
+from training.scenes.vary import Varied, for_detectors, outlines_of, pixels_of
 
-pytest.importorskip("pycocotools")
+coder = pytest.importorskip("pycocotools.mask")
 
 TINY = "mobilenet-v1-0.25-128"
 QUICK = ("--epochs", 2, "--batch", 2, "--resolution", drawn.SIDE, "--device", "cpu")
@@ -37,7 +40,7 @@ LONG = ("--batch", 4, "--lr", 3e-3, "--augment", "none", "--device", "cpu")
 # Its defaults are for photographs of a thousand pixels and two thousand boxes.
 FEW: dict[str, Any] = {
     "channels": 32, "rpn_pre_nms_top_n_train": 100, "rpn_post_nms_top_n_train": 50,
-    "box_batch_size_per_image": 32,
+    "box_batch_size_per_image": 32, "box_detections_per_img": 20,
 }  # fmt: skip
 
 
@@ -53,19 +56,24 @@ def found_network(path: Path) -> Path:
 # ---------------------------------------------------------------- the commands
 
 
-@pytest.mark.parametrize("head", ["ssdlite", "faster-rcnn"])
-def test_a_detector_is_written_and_read_again(
-    head: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two-stage detectors that are small enough for a test."""
     monkeypatch.setitem(heads._MAKERS, "faster-rcnn", partial(faster_rcnn, **FEW))
+    monkeypatch.setitem(heads._MAKERS, "mask-rcnn", partial(mask_rcnn, **FEW))
+
+
+@pytest.mark.parametrize("head", DETECTORS)
+@pytest.mark.usefixtures("few")
+def test_a_detector_is_written_and_read_again(
+    head: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data, out = drawn.coco(tmp_path / "data"), tmp_path / "out"
     given = ("detect", "--spec", TINY, "--data", data, "--head", head, "--out", out, *QUICK)
     done = in_process(main, given, capsys)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("AP 0.")
+    assert (", of masks AP 0." in done.stdout) is (head == "mask-rcnn")
     assert done.stdout.endswith(f"{out}\n")
     assert f"{head} on {TINY}: " in done.stderr
     assert "4 pictures to learn from, 4 held out (validation), 10 objects, 3 classes" in done.stderr
@@ -156,21 +164,18 @@ def test_workers_change_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["rexnet-1.0", "efficientnet-b0", "found"])
-@pytest.mark.parametrize("head", ["ssdlite", "faster-rcnn"])
+@pytest.mark.parametrize("head", DETECTORS)
+@pytest.mark.usefixtures("few")
 def test_a_detector_learns_by_heart(
-    head: str,
-    name: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    head: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(heads._MAKERS, "faster-rcnn", partial(faster_rcnn, **FEW))
     spec = found_network(tmp_path / "found.json") if name == "found" else name
     given = ("detect", "--spec", spec, "--data", drawn.coco(tmp_path / "data"), "--head", head,
              "--epochs", 100, "--resolution", 64, "--out", tmp_path / "out", *LONG)  # fmt: skip
     assert in_process(main, given, capsys).returncode == 0
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert found["ap50"] > 0.9
+    assert head not in OUTLINING or found["mask_ap50"] > 0.9
 
 
 @pytest.mark.slow
@@ -291,15 +296,31 @@ def test_errors_in_masks_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     refused(tmp_path, "has no counterpart in", "segment", capsys)
 
 
+@pytest.mark.parametrize(
+    ("outline", "message"),
+    [
+        ([], "has no segmentation in the annotations"),
+        ([[1]], "is neither polygons nor run lengths"),
+        ({"counts": 3}, "is neither polygons nor run lengths"),
+        ({"counts": "abc", "size": [96, 96]}, "is neither polygons nor run lengths"),
+        ({"counts": [10, 20], "size": [96, 96]}, "runs of 30 pixels of [96, 96]"),
+        ({"counts": [10, 40], "size": [5, 10]}, "is of 10x5 pixels, the picture of 96x96"),
+    ],
+)
+@pytest.mark.parametrize("command", [("segment",), ("detect", "--head", "mask-rcnn")])
 def test_objects_without_outlines_make_no_masks(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: tuple[str, ...],
+    outline: object,
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     drawn.coco(tmp_path)
-    drawn.write(tmp_path, "train", first("annotations", segmentation=[]))
-    refused(tmp_path, "has no segmentation in the annotations", "segment", capsys)
-    drawn.write(tmp_path, "train", first("annotations", segmentation=[[1]]))
-    done = in_process(main, ("segment", "--spec", TINY, "--data", tmp_path, *QUICK), capsys)
-    assert_refused(done, "is neither polygons nor run lengths")
+    drawn.write(tmp_path, "train", first("annotations", segmentation=outline))
+    done = in_process(main, (*command, "--spec", TINY, "--data", tmp_path, *QUICK), capsys)
+    assert_refused(done, message)
+    assert "/train2017/0.png" in done.stderr
+    assert "first epoch" not in done.stderr
 
 
 def test_outlines_cover_what_was_drawn(tmp_path: Path) -> None:
@@ -314,8 +335,6 @@ def test_outlines_cover_what_was_drawn(tmp_path: Path) -> None:
     (square,) = scene.objects
     counts = np.zeros((96, 96), np.uint8, order="F")
     counts[20:30, 10:12] = 1
-    from pycocotools import mask as coder
-
     small = replace(square, label=2, outline=coder.encode(counts), area=20.0)
     both = mask_of(replace(scene, objects=(small, square)))
     assert (both == 2).sum() == 20
@@ -323,6 +342,42 @@ def test_outlines_cover_what_was_drawn(tmp_path: Path) -> None:
     crowd = replace(small, crowd=True)
     assert (mask_of(replace(scene, objects=(square, crowd))) == 1).sum() == 40**2
     assert (mask_of(replace(scene, objects=(crowd,))) == IGNORED).sum() == 20
+
+
+@pytest.mark.parametrize("augment", ["none", "light", "strong"])
+def test_masks_stay_on_their_objects(augment: str, tmp_path: Path) -> None:
+    """However a picture is varied, a mask covers its coloured object, and its box encloses it."""
+    scenes = read_coco(drawn.coco(tmp_path)).train
+    varied = Varied(scenes, for_detectors(augment, (0.5, 0.5, 0.5)), outlines_of)
+    seen = 0
+    for place in range(len(scenes)):
+        for seed in range(8):
+            picture, target = varied[place, seed]
+            assert len(target["masks"]) == len(target["boxes"]) == len(target["labels"])
+            for mask, box in zip(target["masks"], target["boxes"], strict=True):
+                colours = picture[:, mask.bool()]  # grey elsewhere, however they are distorted
+                assert ((colours.amax(0) - colours.amin(0)) > 0.15).float().mean() > 0.95
+                rows, columns = mask.nonzero().T
+                edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+                assert torch.allclose(torch.stack(edges).float(), box, atol=1.5)
+                seen += 1
+    assert seen >= 32
+
+
+def test_crowds_and_empty_pictures_have_no_masks(tmp_path: Path) -> None:
+    scene = read_coco(drawn.coco(tmp_path)).train[0]
+    crowd = replace(scene, objects=(replace(scene.objects[0], crowd=True),))
+    for one in (crowd, replace(scene, objects=())):
+        target = outlines_of(one)
+        assert target["masks"].shape == (0, 96, 96)
+        assert target["boxes"].shape == (0, 4)
+    model = mask_rcnn(replace(family(TINY), in_channels=3), 3, min_size=96, max_size=96, **FEW)
+    varied = Varied([replace(scene, objects=()), scene], for_detectors("light", (0.5,) * 3),
+                    outlines_of)  # fmt: skip
+    for places in ((0,), (0, 1)):
+        samples = [varied[place, 0] for place in places]
+        losses = model.train()([one for one, _ in samples], [target for _, target in samples])
+        assert all(torch.isfinite(loss) for loss in losses.values())
 
 
 # ---------------------------------------------------------------- measures
@@ -348,6 +403,63 @@ def test_average_precision_of_known_findings(tmp_path: Path) -> None:
         for scene in scenes
     ]
     assert average_precision(crowd, names, perfect)["ap"] is None
+
+
+def test_masks_are_measured_as_boxes_are(tmp_path: Path) -> None:
+    """Findings with the right boxes and masks of another overlap: only the masks' measure falls."""
+    scenes = read_coco(drawn.coco(tmp_path)).train
+    names = ("background", "red", "blue")
+
+    def findings(share: float) -> list[dict[str, Any]]:
+        found = []
+        for number, (scene, places) in enumerate(zip(scenes, drawn.PLACES, strict=True), 1):
+            for one, (left, top, side, label) in zip(scene.objects, places, strict=True):
+                mask = inside(scene, one)
+                mask[top + round(share * side) :] = False
+                found.append({"image_id": number, "bbox": [left, top, side, side], "score": 0.9,
+                              "category_id": label, "segmentation": coded_mask(mask)})  # fmt: skip
+        return found
+
+    found = average_precision(scenes, names, findings(1), of="segm")
+    assert found["ap"] == found["ap50"] == pytest.approx(1)
+    found = average_precision(scenes, names, findings(0.7), of="segm")
+    assert (found["ap50"], found["ap75"]) == (pytest.approx(1), 0)
+    assert average_precision(scenes, names, findings(0.7))["ap"] == pytest.approx(1)
+    assert average_precision(scenes, names, [], of="segm")["ap"] == 0
+    crowd = [
+        replace(scene, objects=tuple(replace(o, crowd=True) for o in scene.objects))
+        for scene in scenes
+    ]
+    assert average_precision(crowd, names, findings(1), of="segm")["ap"] is None
+
+
+def test_masks_are_laid_as_torchvision_lays_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at a time in pictures' own size, the same pixels as of the module's own answer."""
+    torch.manual_seed(0)
+    scenes = read_coco(drawn.coco(tmp_path)).train[:2]
+    model = mask_rcnn(family(TINY), 3, min_size=64, max_size=128, **FEW).eval()
+    seen: list[list[dict[str, Any]]] = []
+
+    def see(_: Any, __: Any, findings: Any, of: str = "bbox") -> dict[str, Any]:
+        seen.append(findings)
+        return {"ap": 0.0, "class_ap": {}}
+
+    monkeypatch.setattr(measure, "average_precision", see)
+    head = Head("mask-rcnn", ("background", "red", "blue"), (0.5,) * 3, (0.5,) * 3, 64)
+    found = detected(model, head, scenes, torch.device("cpu"))
+    assert set(found) == {"ap", "class_ap", "mask_ap", "class_mask_ap"}
+    with torch.no_grad():
+        wanted = [
+            mask[0].numpy() > 0.5
+            for one in model([pixels_of(scene.path) / 255 for scene in scenes])
+            for mask in one["masks"]
+        ]
+    assert len(wanted) == len(seen[1]) > 10
+    assert any(mask.any() for mask in wanted)
+    for one, mask in zip(seen[1], wanted, strict=True):
+        assert one["segmentation"] == coded_mask(mask)
 
 
 def test_overlaps_of_known_masks() -> None:

@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ _FREE = frozenset(
 )
 _PLACES = ("spec", "init")
 _PICTURES = ("data", "train", "validation", "test")
+_REMEDY = "finish the training with the version that began it, or begin another with another --out"
 
 
 def go_on(
@@ -40,26 +41,67 @@ def go_on(
 ) -> None:
     """Put the arguments of the training that is resumed into ``args``, ``command``'s.
 
-    Raises ValueError where there is none, where it is done, where another command began it, and
-    where an argument is given that differs from the training's own.
+    Raises ValueError where there is none, where it is done, where another command or another
+    version began it, and where an argument is given that differs from the training's own.
     """
     args.out = args.out or _newest(Path("runs"), command)
-    path = args.out / FILE_NAME
     stored = arguments_of(args.out, command)
-    try:
-        defaults, mine = _settled(parser.parse_args([])), _settled(args)
-        for name, value in mine.items():
-            if value not in (defaults[name], stored[name]):
-                raise ValueError(
-                    f"--{name.replace('_', '-')} is {stored[name]!r:.80} in {args.out} and not "
-                    f"{value!r:.80}: leave it out, or begin another training"
-                )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is of another version, or damaged ({error!r:.200})") from error
+    defaults, mine = _settled(parser.parse_args([])), _settled(args)
+    known = {action.dest for action in parser._actions}  # its defaults are the training's by now
+    _check_options(args.out / FILE_NAME, lacking=(mine.keys() & known) - stored.keys(),
+                   unknown=stored.keys() - known)  # fmt: skip
+    for name, value in mine.items():
+        if value not in (defaults[name], stored[name]):
+            raise ValueError(
+                f"{_flag(name)} is {stored[name]!r:.80} in {args.out} and not {value!r:.80}: leave "
+                "it out, or begin another training"
+            )
     for name in mine:
         setattr(args, name, stored[name])
     if isinstance(args.data, list):
         args.data = Parts(*args.data)
+
+
+def _check_options(path: Path, lacking: Iterable[str], unknown: Iterable[str]) -> None:
+    """Raises ValueError, saying which they are, where a training's options are not this version's.
+
+    What it would have been by default is not guessed: another version may train otherwise.
+    """
+    told = [
+        f"{', '.join(map(_flag, sorted(names)))} {where}"
+        for names, where in ((lacking, "only here"), (unknown, "only there")) if names
+    ]  # fmt: skip
+    if told:
+        raise ValueError(
+            f"{path} was begun by another version, with other options ({'; '.join(told)}): "
+            f"{_REMEDY}"
+        )
+
+
+def check_recipe(out: Path, recipe: Mapping[str, Any]) -> None:
+    """Raises ValueError, saying what differs, where the training in ``out``, which is resumed, was
+    begun with other settings than its arguments come to now."""
+    path = out / FILE_NAME
+    try:
+        theirs = dict(json.loads(path.read_text("utf-8"))["recipe"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is of another version, or damaged ({error!r:.200})") from error
+    mine = json.loads(json.dumps(recipe))
+    told = [
+        f"{name} {_value(theirs, name)} there and {_value(mine, name)} here"
+        for name in sorted(mine.keys() | theirs.keys())
+        if _value(theirs, name) != _value(mine, name)
+    ]
+    if told:
+        raise ValueError(f"{path} has another recipe ({', '.join(told):.300}): {_REMEDY}")
+
+
+def _value(facts: Mapping[str, Any], name: str) -> str:
+    return f"{facts[name]!r:.40}" if name in facts else "missing"
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def arguments_of(out: Path | None, command: str = COMMAND) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``python -m training detect``: a detector on a network, trained on boxes."""
+"""``python -m training detect``: a detector on a network, trained on boxes, or outlines too."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ COMMAND = "training detect"
 _DATA = (
     "a folder of pictures with boxes in COCO's format: images/ and "
     "annotations/instances_train.json, with instances_val.json where that exists, else a share is "
-    "held out; see docs/training.md"
+    "held out; mask-rcnn takes outlines too; see docs/training.md"
 )  # fmt: skip
 
 
 def options() -> argparse.ArgumentParser:
     """The command's options."""
-    return made(COMMAND, ABOUT, ("ssdlite", "faster-rcnn"), _DATA)
+    return made(COMMAND, ABOUT, ("ssdlite", "faster-rcnn", "mask-rcnn"), _DATA)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -30,7 +30,7 @@ from models.choose import choose
 from models.cost import cost
 from models.spec import ArchSpec
 from reports.training import report
-from training.commands.begun import begin, free, go_on, saying, taken
+from training.commands.begun import begin, check_recipe, free, go_on, saying, taken
 from training.commands.together import schedule_of, settled_micro_batches, sharded
 from training.commands.written import told, write
 from training.data import SHARE, Data, load
@@ -76,6 +76,8 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
     spec = choose(args.spec)
     parent = _parent(args, spec)
     recipe = settled_micro_batches(_recipe(args, parent, among), spec, args)
+    if args.resume:
+        check_recipe(args.out, recipe.to_dict())
     side = args.resolution or spec.resolution
     with among.first_alone():  # the others find its cache
         data = load(args.data, size=side, seed=args.seed, stream=args.stream, holders=among.local)

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,17 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torchvision.transforms.v2 import Transform
 
 from common.units import format_size
 from models.choose import choose
-from models.deploy.detector_cost import head_cost
-from models.deploy.heads import DETECTORS, Head
+from models.deploy.detector_cost import TWO_STAGE, head_cost
+from models.deploy.heads import DETECTORS, OUTLINING, Head
 from models.deploy.preprocessing import WEIGHTS
 from models.inherit import inherit
 from models.reference.providers import IMAGENET
 from models.spec import ArchSpec
-from training.commands.begun import begin, free, go_on, saying, taken
+from training.commands.begun import begin, check_recipe, free, go_on, saying, taken
 from training.device import choose_device
 from training.loop.bar import shown
 from training.loop.checkpoints.keeper import Keeper
@@ -35,10 +36,17 @@ from training.scenes.coco import read_coco
 from training.scenes.loop import SceneTrainer
 from training.scenes.masks import read_masks
 from training.scenes.measure import detected, segmented
-from training.scenes.outlines import check_installed
+from training.scenes.outlines import check_installed, check_outlined
 from training.scenes.recipe import SceneRecipe
-from training.scenes.scene import Scenes, divided
-from training.scenes.vary import Varied, for_detectors, for_segmenters
+from training.scenes.scene import Scene, Scenes, divided
+from training.scenes.vary import (
+    Varied,
+    boxes_of,
+    classes_of,
+    for_detectors,
+    for_segmenters,
+    outlines_of,
+)
 from training.transfer.parent import Parent, weights_of
 from training.transfer.sources import BASELINE, open_parent
 
@@ -54,11 +62,13 @@ def go(args: argparse.Namespace, known: argparse.ArgumentParser, command: str) -
     print(scenes.summary(), file=sys.stderr)
     parent = _parent(args, spec)
     recipe, head = _recipe(args, parent), _head(args, parent, scenes)
+    if args.resume:
+        check_recipe(args.out, asdict(recipe))
     spec = replace(spec, resolution=args.resolution, in_channels=3)
     torch.manual_seed(args.seed)
     model = head.on(spec, None if parent is None else inherit(parent.spec, parent.weights, spec))
     flops = format_size(head_cost(head.kind, spec, len(head.classes), head.side).macs)
-    most = " at most" if head.kind == "faster-rcnn" else ""
+    most = " at most" if head.kind in TWO_STAGE else ""
     print(f"{head.kind} on {spec.name}: {flops} FLOPs{most} at {head.side} pixels, all counted",
           file=sys.stderr)  # fmt: skip
     if not args.resume:
@@ -84,6 +94,8 @@ def _scenes(args: argparse.Namespace) -> Scenes:
     if args.head in DETECTORS:
         check_installed()
         found = read_coco(root)
+        if args.head in OUTLINING:
+            check_outlined((*found.train, *found.held_out))
     else:
         found = read_masks(root)
     return divided(found, args.seed)
@@ -130,12 +142,7 @@ def _trained(
     """What was measured after the training, JSON."""
     began = time.perf_counter()
     detects = head.kind in DETECTORS
-    transform = (
-        for_detectors(recipe.augment, head.mean)
-        if detects
-        else for_segmenters(recipe.augment, head.side)
-    )
-    pictures = Varied(scenes.train, transform, masks=not detects)
+    pictures = Varied(scenes.train, *_learned(head, recipe))
     run = SceneTrainer(model, head, recipe, pictures, args.seed, place, args.workers)
     keeper.begin(run)
     with shown(recipe.epochs) as (show, _):
@@ -156,6 +163,14 @@ def _trained(
     }
 
 
+def _learned(head: Head, recipe: SceneRecipe) -> tuple[Transform, Callable[[Scene], Any]]:
+    """How pictures are varied, and what of them is learned."""
+    if head.kind not in DETECTORS:
+        return for_segmenters(recipe.augment, head.side), classes_of
+    target = outlines_of if head.kind in OUTLINING else boxes_of
+    return for_detectors(recipe.augment, head.mean), target
+
+
 def _write(
     out: Path, spec: ArchSpec, head: Head, model: nn.Module, found: Mapping[str, Any]
 ) -> None:
@@ -171,7 +186,8 @@ def _write(
 
 def _tell(out: Path, recipe: SceneRecipe, found: Mapping[str, Any]) -> None:
     """The answer, in one line."""
-    names = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "miou": "mean IoU",
+    names = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "mask_ap": "of masks AP",
+             "mask_ap50": "AP50", "mask_ap75": "AP75", "miou": "mean IoU",
              "pixel_accuracy": "pixel accuracy"}  # fmt: skip
     said = [
         f"{word} {'unknown' if found[name] is None else format(found[name], '.3f')}"

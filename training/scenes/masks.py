@@ -20,7 +20,7 @@ from training.pictures.images import EXTENSIONS
 from training.pictures.names import said_part
 from training.pictures.splits import Subset
 from training.scenes.coco import picture_size, read_coco
-from training.scenes.outlines import covered
+from training.scenes.outlines import check_outlined, covered
 from training.scenes.scene import IGNORED, Scene, Scenes
 
 CLASSES = "classes.txt"
@@ -36,12 +36,7 @@ def read_masks(root: Path) -> Scenes:
     pairs = _pairs(root)
     if not pairs:
         found = read_coco(root)
-        for scene in (*found.train, *found.held_out):
-            if any(one.outline is None for one in scene.objects):
-                raise ValueError(
-                    f"an object of {scene.path} has no segmentation in the annotations: outline "
-                    "it, take it out, or train a detector"
-                )
+        check_outlined((*found.train, *found.held_out))
         return found
     scenes = {part: tuple(_scenes(*pair)) for part, pair in pairs.items()}
     if not scenes.get(Subset.TRAIN):

@@ -6,7 +6,7 @@ that of segmenters Inception's crop and a mirror.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from torchvision.transforms import v2
 
 from training.loop.feeds.pictures import seeded
 from training.scenes.masks import mask_of
-from training.scenes.scene import Scene
+from training.scenes.outlines import inside
+from training.scenes.scene import Marked, Scene
 
 Sample = tuple[Tensor, Any]
 
@@ -30,7 +31,8 @@ def for_detectors(augment: str, mean: Sequence[float]) -> v2.Transform:
     grey = [round(255 * value) for value in mean]
     steps: list[v2.Transform] = []
     if augment == "strong":
-        steps += [v2.RandomPhotometricDistort(), v2.RandomZoomOut(grey), v2.RandomIoUCrop()]
+        fill = {tv_tensors.Image: grey, "others": 0}
+        steps += [v2.RandomPhotometricDistort(), v2.RandomZoomOut(fill), v2.RandomIoUCrop()]
     if augment != "none":
         steps += [v2.RandomHorizontalFlip(), v2.SanitizeBoundingBoxes()]
     return v2.Compose([*steps, v2.ToDtype(torch.float32, scale=True), v2.ToPureTensor()])
@@ -54,14 +56,12 @@ def _typed() -> v2.Transform:
 
 
 class Varied(Dataset[Sample]):
-    """A picture, float (3, H, W) in 0 to 1, and what is marked in it, of a place and a seed.
+    """A picture, float (3, H, W) in 0 to 1, and its ``target``, of a place and a seed."""
 
-    For detectors boxes (n, 4) in pixels and labels (n,) but for crowds; for segmenters int64
-    (H, W), ``IGNORED`` where there is no class.
-    """
-
-    def __init__(self, scenes: Sequence[Scene], transform: v2.Transform, masks: bool) -> None:
-        self._scenes, self._transform, self._masks = scenes, transform, masks
+    def __init__(
+        self, scenes: Sequence[Scene], transform: v2.Transform, target: Callable[[Scene], Any]
+    ) -> None:
+        self._scenes, self._transform, self._target = scenes, transform, target
 
     def __len__(self) -> int:
         return len(self._scenes)
@@ -70,9 +70,8 @@ class Varied(Dataset[Sample]):
         place, seed = item
         scene = self._scenes[place]
         picture = tv_tensors.Image(pixels_of(scene.path))
-        target = _mask(scene) if self._masks else _boxes(scene)
         with seeded(seed):
-            found: Sample = self._transform(picture, target)
+            found: Sample = self._transform(picture, self._target(scene))
         return found
 
 
@@ -89,15 +88,33 @@ def pixels_of(path: Path) -> Tensor:
     return torch.from_numpy(array).permute(2, 0, 1).contiguous()
 
 
-def _mask(scene: Scene) -> tv_tensors.Mask:
+def classes_of(scene: Scene) -> tv_tensors.Mask:
+    """Of each pixel (H, W), ``IGNORED`` where there is none: for segmenters."""
     return tv_tensors.Mask(torch.from_numpy(mask_of(scene)))
 
 
-def _boxes(scene: Scene) -> dict[str, Any]:
-    learned = [one for one in scene.objects if not one.crowd]
+def boxes_of(scene: Scene) -> dict[str, Any]:
+    """Of what is no crowd: boxes (n, 4) in pixels and labels (n,), for detectors."""
+    learned = _learned(scene)
     boxes = torch.tensor([one.box for one in learned], dtype=torch.float32).reshape(-1, 4)
     width, height = scene.size
     return {
         "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(height, width)),
         "labels": torch.tensor([one.label for one in learned], dtype=torch.int64),
     }
+
+
+def outlines_of(scene: Scene) -> dict[str, Any]:
+    """These and masks, uint8 (n, H, W): for detectors that draw them.
+
+    Raises ValueError where an outline is missing or cannot be read.
+    """
+    width, height = scene.size
+    masks = np.zeros((len(_learned(scene)), height, width), np.uint8)
+    for mask, one in zip(masks, _learned(scene), strict=True):
+        mask[:] = inside(scene, one)
+    return boxes_of(scene) | {"masks": tv_tensors.Mask(torch.from_numpy(masks))}
+
+
+def _learned(scene: Scene) -> list[Marked]:
+    return [one for one in scene.objects if not one.crowd]
