@@ -27,6 +27,7 @@ RIVALS = {
     "gp": Package("of_optuna", "Gp", (), "posterior mean"),
     "botorch": Package("of_botorch", "SingleTask", ("botorch",), "posterior mean"),
     "saas": Package("of_botorch", "WarpedSaas", ("botorch", "numpyro"), "posterior mean"),
+    "map-saas": Package("of_botorch", "MapSaas", ("botorch",), "posterior mean"),
     "smac": Package("of_smac", "Smac", ("smac",), "mean of the forest"),
 }
 
