@@ -27,10 +27,11 @@ import gzip
 import json
 import pickle
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import optuna
@@ -84,6 +85,26 @@ class World(NamedTuple):
     other: Table
 
 
+class Run(NamedTuple):
+    """A search: after each training what the best so far lacks (points of reward, or percent of the
+    front's hypervolume), by the number of trainings what the named network lacks, and the
+    processor seconds that its proposals took."""
+
+    loss: list[float]
+    named: dict[int, float]
+    seconds: float
+
+
+Make = Callable[[World, str, int, np.random.Generator], NetworkSampler]
+
+
+@runtime_checkable
+class Recommends(Protocol):
+    """A method with a rule of its own by which one network is named."""
+
+    def recommend(self, history: History) -> int: ...
+
+
 class Measured(ClosedForm):
     """Multiply-adds of the networks of a table; all others are never in a window."""
 
@@ -109,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if reference and args.reference:
             seeds = range(args.reference_seeds)
             value = [run(args, task, reference, seed, args.reference) for seed in seeds]
-            goal = float(np.median([loss[-1] for loss, _ in value]))
+            goal = float(np.median([one.loss[-1] for one in value]))
             lines.append(line(task, f"{reference} to {args.reference}", value, goal))
         for name in args.samplers:
             found = [run(args, task, name, seed, args.trials) for seed in range(args.seeds)]
@@ -137,69 +158,66 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return command.parse_args(argv)
 
 
-def line(
-    task: str, name: str, found: list[tuple[list[float], dict[int, float]]], goal: float | None
-) -> str:
-    """A row of the table: median (nine in ten) of what the named network lacks."""
+def line(task: str, name: str, found: list[Run], goal: float | None) -> str:
+    """A row of the table."""
     cells = [task, name, str(len(found)), "" if goal is None else needed(found, goal)]
-    for at in PICKED:
-        lost = [named[at] for _, named in found if at in named]
-        cells.append(
-            f"{np.median(lost):.2f} ({np.quantile(lost, 0.9, method='higher'):.2f})" if lost else ""
-        )
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join([*cells, *(lacking(found, at) for at in PICKED)]) + " |"
 
 
-def needed(found: list[tuple[list[float], dict[int, float]]], goal: float) -> str:
+def lacking(found: list[Run], at: int) -> str:
+    """What the network lacks that is named after so many trainings: median (nine in ten)."""
+    lost = [one.named[at] for one in found if at in one.named]
+    if not lost:
+        return ""
+    return f"{np.median(lost):.2f} ({np.quantile(lost, 0.9, method='higher'):.2f})"
+
+
+def needed(found: list[Run], goal: float) -> str:
     """Trainings until the best so far reaches the goal: median (quartiles)."""
-    reached = [next((i for i, x in enumerate(loss, 1) if x <= goal), np.inf) for loss, _ in found]
+    reached = [next((i for i, x in enumerate(one.loss, 1) if x <= goal), np.inf) for one in found]
     low, middle, high = np.quantile(reached, [0.25, 0.5, 0.75], method="higher")
     return f"{middle:g} ({low:g}–{high:g})".replace("inf", "∞")
 
 
 def run(
-    args: argparse.Namespace, task: str, name: str, seed: int, trials: int
-) -> tuple[list[float], dict[int, float]]:
-    """One search: after each training what the best so far lacks (points of reward, or percent of
-    the front's hypervolume), and by the number of trainings what the named network lacks."""
+    args: argparse.Namespace, task: str, name: str, seed: int, trials: int, make: Make | None = None
+) -> Run:
+    """One search, or what was kept of it; ``make`` as in ``searched``."""
     file = args.out / f"half{args.half}.{task}.{name}.{seed}.json"
     stored = json.loads(file.read_text()) if file.exists() else {"accuracy": []}
-    if len(stored["accuracy"]) < trials:
-        stored = searched(world(args.out, task, args.half), name, seed, trials)
-        keep(file, stored)
     made = world(args.out, task, args.half)
+    if len(stored["accuracy"]) < trials:
+        stored = searched(made, name, seed, trials, make or variant)
+        keep(file, stored)
     accuracy, cost = np.array(stored["accuracy"]), np.array(stored["cost"])
+    seconds = float(stored.get("seconds", np.nan))  # of runs kept by an earlier version
     if made.objective.aim == "front":
         most = hypervolume(*made.best, WORST)
         part = [hypervolume(accuracy[:n], cost[:n], WORST) for n in range(1, len(cost) + 1)]
         lost = (100 * (1 - np.array(part) / most)).tolist()
-        return lost, {at: lost[at - 1] for at in PICKED if at <= len(lost)}
+        return Run(lost, {at: lost[at - 1] for at in PICKED if at <= len(lost)}, seconds)
     reward = 100 * made.objective.reward(accuracy, cost)
     best = 100 * float(made.objective.reward(*made.best).max())
     named = {int(at): best - float(reward[i]) for at, i in stored["named"].items()}
-    return (best - np.maximum.accumulate(reward)).tolist(), named
+    return Run((best - np.maximum.accumulate(reward)).tolist(), named, seconds)
 
 
-def searched(made: World, name: str, seed: int, trials: int) -> dict[str, Any]:
-    """True accuracies, costs, and which training was named after how many."""
+def searched(made: World, name: str, seed: int, trials: int, make: Make) -> dict[str, Any]:
+    """True accuracies, costs, which training was named after how many, and the processor seconds
+    of all proposals; ``make`` makes the sampler of that name and seed."""
     rng, objective = np.random.default_rng([seed, 1]), made.objective
     study = optuna.create_study(directions=objective.directions)
-    method = sampler(
-        name.split("-")[0], made.space, objective, seed=seed, cost=made.cost,
-        prior=prior_for(made, name, rng),
-    )  # fmt: skip
-    if name == "auto-free" and isinstance(method.method, Auto):
-        method.method.see.believed = ()
-    if name == "auto-focused" and isinstance(method.method, Auto):
-        method.method.along = None
-    study.sampler = method
+    study.sampler = method = make(made, name, seed, rng)
     accuracy: list[float] = []
     cost: list[float] = []
     named: dict[int, int] = {}
+    seconds = 0.0
     for done in range(1, trials + 1):
+        begun = time.process_time()
         trial = study.ask()
         for choice, values in made.space.choices.items():
             trial.suggest_categorical(choice, values)
+        seconds += time.process_time() - begun
         row = made.space.indices([trial.params])
         accuracy.append(made.truth(row))
         cost.append(float(made.space.costs(row).macs[0]))
@@ -207,11 +225,24 @@ def searched(made: World, name: str, seed: int, trials: int) -> dict[str, Any]:
         tell(study, trial, objective, seen, cost[-1])
         if objective.aim != "front" and done in PICKED:
             named[done] = pick(study, method)
-    return {"accuracy": accuracy, "cost": cost, "named": named}
+    return {"accuracy": accuracy, "cost": cost, "named": named, "seconds": seconds}
+
+
+def variant(made: World, name: str, seed: int, rng: np.random.Generator) -> NetworkSampler:
+    """A sampler of ``nas.samplers`` or a variant of auto."""
+    method = sampler(
+        name.split("-")[0], made.space, made.objective, seed=seed, cost=made.cost,
+        prior=prior_for(made, name, rng),
+    )  # fmt: skip
+    if name == "auto-free" and isinstance(method.method, Auto):
+        method.method.see.believed = ()
+    if name == "auto-focused" and isinstance(method.method, Auto):
+        method.method.along = None
+    return method
 
 
 def pick(study: optuna.Study, method: NetworkSampler) -> int:
-    if isinstance(method.method, Auto):
+    if isinstance(method.method, Recommends):
         return method.method.recommend(History(method.candidates, study))
     return study.best_trial.number
 
