@@ -17,7 +17,8 @@ from nas.result import Candidate, SearchResult
 from nas.search.against import Against
 from reports.compare import figures
 from reports.compare.alike import Entrant, pictures, reading, warnings
-from reports.nas import UNITS, concluded
+from reports.nas import concluded
+from reports.nas.drawings import UNITS
 from reports.page import Page
 from reports.sections.classes import percent
 from reports.sections.interval import LEVEL, span, wilson

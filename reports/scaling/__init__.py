@@ -9,11 +9,11 @@ from typing import Any
 
 from common.units import format_size
 from reports import figures
-from reports.nas import about_pictures
 from reports.page import Page
 from reports.scaling.points import add_left_out, add_points, add_rounding, points_table
 from reports.sections.classes import about_classes, kinds
 from reports.sections.failures import show_failures
+from reports.sections.pictures import about_pictures
 from reports.sections.samples import show_samples
 from reports.sections.spent import about_energy
 from reports.tables import trials_table

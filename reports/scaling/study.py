@@ -11,12 +11,12 @@ import pandas as pd
 
 from common.units import format_size
 from models.spec import ArchSpec
-from reports.nas import about_pictures
 from reports.page import Page
 from reports.scaling.study_answer import study_answer
 from reports.scaling.study_figure import draw
 from reports.sections.classes import about_classes, kinds, mean_of
 from reports.sections.failures import show_failures
+from reports.sections.pictures import about_pictures
 from reports.sections.samples import show_samples
 from reports.tables import trials_table
 from scaling_search.studies import PUBLISHED

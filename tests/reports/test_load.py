@@ -16,9 +16,10 @@ from models.families import family
 from models.spec import ArchSpec
 from nas.search import search
 from nas.space import space
-from reports.nas import about_pictures, report
+from reports.nas import report
 from reports.page import Page
 from reports.sections import network
+from reports.sections.pictures import about_pictures
 from reports.tables import COLUMNS, trials_table
 from trials.record import Evaluation
 

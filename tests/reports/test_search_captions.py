@@ -11,7 +11,7 @@ from models.families import family
 from nas.result import Candidate
 from reports import figures
 from reports.figures import Marked
-from reports.nas import _caption
+from reports.nas.drawings import _caption
 
 NETWORK = family("resnet-18")
 EXPECTED = [{"cost": 1.0, "accuracy": 0.5, "low": 0.4, "high": 0.6}]
