@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -11,10 +12,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.host_load import Others
 from tests.training.test_transfer import RECIPE, TINY, drawn
 from training.data import Data, Split, load
 from training.evaluator import ByValue, Evaluator, Folded
 from training.options import rehearsal
+from training.options.sizing import Speed
 from training.pictures.folds import fold, folds
 from training.transfer import judges
 from training.transfer.judges import by_others, untaught
@@ -166,3 +169,18 @@ def test_a_dry_run_says_how_far_its_steps_scatter_and_that_the_machine_is_busy(
     found = rehearsal.rehearsed(args, Evaluator(data, RECIPE, "cpu"), TINY, 14)
     assert "quartiles of its steps -4 to +18 % of their median" in found
     assert ("busy: meanwhile other processes kept 1.6 of 2 cores" in found) is said
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_processes_that_prepare_pictures_are_not_taken_for_others(
+    monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    busy = Others()
+    busy.cores = 1.6
+    monkeypatch.setattr(rehearsal, "cores", lambda: 2)
+    monkeypatch.setattr(rehearsal, "others", lambda: nullcontext(busy))
+    step = Reading(0.1, 0.1, 0.1, 8)
+    monkeypatch.setattr(rehearsal, "speed_of", lambda *_, **__: Speed(1.0, 100.0, step))
+    data = load("digits", size=16, progress=False)
+    said = rehearsal.rehearsed_alone(TINY, RECIPE, data, torch.device("cpu"), workers)
+    assert ("the machine is busy" in said) is not bool(workers)

@@ -201,10 +201,13 @@ def test_a_training_as_json_and_rehearsed(
     assert main([*given, "--dry-run", "--recipe", "v2", "--epochs", "4"]) == 0
     said = capsys.readouterr().out
     assert "for 4 epochs of 1,259 pictures at 16 pixels on cpu" in said
-    assert re.search(r"at most about \S+ .*pictures a second, measured.*\) and \S+ GiB", said)
+    assert re.search(
+        r"at most about \S+ .*pictures a second, measured; quartiles .*\) and \S+ GiB", said
+    )
     assert not out.exists()
     assert main([*given, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["accuracy"] == json.loads((out / "evaluation.json").read_text())["accuracy"]
     assert told["run"] == str(out)
+    assert "energy" in told
     assert told["next"] is None or "predict" in told["next"]

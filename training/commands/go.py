@@ -212,7 +212,8 @@ def _tell(args: argparse.Namespace, recipe: Recipe, found: Evaluation) -> None:
     )
     told = cautions_of_test(found, recipe.balance)
     if args.json:
-        facts = {"run": str(out), "report": str(out / "report.html"), **found.to_dict()}
+        files = {"run": str(out), "report": str(out / "report.html")}
+        facts = {**files, "energy": joules, **found.to_dict()}
         print(closing_json(told, facts, further))
     else:
         print(closing(told, answer, further))

@@ -133,7 +133,7 @@ def rehearsed_alone(
             f"at most about {format_duration(seconds)} ({found.images_per_second:,.0f} pictures a "
             f"second, measured{_scatter(found.step)}) and {gigabytes(_most_bytes())}, without the "
             "test split's",
-            *_busy(load.cores),
+            *_busy(None if workers else load.cores),  # what prepares pictures is no other's
             "nothing was trained to its end, and nothing is kept",
         ]
     )
