@@ -22,6 +22,8 @@ from models import plan as p
 from models.cost import cost
 from models.spec import MAX_RESOLUTION, ArchSpec
 
+_CLASSES = 1000  # fewer have their classifier initialised as so many would be
+
 
 class Network(nn.Module):
     """``stem``, ``stages`` and ``head`` of a spec, initialised as EfficientNet's code does."""
@@ -67,6 +69,8 @@ def _check_memory(spec: ArchSpec) -> None:
 def _initialise(module: nn.Module, layer_norm: bool) -> None:
     """Convolutions N(0, 2 / fan-out), the classifier U(±1/√fan-out): EfficientNet's code.
 
+    Of fewer than ImageNet's classes the classifier begins as of a thousand: by that rule logits of
+    ten would have a standard deviation of 4, whose unlearning takes epochs (docs/training.md).
     ConvNeXt's own: everything N(0, 0.02²). Norms start as the identity, biases at 0.
     """
     if not isinstance(module, nn.Conv2d | nn.Linear):
@@ -77,7 +81,7 @@ def _initialise(module: nn.Module, layer_norm: bool) -> None:
         fan_out = module.out_channels * module.weight[0, 0].numel() // module.groups
         nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
     else:
-        bound = 1 / math.sqrt(module.out_features)
+        bound = 1 / math.sqrt(max(module.out_features, _CLASSES))
         nn.init.uniform_(module.weight, -bound, bound)
     if module.bias is not None:
         nn.init.zeros_(module.bias)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from hypothesis import given, settings
 from safetensors.torch import save_file
@@ -164,3 +166,15 @@ def test_any_spec_is_traced(spec: ArchSpec) -> None:
     x = torch.randn(1, spec.in_channels, 48, 48)
     with torch.no_grad():
         assert torch.equal(torch.fx.symbolic_trace(module)(x), module(x))
+
+
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+@pytest.mark.parametrize("name", ["efficientnet-b0", "mobilenet-v2", "rexnet-1.0"])
+def test_no_class_is_preferred_at_the_beginning(name: str, classes: int) -> None:
+    """Logits of few classes are as small as those of ImageNet's: the loss is near log(classes)."""
+    torch.manual_seed(0)
+    network = build(replace(family(name), resolution=64, classes=classes)).train()
+    with torch.no_grad():
+        logits = network(torch.randn(16, 3, 64, 64))
+    labels = torch.randint(classes, (16,))
+    assert F.cross_entropy(logits, labels).item() == pytest.approx(math.log(classes), abs=0.3)
