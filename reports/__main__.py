@@ -17,7 +17,7 @@ from reports.journal import add_figures, printed
 
 _OF_NO_RUN = {
     "compare": "reports.commands.compare",
-    "networks": "reports.networks",
+    "networks": "reports.commands.networks",
     "ranks": "reports.commands.ranks",
     "channels": "reports.commands.channels",
     "scalability": "reports.commands.scalability",

@@ -26,7 +26,7 @@ from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.prior import imagenet
 from nas.prior.distilled import Foretold
-from nas.rerank import space_of
+from nas.rerank.ranking import space_of
 from nas.samplers.auto import Auto
 from nas.samplers.history import History
 from nas.samplers.opening import OPENING

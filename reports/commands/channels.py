@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 
 from common.command import parser, path, storage_url
-from reports.channels import report
 from reports.journal import add_figures, printed
 
 
@@ -24,5 +23,7 @@ def options() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw it, and say where it is."""
     args = options().parse_args(argv)
+    from reports.channels import report  # takes seconds to load, which --help need not
+
     with printed(args.figures):
         print(report(args.run, args.storage))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from common.command import parser, path, storage_url
 from reports.journal import add_figures, printed
-from training.options.directory import run_directory
 
 DESCRIPTION = """\
 Network searches on one page: their fronts in one picture, how far each was after how many
@@ -40,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Draw it, and say where it is."""
     args = options().parse_args(argv)
     from reports.compare import compare  # takes seconds to load, which --help need not
+    from training.options.directory import run_directory
 
     with printed(args.figures):
         print(compare(args.run, run_directory(args, "comparison"), args.storage))

@@ -15,11 +15,6 @@ from models.reference import Missing, measure
 from models.reference.published import HISTORY, PUBLISHED, RESULTS_TABLE, Published, TableRow
 from models.spec import MAX_JSON
 
-GROUPS = {
-    "table": "the results table of the EfficientNet paper",
-    "history": "convolutional networks from LeNet to ConvNeXt",
-}
-
 
 class Compared(NamedTuple):
     """A measured number and the published one, where there is one."""

@@ -28,7 +28,7 @@ from nas.channels.compare import (
 from nas.channels.conventions import largest
 from nas.channels.growth import ON, SLOPES, channels
 from nas.objective import Objective
-from nas.rerank import expected, space_of
+from nas.rerank.ranking import expected, space_of
 from nas.samplers import NAMES
 from nas.search import search
 from nas.space import Space

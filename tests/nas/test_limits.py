@@ -18,7 +18,7 @@ from nas.candidates import Candidates
 from nas.costing import Limited, costing
 from nas.costing.latency import Latency
 from nas.objective import Objective
-from nas.rerank import expected
+from nas.rerank.ranking import expected
 from nas.samplers import NAMES
 from nas.search import search
 from nas.search.__main__ import main

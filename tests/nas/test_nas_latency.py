@@ -19,7 +19,7 @@ from nas.candidates import Candidates
 from nas.costing.latency import Latency
 from nas.costing.latency_model import LatencyModel, columns
 from nas.objective import Objective
-from nas.rerank import expected
+from nas.rerank.ranking import expected
 from nas.samplers import NAMES, sampler, tell
 from nas.samplers.history import History
 from nas.search import search

@@ -12,8 +12,8 @@ from models.spec import ArchSpec
 from nas.costing.latency import Latency
 from nas.objective import Objective
 from nas.prior import load_prior
-from nas.rerank import expected, rerank
 from nas.rerank.__main__ import main
+from nas.rerank.ranking import expected, rerank
 from nas.result import candidates
 from nas.search import search
 from tests.nas.test_nas_latency import BUDGET, MBCONV, FakeClock

@@ -18,7 +18,7 @@ from nas.belief.features import Features
 from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.prior import prior_of, read_prior
-from nas.rerank import expected, space_of
+from nas.rerank.ranking import expected, space_of
 from nas.samplers.base import NEARBY
 from nas.samplers.climb import REACH
 from nas.search import search

@@ -17,7 +17,7 @@ from nas.belief.scored import REFERENCE
 from nas.belief.scores import FILE, Asked, Scores
 from nas.candidates import Candidates, Floats
 from nas.objective import Objective
-from nas.rerank import expected
+from nas.rerank.ranking import expected
 from nas.search import search
 from nas.search.__main__ import main
 from nas.space import space

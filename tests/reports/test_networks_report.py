@@ -19,6 +19,7 @@ from models.reference.published import HISTORY, PUBLISHED, RESULTS_TABLE
 from models.scale import scale
 from reports.__main__ import main
 from reports.networks import measured
+from reports.networks.groups import GROUPS
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def test_a_family_that_cannot_be_read_is_named(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("group", measured.GROUPS)
+@pytest.mark.parametrize("group", GROUPS)
 def test_every_row_is_measured(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     for library in ("timm", "pytorchcv"):
         pytest.importorskip(library)

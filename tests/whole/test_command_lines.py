@@ -23,7 +23,7 @@ COMMANDS = (
     "reports.commands.compare",
     "reports.commands.ranks",
     "reports.commands.scalability",
-    "reports.networks",
+    "reports.commands.networks",
     "scaling_search.commands.family",
     "scaling_search.commands.search",
     "scaling_search.commands.study",

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from evenscale import COMMANDS, main
+from reports.__main__ import _OF_NO_RUN
 from training.given import next_command
 
 ROOT = Path(__file__).parents[2]
@@ -103,8 +104,8 @@ def test_it_starts_without_what_takes_long() -> None:
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        *((one.of, one.first) for name, one in COMMANDS.items() if name not in ("rerank", "study")),
-        *(("reports.__main__", (name,)) for name in ("ranks", "scalability")),
+        *((one.of, one.first) for one in COMMANDS.values()),
+        *(("reports.__main__", (name,)) for name in _OF_NO_RUN),
         ("nas.channels.__main__", ()),
     ],
 )  # fmt: skip
@@ -132,7 +133,8 @@ def test_what_help_says_is_what_there_is() -> None:
     from reports.commands import ranks as ranks_options
     from reports.commands import ranks_go
     from reports.ranks import rank
-    from scaling_search.commands import search
+    from scaling_search.commands import search, study
+    from scaling_search.study_plan import STUDIES
     from scaling_search.surface.samplers import METHODS
     from training import stopwatch
     from training.commands import latency as latency_options
@@ -141,6 +143,7 @@ def test_what_help_says_is_what_there_is() -> None:
     assert options.SAMPLE == latency.SAMPLE
     assert (options.USUAL, options.FEWEST_TRIALS) == (against.USUAL, against.FEWEST_TRIALS)
     assert search.METHODS == METHODS
+    assert study.STUDIES == STUDIES
     assert latency_options.REPEATS == stopwatch.REPEATS
     assert (ranks_options.TOLERANCES, ranks_options.DEFAULT) == (rank.TOLERANCES, rank.DEFAULT)
     assert ranks_options.PICTURES == ranks_go.PICTURES

@@ -187,7 +187,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr("training.options.workers.RayPool", refuse)
         patch.setattr("training.loop.train._trained", refuse)
         patch.setattr("training.stopwatch._passes", refuse)
-        patch.setattr("reports.networks.rows", lambda group: ([], []))
+        patch.setattr("reports.networks.table.rows", lambda group: ([], []))
         patch.setattr("reports.cam.draw", refuse)
         patch.setattr("models.deploy.export._onnx", refuse)
         patch.setattr("models.deploy.export._pt2", refuse)
