@@ -16,13 +16,15 @@ from scaling_search.points.point import Point
 from scaling_search.points.scalable import Scalable, SpecBaseline
 from scaling_search.points.target import asked, points_of
 from scaling_search.result import ScalingResult, conclude
-from scaling_search.surface.allocation import ENOUGH_REPEATS, Evidence
+from scaling_search.surface.allocation import ENOUGH_REPEATS, MAX_REPEATS, Evidence
 from scaling_search.surface.samplers import (
     METHODS,
+    REPEAT,
     GridExhausted,
     evidence_of,
+    place_in,
     sampler,
-    space,
+    spans,
 )
 from scaling_search.surface.surface import Surface
 from trials.conduct import Means, Watch, accuracy, conduct, processes
@@ -145,17 +147,18 @@ def conclusion(run: RunView, points: Grid, method: str, ended: str) -> ScalingRe
 
 def _proposer(baseline: Scalable, points: Grid) -> Propose:
     """Turns what the sampler says into a network, its cost and the seed of its repeat."""
-    most = {name: item.high for name, item in space(points).items()}
+    allowed = spans(points)
     roles: dict[int, list[str]] = {}
     for role, place in points.roles.items():
         roles.setdefault(place, []).append(role)
 
     def propose(trial: optuna.Trial, run: Run) -> Proposal | None:
         try:
-            place = trial.suggest_int("point", 0, most["point"])
-            repeat = trial.suggest_int("repeat", 0, most["repeat"])
+            chosen = {n: trial.suggest_float(n, span.low, span.high) for n, span in allowed.items()}
+            repeat = trial.suggest_int(REPEAT, 0, MAX_REPEATS - 1)
         except GridExhausted:
             return None
+        place = place_in(points, chosen)
         point: Point = points.points[place]
         attrs = {**point.to_dict(), "repeat": repeat, "roles": roles.get(place, [])}
         cost = baseline.cost(point.spec)

@@ -40,7 +40,7 @@ def points_table(run: RunView, tried: Grid, found: ScalingResult) -> pd.DataFram
         accuracies.setdefault(training.place, []).append(float(training.accuracy or 0))
     trained: dict[int, list[Evaluation]] = {}
     for record in run.finished():
-        if record.evaluation is not None and "point" in record.params:
+        if record.evaluation is not None:
             trained.setdefault(tried.place_of(record.spec.to_json()), []).append(record.evaluation)
     rows = []
     for place, values in accuracies.items():

@@ -9,13 +9,14 @@ from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
-from scaling_search.coefficients import PAPER
+from scaling_search.coefficients import PAPER, Multipliers
 from scaling_search.points.costs import Cost, Flops
 from scaling_search.points.point import (
     SINGLES,
     Point,
     baseline_point,
     check_ratio,
+    distance,
     farness,
     multipliers,
 )
@@ -83,6 +84,10 @@ class Grid:
                 "(run.json has it), or begin a new run"
             )
         return place
+
+    def asked_for(self, nominal: Multipliers) -> int:
+        """The place of the point of these nominal multipliers, or nearest to them."""
+        return min(range(len(self.points)), key=lambda i: distance(self.points[i].nominal, nominal))
 
     @property
     def reserved(self) -> tuple[int, ...]:

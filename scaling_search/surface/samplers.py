@@ -1,4 +1,7 @@
-"""Two ways to walk the grid, each an Optuna sampler of "point" and "repeat".
+"""Two ways to walk the grid, each an Optuna sampler of "alpha", "beta", "gamma" and "repeat".
+
+The first three are a point's nominal multipliers of depth, width and resolution, which are one
+point's alone: so that who looks at a study by other means sees them and no number of a point.
 
 ``PlainGrid`` gives every point equal repeats. ``AdaptiveGrid`` asks ``allocation.choose``.
 """
@@ -6,20 +9,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from optuna import Study
-from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from scaling_search.coefficients import Multipliers
 from scaling_search.points.grid import Grid
 from scaling_search.surface.allocation import MAX_REPEATS, Evidence, Training, choose
 
 METHODS = ("adaptive", "grid")
-
+COEFFICIENTS, REPEAT = ("alpha", "beta", "gamma"), "repeat"
 
 _EXHAUSTED = "every point of the grid was trained as often as it may be"
 
@@ -28,12 +32,28 @@ class GridExhausted(ValueError):
     """Every training that the grid allows was made."""
 
 
-def space(grid: Grid) -> dict[str, IntDistribution]:
-    """A point's place and the repeat that stands for the seed."""
+def spans(grid: Grid) -> dict[str, FloatDistribution]:
+    """What the points' nominal multipliers are."""
+    columns = zip(*(point.nominal for point in grid.points), strict=True)
     return {
-        "point": IntDistribution(0, len(grid.points) - 1),
-        "repeat": IntDistribution(0, MAX_REPEATS - 1),
+        name: FloatDistribution(min(column), max(column))
+        for name, column in zip(COEFFICIENTS, columns, strict=True)
     }
+
+
+def space(grid: Grid) -> dict[str, BaseDistribution]:
+    """A point's nominal multipliers and the repeat that stands for the seed."""
+    return {**spans(grid), REPEAT: IntDistribution(0, MAX_REPEATS - 1)}
+
+
+def choice(grid: Grid, place: int, repeat: int) -> dict[str, Any]:
+    """The parameters of a point's training."""
+    return {**dict(zip(COEFFICIENTS, grid.points[place].nominal, strict=True)), REPEAT: repeat}
+
+
+def place_in(grid: Grid, params: Mapping[str, Any]) -> int:
+    """The inverse of ``choice``, but for the repeat."""
+    return grid.asked_for(Multipliers(*(params[name] for name in COEFFICIENTS)))
 
 
 def sampler(method: str, grid: Grid, seed: int) -> BaseSampler:
@@ -50,15 +70,16 @@ def evidence_of(study: Study, grid: Grid, before: int | None = None) -> Evidence
     """
     trainings = []
     for trial in study.get_trials(deepcopy=False):
-        if "point" not in trial.params or (before is not None and trial.number >= before):
+        # The network itself tells which point it is; a trial that is just beginning has none yet.
+        spec = trial.user_attrs.get("spec")
+        begun = REPEAT in trial.params and (spec is not None or COEFFICIENTS[2] in trial.params)
+        if not begun or (before is not None and trial.number >= before):
             continue
         complete = trial.state == TrialState.COMPLETE
         accuracy = trial.values[0] if complete else None
         running = trial.state == TrialState.RUNNING
-        # The network itself tells which point it is; a trial that is just beginning has none yet.
-        spec, place = trial.user_attrs.get("spec"), trial.params["point"]
-        place = place if spec is None else grid.place_of(spec)
-        repeat = trial.params["repeat"]
+        place = place_in(grid, trial.params) if spec is None else grid.place_of(spec)
+        repeat = trial.params[REPEAT]
         pictures = _pictures(trial) if complete else None
         trainings.append(Training(place, repeat, accuracy, running, pictures))
     return Evidence(grid, trainings)
@@ -125,7 +146,7 @@ class PlainGrid(_Drawn):
         if trial.number >= len(self._pairs):
             return {}
         place, repeat = self._pairs[trial.number]
-        return {"point": place, "repeat": repeat}
+        return choice(self._grid, place, repeat)
 
 
 class AdaptiveGrid(_Drawn):
@@ -137,4 +158,4 @@ class AdaptiveGrid(_Drawn):
         """The next training; nothing where every possible one is made."""
         evidence = evidence_of(study, self._grid, before=trial.number)
         chosen = choose(evidence, self._seed, trial.number)
-        return {} if chosen is None else dict(zip(("point", "repeat"), chosen, strict=True))
+        return {} if chosen is None else choice(self._grid, *chosen)

@@ -158,7 +158,7 @@ def test_a_resumed_search_measures_nothing_and_decides_the_same(tmp_path: Path) 
     elsewhere = {**HERE, "threads": 64}  # only trainings are left: where does not matter
     resumed = run(again, 20, tmp_path / "run", resume=True, measured_on=elsewhere)
     assert resumed.to_dict() == whole.to_dict()
-    assert [r.params["point"] for r in resumed.trials] == [r.params["point"] for r in whole.trials]
+    assert [r.params for r in resumed.trials] == [r.params for r in whole.trials]
     with pytest.raises(ValueError, match="target"):
         run(again, 20, tmp_path / "run", resume=True, target="2x")
     with pytest.raises(ValueError, match="cost"):

@@ -25,6 +25,7 @@ from scaling_search.summary import answer
 from scaling_search.surface import allocation, samplers
 from scaling_search.surface.allocation import ENOUGH_REPEATS
 from scaling_search.surface.comparison import Comparison
+from scaling_search.surface.samplers import place_in
 from tests.support.surface import NAME, baseline, evaluate, off
 from trials.loop import SearchFailed
 from trials.record import Evaluation, Failure
@@ -39,7 +40,7 @@ def run(trials: int, run_dir: Path | None = None, **options: Any) -> ScalingResu
 
 
 def chosen(result: ScalingResult) -> list[tuple[int, int]]:
-    return [(item.params["point"], item.attrs["repeat"]) for item in result.trials]
+    return [(place_in(result.grid, item.params), item.attrs["repeat"]) for item in result.trials]
 
 
 def test_accuracies_of_few_pictures_are_believed_less() -> None:
@@ -108,8 +109,8 @@ def test_the_plain_grid_gives_every_point_equal_repeats() -> None:
     assert sorted(place for place, _ in chosen(result)[:5]) == [0, 1, 2, 3, 4]
     found: dict[int, list[float]] = {place: [] for place in range(1, count)}
     for record in result.trials:
-        if record.values and record.params["point"]:
-            found[record.params["point"]].append(record.values[0])
+        if record.values and (place := place_in(result.grid, record.params)):
+            found[place].append(record.values[0])
     best = max(found, key=lambda place: np.mean(found[place]))
     assert result.point == result.grid.points[best]
     assert result.coefficients.product == pytest.approx(4.0)
