@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import re
 import sys
@@ -79,6 +80,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         said = " ".join(message.splitlines())  # which quotes arguments as they are
+        if message.startswith("unrecognized arguments: --"):
+            given = message.split()[2].partition("=")[0]
+            known = [text for action in self._actions for text in action.option_strings]
+            near = difflib.get_close_matches(given, known, 1)
+            said += f": did you mean {near[0]}?" if near else ""
         self.exit(2, f"error: {said} ({self.prog} --help)\n")
 
 

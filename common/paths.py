@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import tempfile
@@ -24,6 +25,17 @@ def expanded(text: str) -> str:
     if found.startswith("~"):
         raise ValueError(f"{text!r:.80} names the home of a user that is not known here")
     return found
+
+
+def nearby(text: str) -> str:
+    """What to say of a place that is not there: the place that was meant, or to check the path."""
+    path = Path(os.path.expanduser(text))
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        names = []
+    near = difflib.get_close_matches(path.name, names, 1)
+    return f"did you mean {str(path.parent / near[0])!r:.200}?" if near else "check the path"
 
 
 def _variable(match: re.Match[str], text: str) -> str:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from common.paths import nearby
 from models.families import family
 from models.spec import MAX_JSON, ArchSpec
 
@@ -50,7 +51,7 @@ def find(text: str) -> Found:
     if path.is_file():
         return read(path)
     if len(path.parts) > 1 or path.suffix in (".json", ".safetensors") or text[:1] in "~.":
-        raise ValueError(f"there is no file or folder {text!r:.200}: check the path")
+        raise ValueError(f"there is no file or folder {text!r:.200}: {nearby(text)}")
     return Found(family(text), "")
 
 

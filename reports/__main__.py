@@ -51,13 +51,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     args = options().parse_args(given)
     from reports import nas, scaling, training
-    from reports.commands.onward import onward
+    from reports.commands.onward import after_training, onward
     from reports.scaling import study
     from trials.store.header import read_header
 
     with printed(args.figures):
         if training.is_training(args.run):
-            print(training.report(args.run))
+            print(training.report(args.run, after_training(args.run)))
             return
         reports = {"nas": nas.report, "scaling": scaling.report, "study": study.report}
         kind = read_header(args.run).settings["kind"]

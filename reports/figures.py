@@ -176,7 +176,7 @@ def surface(path: Path, found: ScalingResult, points: pd.DataFrame) -> None:
     _, widths, resolutions = multiples(at, found.grid.flops_ratio(at)).T
     plane = Triangulation(widths, resolutions, _triangles())
     figure, axes = new_figure(7.4, 5.6)
-    fitted = 100 * found.surface.mean(at)
+    fitted = np.minimum(100 * found.surface.mean(at), 100)  # which a polynomial does not know
     filled = axes.tricontourf(plane, fitted, levels=14, cmap="YlGn", alpha=0.9)
     figure.colorbar(filled, label="fitted proxy accuracy, %")
     inside = found.region.inside.astype(float)

@@ -28,6 +28,7 @@ pre { background: var(--soft); padding: .8rem; overflow-x: auto; font-size: .85r
 .gallery img { width: 100%; image-rendering: pixelated; }
 .matrix th, .matrix td { padding: .15rem .4rem; min-width: 1.4rem; }
 .matrix thead th { writing-mode: vertical-rl; text-align: left; vertical-align: bottom; }
+.matrix thead th { padding: .5rem .15rem; }
 .matrix th { max-height: 12rem; overflow-wrap: anywhere; font-weight: 400; }
 .matrix td { text-align: center; print-color-adjust: exact; }
 SHADES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from common.energy import in_words
 from common.units import format_duration, format_size
@@ -32,8 +33,8 @@ def summary(found: ScalingResult, run_dir: Path) -> str:
     if said := doubt(found):
         lines.append(f"  {said}")
     lines.append(
-        f"  {len(found.trials)} trainings of {len(grid.points)} points, {shared(grid)}; "
-        f"{found.dropped} nominal points could not reach this and were left out"
+        f"  {len(found.trials)} trainings of {len(grid.points)} points, {shared(grid)}"
+        + (f"; {found.dropped} nominal points could not reach this" if found.dropped else "")
     )
     if said := grid.cost.described():
         lines += [f"  {said}", *_latencies(found)]
@@ -55,19 +56,36 @@ def answer(found: ScalingResult) -> str:
     sentences = [
         f"At {found.grid.ratio:.2f} times the baseline's {found.grid.cost.name}: {values}.",
         _region(found.region),
-        *_verdicts(found.comparisons),
+        *_verdicts(found.comparisons, product(found.point.realised)),
+        *_outdone(found),
     ]
     return " ".join(sentences)
 
 
-def _verdicts(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """A sentence of what is known, and one of what is not known yet."""
+def _outdone(found: ScalingResult) -> Iterator[str]:
+    """That no larger network was measured above the baseline, where that is so."""
+    base: list[float] = []
+    others: list[float] = []
+    for record in found.trials:
+        if record.evaluation is not None:
+            own = record.spec.key == found.grid.baseline.spec.key
+            (base if own else others).append(record.evaluation.accuracy)
+    if base and others and found.grid.ratio > 1 and fmean(base) >= max(others):
+        yield (
+            f"None of the {len(others)} trainings at that cost was measured above the baseline "
+            f"itself ({100 * fmean(base):.1f} %): in trainings as short as these the further cost "
+            "bought nothing."
+        )
+
+
+def _verdicts(comparisons: Sequence[Comparison], network: str) -> Iterator[str]:
+    """A sentence of what is known of the trained ``network`` that stands for the answer, and one of
+    what is not known yet."""
     of: dict[str, list[str]] = {}
     for item in comparisons:
         of.setdefault(item.verdict, []).append(called(item.against))
-    if parts := [f"it {verb} {listed(of[kind])}" for kind, verb in _VERBS.items() if kind in of]:
-        sentence = ", ".join(parts)
-        yield f"{sentence[:1].upper()}{sentence[1:]}."
+    if parts := [f"{verb} {listed(of[kind])}" for kind, verb in _VERBS.items() if kind in of]:
+        yield f"The trained network with the best fit, {network}, {', it '.join(parts)}."
     if "open" in of:
         yield (
             f"Whether it is better than {listed(of['open'])} is not told yet: these networks were "

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from tqdm import tqdm
-
+from common.bars import tqdm
 from trials.record import Evaluation
 from trials.store.view import Record, RunView
 
@@ -39,7 +38,7 @@ class Progress:
         self._highest: tuple[float, int] | None = None  # and its trial
         for record in run.finished():
             self._count(record)
-        self._before = self._done
+        self._before = self._said = self._done
         self._begun = time.monotonic()
         self._shown = self._begun  # when a line was last printed
         self._bar = self._new_bar() if self._stream.isatty() else None
@@ -52,7 +51,7 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif self._done > self._before:
+        elif self._done > self._said:
             self._print()
 
     def __call__(self, record: Record) -> None:
@@ -72,7 +71,8 @@ class Progress:
             return
         score = self._score(record)
         if self._highest is None or score > self._highest[0]:
-            self._highest = score, record.number
+            # Trained again, a network is known by the trial that it was found in.
+            self._highest = score, int(record.attrs.get("trial", record.number))
 
     def _new_bar(self) -> tqdm[Any]:
         bar: tqdm[Any] = tqdm(
@@ -82,7 +82,7 @@ class Progress:
         return bar
 
     def _print(self) -> None:
-        self._shown = time.monotonic()
+        self._shown, self._said = time.monotonic(), self._done
         print(self._line(), file=self._stream, flush=True)
 
     def _line(self) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nas.costing import cost_text
 from nas.objective import Objective
-from nas.result import Candidate, SearchResult, candidates
+from nas.result import Candidate, Finalist, SearchResult, candidates
 
 
 def why(found: SearchResult, objective: Objective, kind: str) -> str:
@@ -22,8 +24,7 @@ def _why(found: SearchResult, objective: Objective, kind: str) -> str:
     most = max(trained, key=lambda one: (one.accuracy, one.reward, -one.number))
     best = found.best
     if found.finals:
-        own = f"Of {len(found.finals)} networks that were trained further it has the greatest"
-        return f"{own} reward.{_beside(best, most)}"
+        return f"{_decided(found.finals)}{_beside(best, most)}"
     if best.accuracy == most.accuracy:
         return "It has the highest accuracy that was measured."
     if best.reward >= most.reward:
@@ -35,6 +36,27 @@ def _why(found: SearchResult, objective: Objective, kind: str) -> str:
     return (
         f"Trial {most.number} was measured higher, {_percent(most.accuracy)}, but "
         f"{_expected(found, most, objective)}."
+    )
+
+
+def _decided(finals: Sequence[Finalist]) -> str:
+    """What the finals went by, and how narrowly."""
+    first, *others = finals
+    by = ""
+    if first.loss is not None:
+        what = "exp(-loss)" if first.probability is None else "the probability of the right class"
+        by = f", with {what} for the accuracy"
+    said = (
+        f"Of {len(finals)} networks that were trained further it has the greatest reward{by}: "
+        f"{first.merit:.4f}"
+    )
+    rivals = [one for one in others if one.trainings == first.trainings]
+    if not rivals:
+        return f"{said}."
+    second = rivals[0]
+    return (
+        f"{said}, where the next, trial {second.number}, has {second.merit:.4f} (and accuracies of "
+        f"{_percent(first.accuracy)} and {_percent(second.accuracy)})."
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
+from common.command import program
 from training.given import DEFAULT, next_command, source_of
 from trials.store.header import read_header
 
@@ -31,14 +33,37 @@ def onward(run_dir: Path) -> dict[str, str]:
     return _with_weights(run_dir, settings) | said
 
 
+def after_training(out: Path) -> dict[str, str]:
+    """Commands for a trained network, by what they are for."""
+    exported = ("export", str(out), "--to", "onnx", "--with-preprocessing", "--out", "network.onnx")
+    return {
+        "Ask it what it says of pictures": (
+            f"{shlex.join([*program('training predict').split(), str(out)])} PICTURE…"
+        ),
+        "Take it elsewhere": shlex.join([*program("models").split(), *exported]),
+    }
+
+
 def _ways(run_dir: Path, settings: dict[str, Any]) -> dict[str, Command]:
-    grown = ("scaling_search", "--target-flops", "2x", "--baseline")
+    grown = ("scaling_search", *_given(settings), "--target-flops", "2x", "--baseline")
     if settings.get("kind") == "study":
         return {_GROW: (*grown, next(iter(settings["baselines"])))}
     trained: dict[str, Command] = {_TRAIN: ("training", "--spec", run_dir)}
     if settings.get("kind") == "nas":
         return {_GROW: (*grown, run_dir), **trained}
     return trained
+
+
+def _given(settings: dict[str, Any]) -> list[object]:
+    """How trainings were made shorter or longer than they are by default."""
+    options = settings.get("options") or {}
+    names = ("proxy_images", "proxy_epochs", "parent_epochs")
+    return [
+        word
+        for name in names
+        if options.get(name) is not None
+        for word in (f"--{name.replace('_', '-')}", options[name])
+    ]
 
 
 def _with_weights(run_dir: Path, settings: dict[str, Any]) -> dict[str, str]:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from common.bars import tqdm
 from common.paths import check_directory
 from models.build import build
 from models.spec import ArchSpec

@@ -7,8 +7,8 @@ import functools
 import sys
 
 import optuna
-from tqdm import tqdm
 
+from common.bars import tqdm
 from common.paths import check_directory
 from models.families import family
 from nas.costing import LATENCY

@@ -81,7 +81,9 @@ def _reach(data: dict[str, Any], accuracy: float, worth: int) -> str:
     """How far an accuracy is told by so many pictures."""
     deviation = (accuracy * (1 - accuracy) / worth) ** 0.5
     uneven = f" (unequal classes: worth {worth})" if worth < data["validation"] else ""
-    others = f", and {worth - data['validation']} others" if worth > data["validation"] else ""
+    others = ""
+    if worth > data["validation"]:
+        others = f" and the {worth - data['validation']} others by which finalists were judged"
     return (
         f"The interval (Wilson's) is of the {data['validation']} validation pictures{uneven}"
         f"{others} alone. The network was chosen by them, which flatters it; a training measures "

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
+from common.bars import tqdm
 from models.choose import read
 from models.cost import cost
 from models.reference import Missing, measure

@@ -212,6 +212,6 @@ def _enlarged(page: Page, records: Any, settings: dict[str, Any]) -> None:
     sides = [r.evaluation.details.get("side", 0) for r in records if r.evaluation is not None]
     if native and (over := [side for side in sides if side > native]):
         page.text(
-            f"{len(over)} trainings used up to {max(over)} pixels, more than the pictures' own "
-            f"{native}: there, more resolution carried no more information."
+            f"{len(over)} of {len(sides)} trainings used up to {max(over)} pixels, more than the "
+            f"pictures' own {native}: there, more resolution carried no more information."
         )

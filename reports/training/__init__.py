@@ -98,8 +98,10 @@ def read(directory: Path) -> Trained:
         ) from error
 
 
-def report(directory: Path) -> Path:
+def report(directory: Path, onward: Mapping[str, str] | None = None) -> Path:
     """Write curves.png and report.html into a training's ``directory``, from its files alone.
+
+    ``onward`` has the commands to go on with, by what they are for.
 
     Raises ValueError as ``read`` does.
     """
@@ -121,6 +123,8 @@ def report(directory: Path) -> Path:
     )
     _circumstances(page, trained)
     about_energy(page, directory)
+    if onward:
+        page.onward(onward)
     page.write(directory / "report.html")
     return directory / "report.html"
 

@@ -18,6 +18,7 @@ from scaling_search import family
 from scaling_search.coefficients import NAMED, read_coefficients
 from scaling_search.commands.options import add_baseline
 from scaling_search.points.scalable import SpecBaseline
+from training.given import DEFAULT, next_command, source_of
 
 
 def options() -> argparse.ArgumentParser:
@@ -77,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             _write_weights(args.weights, member.spec, file.with_suffix(".safetensors"))
         if args.onnx:
             _write_onnx(member.spec, file.with_suffix(".onnx"))
+    source = source_of(Path(args.baseline)) if Path(args.baseline).is_dir() else None
+    further = next_command("training", "--spec", file, data=source or DEFAULT)
+    print(f"next: {further}", file=sys.stderr)
 
 
 def _line(member: family.Member) -> str:

@@ -85,7 +85,7 @@ def test_finals_have_the_last_word(found: SearchResult) -> None:
     other = next(one.number for one in candidates(found.trials, AIM) if one.number != most.number)
     finals = [Finalist(n, 0.5, None, None, 2, 0.5) for n in (other, most.number)]
     said = why(replace(named(found, other), finals=tuple(finals)), AIM, "macs")
-    assert said.startswith("Of 2 networks that were trained further it has the greatest reward.")
+    assert said.startswith("Of 2 networks that were trained further it has the greatest reward: ")
     assert f"Trial {most.number} was measured higher before" in said
 
 

@@ -101,7 +101,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_how_sure_the_answer_is(page: str) -> None:
     assert f"87.50 % accuracy after further training, 90 % interval {span(0.875, 40)}" in page
-    assert "the 20 validation pictures, and 20 others alone" in page
+    assert "of the 20 validation pictures and the 20 others by which finalists" in page
 
 
 def test_what_each_part_cost(page: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import (
@@ -22,13 +21,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from common.command import program
 from common.energy import counters, in_words
 from common.host_memory import gigabytes, total_host_bytes
 from common.units import format_size
 from models.choose import choose
 from models.cost import cost
 from models.spec import ArchSpec
+from reports.commands.onward import after_training
 from reports.training import report
 from training.commands.begun import begin, check_recipe, free, go_on, saying, taken
 from training.commands.together import schedule_of, settled_micro_batches, sharded
@@ -122,7 +121,7 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
                 keeper.forget()
     found = told(found, data)
     if among.is_first:
-        report(args.out)
+        report(args.out, after_training(args.out))
         facts = {"network": spec.name, "seed": args.seed, **recipe.to_dict()}
         logs.write(args.out.name, lambda entry: conclude(entry, spec, found, facts, {}))
     _tell(args, recipe, found)
@@ -205,11 +204,7 @@ def _tell(args: argparse.Namespace, recipe: Recipe, found: Evaluation) -> None:
         f"test accuracy {plain:.4f}, balanced {balanced:.4f}, after {recipe.epochs} epochs, "
         f"{found.seconds / 60:.1f} minutes: {out}{energy}\nreport: {out / 'report.html'}"
     )
-    further = (
-        f"{shlex.join([*program('training predict').split(), str(out)])} PICTURE…\n"
-        f"      {shlex.join([*program('models').split(), 'export', str(out), '--to', 'onnx'])} "
-        f"--with-preprocessing --out network.onnx"
-    )
+    further = "\n      ".join(after_training(out).values())
     told = cautions_of_test(found, recipe.balance)
     if args.json:
         files = {"run": str(out), "report": str(out / "report.html")}

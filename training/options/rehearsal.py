@@ -92,9 +92,7 @@ def rehearsed(
             f"in all at most about {rounds * found.seconds / 60:.1f} minutes and "
             f"{gigabytes(where.workers * found.bytes)}{before}{limit}",
             *_busy(found.others),
-            "nothing was trained to its end but the parent, and nothing is kept"
-            if before
-            else "nothing was trained to its end, and nothing is kept",
+            "nothing was trained to its end, and nothing is kept",
         ]
     )
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from common.bars import tqdm
 from common.host_memory import free_host_bytes, gigabytes
 from training.pictures import images
 from training.pictures.deep import NO_SCALES, Scales

@@ -11,6 +11,7 @@ from torch import nn
 
 from models.build import build
 from models.inherit import Inheritance, inheritance, recalibrate, refit
+from models.pretrained import read_described
 from models.spec import ArchSpec
 from training.data import Data
 from training.device import arithmetic, choose_device
@@ -115,6 +116,15 @@ def _scored(
         details=details,
         **made_on(place),
     )
+
+
+def is_kept(spec: ArchSpec, path: Path) -> bool:
+    """Whether ``keep_answer`` wrote that network's weights there, before a search was gone on
+    with."""
+    if not path.is_file():
+        return False
+    kept = read_described(str(path))[1].get("spec")
+    return kept is not None and ArchSpec.from_json(kept).key == spec.key
 
 
 def keep_answer(

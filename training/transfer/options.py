@@ -155,6 +155,8 @@ def made_ready(
     if path is not None and path.is_file() and (args.resume or args.join):
         return read_parent(path)
     epochs = args.parent_epochs
+    if path is None and getattr(args, "dry_run", False):
+        epochs = 0  # nothing is trained
     if epochs is None:
         images = min(len(data.train), recipe.images or len(data.train))
         epochs = max(1, round(_STEPS * recipe.batch / images))

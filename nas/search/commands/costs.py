@@ -8,8 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from tqdm import tqdm
-
+from common.bars import tqdm
 from models.spec import ArchSpec
 from nas.candidates import Candidates
 from nas.costing import LATENCY, read_cost

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common.command import when_stopped
-from nas.costing import cost_text, read_cost
+from common.command import file_name, when_stopped
+from nas.costing import read_cost
 from nas.finals import ROUNDS
 from nas.objective import Objective
 from nas.result import SearchResult
@@ -45,7 +45,7 @@ def go(args: argparse.Namespace) -> None:
     settle_pictures(args)
     budget = read_cost(args.cost, args.budget)
     aim = Objective(budget, args.aim, args.w, args.over, args.low, args.high, limits_of(args))
-    asked = cost_text(args.cost, budget).replace(" ", "")
+    asked = file_name(args.budget)
     run_dir = search_directory(args, f"nas-{asked}-{pictures_name(args.data)}")
     with not_dead(run_dir):
         _search(args, aim, run_dir)
@@ -55,7 +55,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
     from training.options import executor, facts, measured, resumed
     from training.options.logs import choices, logged
     from training.options.rehearsal import rehearsed
-    from training.transfer.child import keep_answer
+    from training.transfer.child import is_kept, keep_answer
     from training.transfer.options import here, trained_further
     from training.transfer.parent import alike
     from training.transfer.sources import BASELINE
@@ -75,6 +75,9 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
         print(rehearsed(args, evaluator, dearest, own, plan.trainings, rounds))
         return
     print(f"run directory: {run_dir}", file=sys.stderr)
+    if evaluator.parent is not None:
+        best = sum(min(own, count) for count in ROUNDS)
+        print(f"{own} networks, then {best} further trainings of the best of them", file=sys.stderr)
     settings = {**facts(args.data, data, evaluator), "options": kept(args)}
     minutes = minutes_of(args, evaluator, own, plan, begun)
     prior = known_before(args, searched, data, before, aim)
@@ -112,7 +115,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
             finals=finals_of(args, evaluator, run_dir, minutes),
             against=against_of(args, plan, evaluator, run_dir, minutes),
         )
-        if evaluator.parent is not None:
+        if evaluator.parent is not None and not is_kept(found.best.spec, run_dir / BASELINE):
             keep_answer(
                 evaluator.parent,
                 found.best.spec,

@@ -31,9 +31,8 @@ trained: none is, whose measured latency lies outside the window."""
 
 
 EVERYDAY = (
-    "--budget", "--cost", "--aim", "--trials", "--resolution", "--against", "--data", "--balance",
-    "--init", "--device", "--workers", "--minutes", "--seed", "--out", "--resume", "--config",
-    "--json", "--dry-run", "--quiet", "--help", "--help-all",
+    "--budget", "--cost", "--trials", "--resolution", "--data", "--init", "--device", "--minutes",
+    "--out", "--resume", "--json", "--dry-run", "--quiet", "--help", "--help-all",
 )  # fmt: skip
 EXAMPLES = (
     "--data ~/pictures --budget 100M",

@@ -12,6 +12,7 @@ from statistics import median_low
 
 import numpy as np
 
+from common.paths import nearby
 from training.pictures import cache as store
 from training.pictures import copies, deep, images, reading
 from training.pictures import scan as scanning
@@ -79,6 +80,8 @@ def _laid_out(place: str | Parts) -> tuple[str, Listing, Layout]:
 
 def _existing(path: str) -> str:
     if not os.path.exists(path):
+        if (meant := nearby(path)).startswith("did"):
+            raise ValueError(f"no folder {path!r}: {meant}")
         raise ValueError(
             f"no folder {path!r}: give a folder that holds one folder of pictures per class,"
             ' or one of "mnist", "digits", "cifar10", "cifar100"'
