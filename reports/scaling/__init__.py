@@ -64,7 +64,12 @@ def report(
     page.figure(
         run_dir / "surface.png",
         "Fitted accuracy over width and resolution at the target's cost; depth takes the rest. "
-        "What is faded lies outside the 90 % region of the optimum; the star is the answer.",
+        + (
+            "Nothing lies outside the 90 % region of the optimum"
+            if found.region.inside.all()
+            else "What is faded lies outside the 90 % region of the optimum"
+        )
+        + "; the star is the answer, where the fit is highest, trained or not.",
     )
     _comparisons(page, found)
     add_points(page, points, tried, kinds(settings))
