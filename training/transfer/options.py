@@ -161,7 +161,8 @@ def made_ready(
         images = min(len(data.train), recipe.images or len(data.train))
         epochs = max(1, round(_STEPS * recipe.batch / images))
     place, begun = here(args), time.perf_counter()
-    with shown(epochs, f"{parent.name} is trained on the pictures first") as (show, _):
+    said = "trained on the pictures first" if epochs else "fitted to the pictures, and not trained"
+    with shown(epochs, f"{parent.name} is {said}") as (show, _):
         ready = prepared(parent, recipe, data, args.seed, place, epochs, show)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
