@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from models.spec import ArchSpec
-from nas.belief.account import account, in_words
+from nas.belief.account import FEWEST, account, in_words
 from nas.belief.belief import Belief
 from nas.belief.knowledge import NONE, SCORES, Knowledge
 from nas.belief.scored import REFERENCE
@@ -188,7 +188,8 @@ def test_a_search_goes_on_as_it_would_have_with_and_without_its_file(tmp_path: P
 
 
 def test_a_run_says_what_scores_it_had_and_is_ranked_again_by_them(tmp_path: Path) -> None:
-    found = search(MBCONV, scored, trials=6, run_dir=tmp_path, scores=giving(hidden))
+    given = giving(hidden)
+    found = search(MBCONV, scored, trials=FEWEST, run_dir=tmp_path, scores=given)
     assert found.basis is not None
     assert f"{found.basis['scored']['networks']} networks were scored" in in_words(found.basis)
     page = report(tmp_path).read_text()

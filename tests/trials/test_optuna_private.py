@@ -123,9 +123,13 @@ def of_paths(paths: list[str]) -> list[str]:
     return [part for path in paths if path.startswith("optuna.") for part in path.split(".")]
 
 
+# A benchmark, of which nothing else imports, that tells a rival what it has no public place for.
+RIVALS = {"benchmarks/rivals/of_optuna.py": ["_gpr", "_optimize_acqf"]}
+
+
 def test_no_other_file_touches_them() -> None:
     found = {name: sorted(set(uses(tree))) for name, tree in sources().items() if name != HOME}
-    assert {name: names for name, names in found.items() if names} == {}
+    assert {name: names for name, names in found.items() if names} == RIVALS
 
 
 @pytest.mark.parametrize(
