@@ -18,11 +18,12 @@ def show_confusion(
 ) -> None:
     """The confusion matrix in pictures, or of many classes the pairs that were confused most.
 
-    Nothing for trainings of before this was recorded.
+    Classes that nobody named are numbers. Nothing for trainings of before this was recorded.
     """
     pairs, images = details.get("confused"), details.get("class_images")
     if pairs is None or not images:
         return
+    classes = classes or [str(number) for number in range(len(images))]
     page.heading("What was taken for what")
     if not pairs:
         page.text(f"Each of the {pictures} was named correctly.")

@@ -157,6 +157,13 @@ def test_the_classes_have_what_they_are_taken_for(tmp_path: Path) -> None:
     assert "b7020100.00 %88.1 to 100.0 %57.14 %" in text
 
 
+def test_classes_without_names_are_numbers(tmp_path: Path) -> None:
+    page = Page("x")
+    show_confusion(page, (), evaluation(2, [[0, 1, 7]]).details)
+    page.write(tmp_path / "x.html")
+    assert '<tr><th>0</th><td class="right7">13</td>' in (tmp_path / "x.html").read_text()
+
+
 def test_a_class_without_test_pictures_has_no_accuracy(tmp_path: Path) -> None:
     found = evaluation(2, [])
     details = {**found.details, "class_correct": [20, 0], "class_images": [20, 0]}
