@@ -7,8 +7,8 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NoReturn
 
@@ -83,8 +83,7 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("unrecognized arguments: --"):
             given = message.split()[2].partition("=")[0]
             known = [text for action in self._actions for text in action.option_strings]
-            near = difflib.get_close_matches(given, known, 1)
-            said += f": did you mean {near[0]}?" if near else ""
+            said += did_you_mean(given, known)
         self.exit(2, f"error: {said} ({self.prog} --help)\n")
 
 
@@ -113,6 +112,13 @@ def parser(
     return made
 
 
+def did_you_mean(text: str, names: Iterable[str]) -> str:
+    """``": did you mean NAME?"`` where one of the names is near, for the end of a message; else
+    nothing."""
+    near = difflib.get_close_matches(text, list(names), 1)
+    return f": did you mean {near[0]}?" if near else ""
+
+
 def add_quiet(group: argparse._ActionsContainer) -> None:
     """--quiet, for ``hushed``."""
     group.add_argument(
@@ -121,12 +127,16 @@ def add_quiet(group: argparse._ActionsContainer) -> None:
 
 
 @contextmanager
-def hushed(quiet: bool) -> Iterator[None]:
-    """A block that says nothing on stderr, where it is to be ``quiet``; its errors are raised."""
+def hushed(quiet: bool, answer: bool = True) -> Iterator[None]:
+    """A block that says nothing on stderr, where it is to be ``quiet``, and without an ``answer``
+    nothing at all; its errors are raised."""
     if not quiet:
         yield
         return
-    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+    with open(os.devnull, "w") as nowhere, ExitStack() as stack:
+        stack.enter_context(redirect_stderr(nowhere))
+        if not answer:
+            stack.enter_context(redirect_stdout(nowhere))
         yield
 
 

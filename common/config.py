@@ -9,7 +9,6 @@ same checks as the command line's, and give way to them.
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import sys
 import tomllib
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.command import path
+from common.command import did_you_mean, path
 
 # Where a run's directory keeps its options: the file, and the keys on the way to them. As
 # trials.store.header and training.given name the files; a test compares.
@@ -114,8 +113,7 @@ def _of_file(parser: argparse.ArgumentParser, line: Sequence[str]) -> list[str]:
         name = key.replace("_", "-")
         action = named.get(name) or named.get(key)
         if action is None or action.dest in _OWN:
-            near = difflib.get_close_matches(name, named, 1)
-            meant = f": did you mean {near[0]}?" if near else ""
+            meant = did_you_mean(name, named)
             raise ValueError(f"{source}: {parser.prog} has no option {key!r:.60}{meant}")
         if action.dest not in told:
             try:

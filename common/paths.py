@@ -27,15 +27,15 @@ def expanded(text: str) -> str:
     return found
 
 
-def nearby(text: str) -> str:
-    """What to say of a place that is not there: the place that was meant, or to check the path."""
+def nearby(text: str) -> Path | None:
+    """The place that may have been meant by one that is not there."""
     path = Path(os.path.expanduser(text))
     try:
         names = os.listdir(path.parent)
     except OSError:
         names = []
     near = difflib.get_close_matches(path.name, names, 1)
-    return f"did you mean {str(path.parent / near[0])!r:.200}?" if near else "check the path"
+    return path.parent / near[0] if near else None
 
 
 def _variable(match: re.Match[str], text: str) -> str:

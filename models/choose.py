@@ -51,7 +51,9 @@ def find(text: str) -> Found:
     if path.is_file():
         return read(path)
     if len(path.parts) > 1 or path.suffix in (".json", ".safetensors") or text[:1] in "~.":
-        raise ValueError(f"there is no file or folder {text!r:.200}: {nearby(text)}")
+        near = nearby(text)
+        remedy = f"did you mean {str(near)!r:.200}?" if near else "check the path"
+        raise ValueError(f"there is no file or folder {text!r:.200}: {remedy}")
     return Found(family(text), "")
 
 

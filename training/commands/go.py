@@ -6,13 +6,9 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import (
     AbstractContextManager,
-    contextmanager,
     nullcontext,
-    redirect_stderr,
-    redirect_stdout,
 )
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from common.command import hushed
 from common.energy import counters, in_words
 from common.host_memory import gigabytes, total_host_bytes
 from common.units import format_size
@@ -65,7 +62,10 @@ def go(args: argparse.Namespace, known: argparse.ArgumentParser) -> None:
     ways = schedule_of(args), sharded(args)
     if args.dry_run and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("--dry-run measures one process: start it without torchrun")
-    with joined(choose_device(args.device), *ways) as (among, place), _speaking(among):
+    with (
+        joined(choose_device(args.device), *ways) as (among, place),
+        hushed(not among.is_first, answer=False),  # errors are everyone's
+    ):
         if not args.resume:
             settle_pictures(args, args.spec)
         _train(args, among, place)
@@ -134,16 +134,6 @@ def _energy(
     if not among.is_first:
         return nullcontext()
     return metered(out / TRAINING, keeper.path.exists(), counters(gpus=place.type == "cuda"))
-
-
-@contextmanager
-def _speaking(among: Processes) -> Iterator[None]:
-    """A block in which the first process alone speaks; errors are everyone's."""
-    if among.is_first:
-        yield
-        return
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        yield
 
 
 def _recipe(args: argparse.Namespace, parent: Parent | None, among: Processes) -> Recipe:

@@ -80,8 +80,8 @@ def _laid_out(place: str | Parts) -> tuple[str, Listing, Layout]:
 
 def _existing(path: str) -> str:
     if not os.path.exists(path):
-        if (meant := nearby(path)).startswith("did"):
-            raise ValueError(f"no folder {path!r}: {meant}")
+        if near := nearby(path):
+            raise ValueError(f"no folder {path!r}: did you mean {str(near)!r:.200}?")
         raise ValueError(
             f"no folder {path!r}: give a folder that holds one folder of pictures per class,"
             ' or one of "mnist", "digits", "cifar10", "cifar100"'
