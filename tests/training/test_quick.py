@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from models.build import build
 from models.families import family
+from models.inherit import recalibrate
 from training.evaluator import proxy_recipe
 from training.loop.quick.layers import quicken
 
@@ -65,3 +67,17 @@ def test_layers_of_no_quick_way_are_left_alone() -> None:
     network = nn.Sequential(grouped, dilated, nn.Conv2d(4, 8, 1, 2), nn.AdaptiveAvgPool2d(2))
     quicken(network)
     assert not any("forward" in vars(module) for module in network)
+
+
+def test_a_mean_over_batches_is_measured_by_quick_norms_too() -> None:
+    """Without a momentum, which is set after they were made quick, as ``recalibrate`` does."""
+    torch.manual_seed(0)
+    network = build(replace(family("mobilenet-v2"), resolution=96, classes=4, norm_momentum=0.01))
+    quick = quicken(copy.deepcopy(network))
+    batches = [2 + 3 * torch.randn(4, 3, 96, 96) for _ in range(3)]
+    for one in (network, quick):
+        recalibrate(one, batches)
+    expected, found = network.state_dict(), quick.state_dict()
+    for name, value in expected.items():
+        assert torch.allclose(value, found[name], rtol=1e-3, atol=1e-5), name
+    assert not torch.allclose(expected["stem.1.running_mean"], torch.zeros(1))

@@ -44,7 +44,7 @@ def quicken(network: nn.Module) -> nn.Module:
             module.forward = functools.partial(way, module)  # type: ignore[method-assign]
         elif isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size == 1:
             module.forward = _mean  # type: ignore[method-assign]
-        elif type(module) is nn.BatchNorm2d and module.momentum is not None:
+        elif type(module) is nn.BatchNorm2d:
             module.forward = functools.partial(_norm, module)  # type: ignore[method-assign]
         elif isinstance(module, nn.SiLU | nn.Hardswish):
             module.inplace = False
@@ -70,9 +70,11 @@ def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 def _norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     """Without the count of batches, a kernel of its own that only a mean over all of them reads."""
+    if norm.momentum is None:  # set since, for that mean
+        return nn.BatchNorm2d.forward(norm, x)
     own = norm.training or norm.running_mean is None
     mean, var = norm.running_mean, norm.running_var
-    return F.batch_norm(x, mean, var, norm.weight, norm.bias, own, norm.momentum or 0.0, norm.eps)
+    return F.batch_norm(x, mean, var, norm.weight, norm.bias, own, norm.momentum, norm.eps)
 
 
 def _mean(input: Tensor) -> Tensor:
