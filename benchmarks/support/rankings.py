@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import kendalltau
+
+from nas.calibrate import agreement
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -33,3 +36,20 @@ def beside(values: Floats, truth: Floats, other: Floats) -> float:
     )
     left = (1 - one**2) * (1 - two**2)
     return (both - one * two) / math.sqrt(left) if left > 0 else math.nan
+
+
+class Truth(NamedTuple):
+    """What networks are worth, (N,), more is better, beside what could explain how a score ranks
+    them: minus their distance from the parent, and their multiply-adds."""
+
+    values: Floats
+    near: Floats
+    macs: Floats
+
+    def cells(self, score: Sequence[float] | Floats) -> str:
+        """Three cells of a table: τ and its 90 % interval, τ with nearness held fixed, τ at equal
+        FLOPs."""
+        one = np.asarray(score, dtype=float)
+        fixed = "" if one is self.near else f"{beside(one, self.values, self.near):.2f}"
+        alike = at_equal_cost(one, self.values, self.macs)
+        return f"{agreement(one.tolist(), self.values.tolist())} | {fixed} | {alike:.2f}"

@@ -9,26 +9,33 @@ loss of the full trainings. Kendall's τ of each score with it, with its 90 % bo
 of two full trainings with each other: no score can be expected to agree better than that ceiling.
 Beside them stand a short training from scratch, what costs nothing, and the distance from the
 parent: a score that only says who was cut least says no more than that, and its partial τ, that
-distance held fixed, is 0. What is finished is kept in --out.
+distance held fixed, is 0.
+
+Score and truth have their inheritance in common. ``--others efficientnet-lite2,scratch`` takes as
+many truths of other origin: full trainings of the same networks from another parent's weights, made
+ready alike, or from scratch for ``--scratch-epochs`` by the recipe of a search without weights.
+
+What is finished is kept in --out; ``benchmarks.support.shares`` says how several processes make it.
+The recipes are a CPU's, whatever the device.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
-import time
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
-from pathlib import Path
-from typing import Any, NamedTuple
+from functools import cache
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.support.rankings import ALIKE, Floats, at_equal_cost, beside
+from benchmarks.support.rankings import ALIKE, Floats, Truth
+from benchmarks.support.shares import WHOLE, Clock, add_options, parent_at, read, unit, write
 from common.command import count, parser, place
 from common.command import run as run_command
 from models.capacity import capacity
@@ -40,25 +47,43 @@ from nas.objective import Objective
 from nas.space import Space, space
 from training.data import load
 from training.evaluator import proxy_recipe
+from training.loop.feeds.placed import placed
 from training.loop.train import train
 from training.transfer.child import child
 from training.transfer.options import FINE_TUNING, transfer_recipe
-from training.transfer.parent import Parent, alike, keep, prepared
-from training.transfer.sources import open_parent, read_parent
-from trials.record import Evaluation
+from training.transfer.parent import Parent, alike, of_data, prepared
+from training.transfer.sources import open_parent
 
-CPU = torch.device("cpu")
 SIGNALS = {"loss": -1, "accuracy": 1, "probability": 1}
 TRAINED = {
     "scratch": "from scratch, short training",
     "score": "inherited, no training",
     "short": "inherited, short training",
 }
+FULL, SCRATCH = "full", "scratch"
 MOST_CHANGES = 8
+
+Rows = Sequence[Mapping[str, Any]]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """One row for each score."""
+    args = options().parse_args(argv)
+    torch.set_num_threads(1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    bench = Bench(args)
+    if args.parents_only:
+        for name in (args.parent, *args.others):
+            if name != SCRATCH:
+                print(name, bench.ready(name).digest)
+        return
+    rows = list(bench.judged())
+    if args.share == WHOLE:
+        print(table(rows, args.others))
+
+
+def options() -> argparse.ArgumentParser:
+    """The command's options."""
     made = parser("benchmarks.truth.inherited_fidelity", __doc__ or "")
     made.add_argument("pictures", type=place)
     made.add_argument("--networks", type=count, default=24)
@@ -66,53 +91,97 @@ def main(argv: Sequence[str] | None = None) -> None:
     made.add_argument("--parent-epochs", type=count, default=6)
     made.add_argument("--epochs", type=count, default=6, help="of a training in full")
     made.add_argument("--truth", type=count, default=3, help="trainings in full of each network")
-    made.add_argument("--out", type=Path, default=Path("runs/inherited"))
-    args = made.parse_args(argv)
-    torch.set_num_threads(1)
-    args.out.mkdir(parents=True, exist_ok=True)
-    rows = list(judged(args))
-    print(table(rows))
+    made.add_argument("--others", type=_names, default=(), help="parents, scratch, by commas")
+    made.add_argument("--scratch-epochs", type=count, default=30, help="of a full one from scratch")
+    made.add_argument("--images", type=count, default=1000, help="for training, and held out")
+    made.add_argument("--size", type=count, default=96, help="pixels at which pictures are kept")
+    add_options(made, "runs/inherited")
+    return made
 
 
-def judged(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """What each network's scores and trainings came to."""
-    data = load(args.pictures, size=96, images=1000, seed=0)
-    parent = open_parent(args.parent)
-    recipe = transfer_recipe(data.native_size, "cpu", 1.0, parent.spec.resolution)
-    ready = args.out / "parent.safetensors"
-    if not ready.exists():
-        keep(prepared(parent, recipe, data, 0, CPU, args.parent_epochs), ready)
-    parent = read_parent(ready)
-    searched = space("mnasnet").with_template(
-        classes=len(data.classes), in_channels=data.channels, **alike(parent.spec)
-    )
-    for number, spec in enumerate(chosen(searched, parent, args.networks)):
-        path = args.out / f"{number}.json"
-        found: dict[str, Any] = {"spec": spec.to_json()}
-        if path.exists():
-            found = json.loads(path.read_text("utf-8"))
-        if "scratch" not in found:
-            start = time.process_time()
-            made = train(spec, proxy_recipe(data.native_size, "cpu"), data, 1, CPU)
-            found["scratch"] = _told(made, start)
-        steps = [("score", 0, 0), ("short", FINE_TUNING, 1)]
-        steps += [(f"full {seed}", args.epochs, 2 + seed) for seed in range(args.truth)]
-        for name, epochs, seed in steps:
-            if name in found:
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+class Bench:
+    """The networks and their trainings, of which those of ``args.share`` are made."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        data = load(args.pictures, size=args.size, images=args.images, seed=0)
+        self.data = placed(data, args.device)
+        self.published = cache(open_parent)
+        # With its classifier for these classes, which is part of its cost.
+        self.parent = of_data(self.published(args.parent), data)
+        seen = {"images": args.images, "held_out": args.images}
+        side = self.parent.spec.resolution
+        self.recipe = replace(transfer_recipe(data.native_size, "cpu", 1.0, side), **seen)
+        self.fresh = replace(proxy_recipe(data.native_size, "cpu"), **seen)
+        self.ready = cache(self._ready)
+
+    def judged(self) -> Iterator[dict[str, Any]]:
+        """What each network's scores and trainings came to."""
+        searched = space("mnasnet").with_template(
+            classes=len(self.data.classes),
+            in_channels=self.data.channels,
+            **alike(self.parent.spec),
+        )
+        for number, spec in enumerate(chosen(searched, self.parent, self.args.networks)):
+            if not self.args.share.has(number):
                 continue
-            start = time.process_time()
-            _, made = child(parent, spec, replace(recipe, epochs=epochs), data, seed, CPU)
-            distance = {"distance": made.details["inherited"]["distance"]}
-            found[name] = _told(made, start) | distance
-            path.write_text(json.dumps(found) + "\n", "utf-8")
-        print(f"{number}: {found['full 0']['accuracy']:.3f} in full", file=sys.stderr, flush=True)
-        yield found
+            path = self.args.out / f"{number}.json"
+            found = read(path) or {"spec": spec.to_json()}
+            for name, origin, epochs, seed in self.steps():
+                if name not in found:
+                    found[name] = self.training(spec, origin, epochs, seed)
+                    write(path, found)
+            told = found["full 0"]["accuracy"]
+            print(f"{number}: {told:.3f} in full", file=sys.stderr, flush=True)
+            yield found
 
+    def steps(self) -> Iterator[tuple[str, str, int, int]]:
+        """Of each training its name, the origin of its weights, its epochs and its seed."""
+        args = self.args
+        yield SCRATCH, SCRATCH, self.fresh.epochs, 1
+        yield "score", args.parent, 0, 0
+        yield "short", args.parent, FINE_TUNING, 1
+        for seed in range(args.truth):
+            yield f"{FULL} {seed}", args.parent, args.epochs, 2 + seed
+        for other in args.others:
+            epochs = args.scratch_epochs if other == SCRATCH else args.epochs
+            # Seeds of its own, whichever others there are: truths have no luck in common.
+            own = zlib.crc32(other.encode()) % 2**20 + 2 + args.truth
+            for seed in range(args.truth):
+                yield f"{other} {seed}", other, epochs, own + seed
 
-def _told(made: Evaluation, start: float) -> dict[str, Any]:
-    seconds = time.process_time() - start
-    known = {"loss": made.loss, "accuracy": made.accuracy, "seconds": seconds}
-    return known | {"probability": made.details["probability"]}
+    def training(self, spec: ArchSpec, origin: str, epochs: int, seed: int) -> dict[str, Any]:
+        """What one came to, and where it inherited its distance from that parent."""
+        device = self.args.device
+        if origin == SCRATCH:
+            clock = Clock(device)
+            recipe = replace(self.fresh, epochs=epochs)
+            return clock.told(train(spec, recipe, self.data, seed, device))
+        parent, clock = self.ready(origin), Clock(device)
+        recipe = replace(self.recipe, epochs=epochs)
+        _, made = child(parent, spec, recipe, self.data, seed, device)
+        return clock.told(made) | {"distance": made.details["inherited"]["distance"]}
+
+    def _ready(self, name: str) -> Parent:
+        """That parent, made ready for the pictures."""
+        own = name == self.args.parent
+        path = self.args.out / f"parent{'' if own else f'-{name}'}.safetensors"
+        return parent_at(
+            path,
+            self.args.share,
+            lambda: prepared(
+                self.published(name),
+                self.recipe,
+                self.data,
+                0,
+                self.args.device,
+                self.args.parent_epochs,
+            ),
+        )
 
 
 def chosen(searched: Space, parent: Parent, count: int) -> list[ArchSpec]:
@@ -133,40 +202,30 @@ def chosen(searched: Space, parent: Parent, count: int) -> list[ArchSpec]:
     return list(found.values())
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown: τ with the truth's loss and with its accuracy."""
-    specs = [ArchSpec.from_json(row["spec"]) for row in rows]
-    costs = [cost(spec) for spec in specs]
-    full = [name for name in rows[0] if name.startswith("full")]
-    known = Known(
-        np.array([-statistics.mean(row[name]["loss"] for name in full) for row in rows]),
-        np.array([statistics.mean(row[name]["accuracy"] for name in full) for row in rows]),
-        np.array([-row["score"]["distance"] for row in rows]),
-        np.array([float(one.macs) for one in costs]),
-    )
+def table(rows: Rows, others: Sequence[str] = ()) -> str:
+    """Markdown: τ with the truth's loss and with its accuracy, then with the truths of others."""
+    origins = (FULL, *others)
+    macs = np.array([float(cost(spec).macs) for spec in _specs(rows)])
+    near = _nearness(rows, "score")
+    truth, accuracy = (Truth(_mean(rows, FULL, name), near, macs) for name in ("loss", "accuracy"))
+    told = [one for row in rows for key, one in row.items() if key != "spec"]
     lines = [
         "| score | τ with the truth's loss (90 %) | nearness held fixed | at equal FLOPs "
-        f"(within {ALIKE:.0%}) | τ with the truth's accuracy (90 %) | core-s |",
+        f"(within {ALIKE:.0%}) | τ with the truth's accuracy (90 %) | {unit(told)} |",
         "|---|---|---|---|---|---|",
     ]
-    for key, what in TRAINED.items():
-        paid = statistics.mean(row[key]["seconds"] for row in rows)
-        for name, sign in SIGNALS.items():
-            lines.append(
-                known.line(f"{what}: {name}", [sign * row[key][name] for row in rows], paid)
-            )
-    lines += [
-        known.line("nearness to the parent", known.near, 0),
-        known.line("FLOPs", known.macs, 0),
-        known.line("parameters", [float(one.params) for one in costs], 0),
-        known.line("capacity", [capacity(spec) for spec in specs], 0),
-    ]
-    for one, other in pairwise(full):
+    for name, (values, seconds) in scores(rows, near, macs).items():
+        with_accuracy = accuracy.cells(values).split(" | ")[0]
+        lines.append(f"| {name} | {truth.cells(values)} | {with_accuracy} | {seconds:.1f} |")
+    for one, other in (pair for origin in origins for pair in combinations(_of(rows, origin), 2)):
         took = statistics.mean(row[one]["seconds"] for row in rows)
-        for name, sign in SIGNALS.items():
-            pair = ([sign * row[which][name] for row in rows] for which in (one, other))
+        for name in SIGNALS:
+            pair = (_signal(rows, key, name).tolist() for key in (one, other))
             lines.append(f"| {one} with {other}: {name} | {agreement(*pair)} | | | | {took:.1f} |")
-    spread = 100 * known.accuracy
+    for origin in others:
+        lines += _of_other_origin(rows, origin, near, macs)
+    lines += _with_each_other(rows, origins) if others else []
+    spread = 100 * accuracy.values
     lines.append(
         f"\n{len(rows)} networks; in full {spread.min():.1f} to {spread.max():.1f} %, "
         f"standard deviation {spread.std(ddof=1):.2f} points"
@@ -174,24 +233,77 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-class Known(NamedTuple):
-    """Of each network, (N,): what its full trainings came to, the loss's sign turned; minus its
-    distance from the parent; its multiply-adds."""
-
-    loss: Floats
-    accuracy: Floats
-    near: Floats
-    macs: Floats
-
-    def line(self, name: str, values: Sequence[float] | Floats, seconds: float) -> str:
-        """A row of the table."""
-        one = np.asarray(values)
-        fixed = "" if one is self.near else f"{beside(one, self.loss, self.near):.2f}"
-        with_loss, with_accuracy = (
-            agreement(one.tolist(), truth.tolist()) for truth in (self.loss, self.accuracy)
+def scores(rows: Rows, near: Floats, macs: Floats) -> dict[str, tuple[Floats, float]]:
+    """By name, what each score says, (N,), more is better, and its seconds a network."""
+    specs = _specs(rows)
+    found = {
+        f"{what}: {name}": (
+            _signal(rows, key, name),
+            statistics.mean(row[key]["seconds"] for row in rows),
         )
-        alike = at_equal_cost(one, self.loss, self.macs)
-        return f"| {name} | {with_loss} | {fixed} | {alike:.2f} | {with_accuracy} | {seconds:.1f} |"
+        for key, what in TRAINED.items()
+        for name in SIGNALS
+    }
+    return found | {
+        "nearness to the parent": (near, 0.0),
+        "FLOPs": (macs, 0.0),
+        "parameters": (np.array([float(cost(spec).params) for spec in specs]), 0.0),
+        "capacity": (np.array([capacity(spec) for spec in specs]), 0.0),
+    }
+
+
+def _of_other_origin(rows: Rows, origin: str, near: Floats, macs: Floats) -> list[str]:
+    """A part of its own: the scores' τ with that truth's loss, and how well it is reached."""
+    truth = Truth(_mean(rows, origin, "loss"), near, macs)
+    reached = 100 * _mean(rows, origin, "accuracy")
+    lines = [
+        f"\nTruth of other origin, {origin}: {reached.min():.1f} to {reached.max():.1f} %, "
+        f"standard deviation {reached.std(ddof=1):.2f} points\n",
+        f"| score | τ with the loss from {origin} (90 %) | nearness to the parent held fixed | "
+        "at equal FLOPs |",
+        "|---|---|---|---|",
+    ]
+    given = {name: values for name, (values, _) in scores(rows, near, macs).items()}
+    if origin != SCRATCH:
+        given[f"nearness to {origin}"] = _nearness(rows, _of(rows, origin)[0])
+    return lines + [f"| {name} | {truth.cells(values)} |" for name, values in given.items()]
+
+
+def _with_each_other(rows: Rows, origins: Sequence[str]) -> list[str]:
+    """A part of its own: τ of the truths, each the mean of its trainings, with each other."""
+    lines = ["\n| truths | τ of the losses (90 %) | τ of the accuracies (90 %) |", "|---|---|---|"]
+    for one, other in combinations(origins, 2):
+        both = [
+            agreement(*(_mean(rows, origin, name).tolist() for origin in (one, other)))
+            for name in ("loss", "accuracy")
+        ]
+        lines.append(f"| {one} with {other} | {both[0]} | {both[1]} |")
+    return lines
+
+
+def _of(rows: Rows, origin: str) -> list[str]:
+    """The names of the full trainings of that origin, which all networks have."""
+    own = [name for name in rows[0] if name.startswith(f"{origin} ")]
+    return [name for name in own if all(name in row for row in rows)]
+
+
+def _specs(rows: Rows) -> list[ArchSpec]:
+    return [ArchSpec.from_json(row["spec"]) for row in rows]
+
+
+def _signal(rows: Rows, key: str, name: str) -> Floats:
+    """One of ``SIGNALS`` of a training, (N,), more is better."""
+    return np.array([SIGNALS[name] * row[key][name] for row in rows])
+
+
+def _mean(rows: Rows, origin: str, name: str) -> Floats:
+    """The same of the truth of that origin."""
+    mean: Floats = np.mean([_signal(rows, key, name) for key in _of(rows, origin)], axis=0)
+    return mean
+
+
+def _nearness(rows: Rows, key: str) -> Floats:
+    return np.array([-row[key]["distance"] for row in rows])
 
 
 if __name__ == "__main__":

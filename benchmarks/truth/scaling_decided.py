@@ -9,18 +9,19 @@ from the baseline's weights, once from scratch, and a few times for longer from 
 is what a user would do in the end. A pair is decided where the paired 90 % interval (Student's t)
 of its difference over the seeds excludes 0; it is of these validation pictures. The rows are what
 the difference is of: accuracy, the mean probability of the own class, exp(-loss), and the mean of
-the latter two (``nas.samplers.signal``). What is finished is kept in --out.
+the latter two (``nas.samplers.signal``). What is finished is kept in --out;
+``benchmarks.support.shares`` says how several processes make it. The recipes are a CPU's, whatever
+the device.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
-from pathlib import Path
+from functools import cached_property
+from itertools import combinations, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ import torch
 from scipy.stats import t
 
 from benchmarks.support.rankings import Floats
+from benchmarks.support.shares import WHOLE, add_options, parent_at, read, write
 from common.command import count, parser, place
 from common.command import run as run_command
 from models.spec import ArchSpec
@@ -38,15 +40,14 @@ from scaling_search.points.scalable import SpecBaseline
 from scaling_search.points.solver import nearest, single, solve
 from training.data import Data, load
 from training.evaluator import proxy_recipe
+from training.loop.feeds.placed import placed
 from training.loop.train import train
-from training.recipe import Recipe
 from training.transfer.child import child
 from training.transfer.options import transfer_recipe
-from training.transfer.parent import Parent, keep, prepared
-from training.transfer.sources import open_parent, read_parent
+from training.transfer.parent import Parent, of_data, prepared
+from training.transfer.sources import open_parent
 from trials.record import Evaluation
 
-CPU = torch.device("cpu")
 LEVEL = 0.9
 GROWTH = 2**0.5  # of the resolution, where it alone takes twice the cost
 HALVES = {"depth and width": (0.5, 0.5, 0.0), "width and resolution": (0.0, 0.5, 0.5)}
@@ -64,12 +65,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     made.add_argument("--seeds", type=count, default=3, help="short trainings of each network")
     made.add_argument("--long-seeds", type=count, default=2)
     made.add_argument("--epochs", type=count, default=6, help="of a long one; a short one has 2")
-    made.add_argument("--out", type=Path, default=Path("runs/decided"))
+    add_options(made, "runs/decided")
     args = made.parse_args(argv)
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     data = load(args.pictures, size=round(args.resolution * GROWTH), seed=0)
-    print(table(dict(trained(args, data))))
+    bench = Bench(args, placed(data, args.device))
+    if args.parents_only:
+        print(bench.ready.digest)
+        return
+    found = dict(bench.trained())
+    if args.share == WHOLE:
+        print(table(found))
 
 
 def networks(baseline: ArchSpec) -> dict[str, ArchSpec]:
@@ -84,40 +91,51 @@ def networks(baseline: ArchSpec) -> dict[str, ArchSpec]:
     return {name: point.spec for name, point in found.items()}
 
 
-def trained(args: argparse.Namespace, data: Data) -> Iterator[tuple[tuple[str, str], Any]]:
-    """By way and network, what each seed's training came to, (seeds, measures)."""
-    recipe = replace(
-        transfer_recipe(data.native_size, "cpu", GROWTH, args.resolution),
-        images=args.images, held_out=args.images,
-    )  # fmt: skip
-    parent = ready(args, recipe, data)
-    fresh = replace(
-        proxy_recipe(data.native_size, "cpu", GROWTH, args.resolution), images=args.images
-    )
-    for name, spec in networks(parent.spec).items():
-        for way, seeds in ((SHORT, args.seeds), (SCRATCH, args.seeds), (LONG, args.long_seeds)):
+class Bench:
+    """The trainings, of which those of ``args.share`` are made; ``data`` are on the device."""
+
+    def __init__(self, args: argparse.Namespace, data: Data) -> None:
+        self.args, self.data = args, data
+        grown = data.native_size, "cpu", GROWTH, args.resolution
+        self.recipe = replace(transfer_recipe(*grown), images=args.images, held_out=args.images)
+        self.fresh = replace(proxy_recipe(*grown), images=args.images)
+        published = open_parent(args.baseline)
+        self.published = replace(
+            published, spec=replace(published.spec, resolution=args.resolution)
+        )
+
+    def trained(self) -> Iterator[tuple[tuple[str, str], Any]]:
+        """By way and network, what each seed's training came to, (seeds, measures)."""
+        args = self.args
+        seeds = {SHORT: args.seeds, SCRATCH: args.seeds, LONG: args.long_seeds}
+        own = of_data(self.published, self.data).spec
+        for position, ((name, spec), way) in enumerate(product(networks(own).items(), seeds)):
+            if not args.share.has(position):
+                continue
             path = args.out / f"{name}, {way}.json"
-            told = json.loads(path.read_text("utf-8")) if path.exists() else []
-            for seed in range(len(told), seeds):
-                if way == SCRATCH:
-                    made = train(spec, fresh, data, seed, CPU)
-                else:
-                    how = recipe if way == SHORT else replace(recipe, epochs=args.epochs)
-                    made = child(parent, spec, how, data, seed, CPU)[1]
-                told.append(measures(made))
-                path.write_text(json.dumps(told) + "\n", "utf-8")
+            told = read(path) or []
+            for seed in range(len(told), seeds[way]):
+                told.append(measures(self.training(spec, way, seed)))
+                write(path, told)
             print(f"{name}, {way}: {np.mean(told, 0).round(4)}", file=sys.stderr, flush=True)
             yield (way, name), np.array(told)
 
+    def training(self, spec: ArchSpec, way: str, seed: int) -> Evaluation:
+        """One, by one of the ways."""
+        if way == SCRATCH:
+            return train(spec, self.fresh, self.data, seed, self.args.device)
+        how = self.recipe if way == SHORT else replace(self.recipe, epochs=self.args.epochs)
+        return child(self.ready, spec, how, self.data, seed, self.args.device)[1]
 
-def ready(args: argparse.Namespace, recipe: Recipe, data: Data) -> Parent:
-    """The baseline with its weights, made ready for the pictures."""
-    path = args.out / "parent.safetensors"
-    if not path.exists():
-        published = open_parent(args.baseline)
-        parent = replace(published, spec=replace(published.spec, resolution=args.resolution))
-        keep(prepared(parent, recipe, data, 0, CPU, args.epochs), path)
-    return read_parent(path)
+    @cached_property
+    def ready(self) -> Parent:
+        """The baseline with its weights, made ready for the pictures."""
+        args = self.args
+        return parent_at(
+            args.out / "parent.safetensors",
+            args.share,
+            lambda: prepared(self.published, self.recipe, self.data, 0, args.device, args.epochs),
+        )
 
 
 def measures(made: Evaluation) -> list[float]:
