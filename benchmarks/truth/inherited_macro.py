@@ -222,7 +222,7 @@ def table(drawn: Sequence[Known], rows: Sequence[Mapping[str, Any]]) -> str:
         "FLOPs": macs,
         "parameters": [float(one.params) for one in costs],
         "capacity": [capacity(one.spec) for one in drawn],
-        "depth": [float(sum(stage.layers for stage in one.spec.stages)) for one in drawn],
+        "depth": [float(len(LARGEST) - one.digits.count("0")) for one in drawn],
     }
     lines += [f"| {name} | {truth.cells(values)} | 0 |" for name, values in free.items()]
     same = agreement(*accuracies[:, :2].T.tolist())
