@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from benchmarks.support.origins import SIGNALS, TRAINED
 from benchmarks.support.rankings import ALIKE, Floats, Truth
 from benchmarks.support.shares import WHOLE, Clock, add_options, parent_at, read, unit, write
 from benchmarks.truth.beliefs import FILES
@@ -58,12 +59,6 @@ from trials.record import Evaluation
 SIDE = 32  # pixels
 LARGEST = "22222222"
 SEEDS = tuple(f"top1_percent_seed{seed}" for seed in range(3))
-SIGNALS = {"loss": -1, "accuracy": 1, "probability": 1}
-TRAINED = {
-    "scratch": "from scratch, short training",
-    "score": "inherited, no training",
-    "short": "inherited, short training",
-}
 
 
 class Known(NamedTuple):
