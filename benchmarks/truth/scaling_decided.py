@@ -109,7 +109,8 @@ class Bench:
         args = self.args
         seeds = {SHORT: args.seeds, SCRATCH: args.seeds, LONG: args.long_seeds}
         own = of_data(self.published, self.data).spec
-        for position, ((name, spec), way) in enumerate(product(networks(own).items(), seeds)):
+        # By way first: a share has no more of the long trainings than another.
+        for position, (way, (name, spec)) in enumerate(product(seeds, networks(own).items())):
             if not args.share.has(position):
                 continue
             path = args.out / f"{name}, {way}.json"
