@@ -2,7 +2,9 @@
 
 The parents come first, once: ``--parents-only`` makes them and ends. Then each process is given its
 ``--share K/N``, and a run without one finds all files and prints the table, which needs no parent.
-A share that lacks a parent says so and makes none: no two processes ever make the same one.
+A share that lacks a parent says so and makes none: no two processes ever make the same one. Where
+parents are gone and not all is finished, ``--finished`` prints what there is: a parent made again
+on another device is another one.
 """
 
 from __future__ import annotations
@@ -50,6 +52,11 @@ def add_options(made: argparse.ArgumentParser, out: str) -> None:
     made.add_argument("--share", type=share, default=WHOLE, help="K/N: only these, and no table")
     made.add_argument("--parents-only", action="store_true", help="make these, for the shares")
     made.add_argument("--out", type=Path, default=Path(out))
+
+
+def add_finished(made: argparse.ArgumentParser) -> None:
+    """``--finished``."""
+    made.add_argument("--finished", action="store_true", help="a table of these alone: no training")
 
 
 def parent_at(path: Path, part: Share, make: Callable[[], Parent]) -> Parent:

@@ -33,7 +33,15 @@ import numpy as np
 import torch
 
 from benchmarks.support.origins import FULL, SCRATCH, table
-from benchmarks.support.shares import WHOLE, Clock, add_options, parent_at, read, write
+from benchmarks.support.shares import (
+    WHOLE,
+    Clock,
+    add_finished,
+    add_options,
+    parent_at,
+    read,
+    write,
+)
 from common.command import count, parser, place
 from common.command import run as run_command
 from models.cost import cost
@@ -83,6 +91,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--images", type=count, default=1000, help="for training, and held out")
     made.add_argument("--size", type=count, default=96, help="pixels at which pictures are kept")
     add_options(made, "runs/inherited")
+    add_finished(made)
     return made
 
 
@@ -118,10 +127,12 @@ class Bench:
                 continue
             path = self.args.out / f"{number}.json"
             found = read(path) or {"spec": spec.to_json()}
-            for name, origin, epochs, seed in self.steps():
-                if name not in found:
-                    found[name] = self.training(spec, origin, epochs, seed)
-                    write(path, found)
+            missing = [step for step in self.steps() if step[0] not in found]
+            if missing and self.args.finished:
+                continue
+            for name, origin, epochs, seed in missing:
+                found[name] = self.training(spec, origin, epochs, seed)
+                write(path, found)
             told = found["full 0"]["accuracy"]
             print(f"{number}: {told:.3f} in full", file=sys.stderr, flush=True)
             yield found

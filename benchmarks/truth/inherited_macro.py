@@ -35,7 +35,16 @@ import torch
 
 from benchmarks.support.origins import SIGNALS, TRAINED
 from benchmarks.support.rankings import ALIKE, Floats, Truth
-from benchmarks.support.shares import WHOLE, Clock, add_options, parent_at, read, unit, write
+from benchmarks.support.shares import (
+    WHOLE,
+    Clock,
+    add_finished,
+    add_options,
+    parent_at,
+    read,
+    unit,
+    write,
+)
 from benchmarks.truth.beliefs import FILES
 from common.command import count, parser, place
 from common.command import run as run_command
@@ -79,9 +88,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.parents_only:
         print(bench.parent.name, bench.parent.digest)
         return
-    rows = list(bench.judged(drawn))
+    judged = list(bench.judged(drawn))
     if args.share == WHOLE:
-        print(table(drawn, rows))
+        print(table([one for one, _ in judged], [row for _, row in judged]))
 
 
 def options() -> argparse.ArgumentParser:
@@ -95,6 +104,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--images", type=count, default=2000, help="of a network's training")
     made.add_argument("--held-out", type=count, default=2000, help="validation pictures at most")
     add_options(made, "runs/macro")
+    add_finished(made)
     return made
 
 
@@ -162,20 +172,22 @@ class Bench:
         moments = Moments(*(tuple(one.tolist()) for one in (data.mean, data.std)))
         return Parent(spec.name, spec, weights_of(network), moments)
 
-    def judged(self, drawn: Sequence[Known]) -> Iterator[dict[str, Any]]:
+    def judged(self, drawn: Sequence[Known]) -> Iterator[tuple[Known, dict[str, Any]]]:
         """What each network's scores and trainings came to."""
         for number, one in enumerate(drawn):
             if not self.args.share.has(number):
                 continue
             path = self.args.out / f"{one.digits}.json"
             found: dict[str, Any] = read(path) or {}
-            for name in TRAINED:
-                if name not in found:
-                    found[name] = self.training(one.spec, name)
-                    write(path, found)
+            missing = [name for name in TRAINED if name not in found]
+            if missing and self.args.finished:
+                continue
+            for name in missing:
+                found[name] = self.training(one.spec, name)
+                write(path, found)
             told = found["score"]["accuracy"]
             print(f"{number}: {told:.3f} inherited", file=sys.stderr, flush=True)
-            yield found
+            yield one, found
 
     def training(self, spec: ArchSpec, name: str) -> dict[str, Any]:
         """What one of ``TRAINED`` came to, and where it inherited its distance from the parent."""

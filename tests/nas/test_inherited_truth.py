@@ -144,6 +144,9 @@ def test_shares_come_to_the_table_of_one_process(
     for one in out.glob("*.safetensors"):  # the table needs none
         one.unlink()
     assert fidelity(out) == whole
+    (out / "4.json").unlink()
+    assert "\n4 networks; in full " in fidelity(out, "--finished")
+    assert not list(out.glob("*.safetensors"))
     assert sorted(trainings.made) == once  # nor is anything trained again
 
 
@@ -214,3 +217,5 @@ def test_macro_from_its_parent_to_its_table(
     page = capsys.readouterr().out
     assert page.count("\n|") == 9 + 5 + 1
     assert "4 networks; known " in page
+    inherited_macro.main([*given, "--finished"])
+    assert capsys.readouterr().out == page
