@@ -19,7 +19,7 @@ from benchmarks.support.shares import unit
 from models.capacity import capacity
 from models.cost import cost
 from models.spec import ArchSpec
-from nas.calibrate import agreement
+from nas.calibrate import FEWEST, agreement
 
 SIGNALS = {"loss": -1, "accuracy": 1, "probability": 1}
 TRAINED = {
@@ -33,7 +33,11 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def table(rows: Rows, others: Sequence[str] = ()) -> str:
-    """Markdown: τ with the truth's loss and with its accuracy, then with the truths of others."""
+    """Markdown: τ with the truth's loss and with its accuracy, then with the truths of others.
+
+    Raises ValueError for too few networks.
+    """
+    check(rows)
     origins = (FULL, *others)
     macs = np.array([float(cost(spec).macs) for spec in _specs(rows)])
     near = _nearness(rows, "score")
@@ -61,6 +65,12 @@ def table(rows: Rows, others: Sequence[str] = ()) -> str:
         f"standard deviation {spread.std(ddof=1):.2f} points"
     )
     return "\n".join(lines)
+
+
+def check(rows: Rows) -> None:
+    """Raise ValueError where there are too few networks to rank."""
+    if len(rows) < FEWEST:
+        raise ValueError(f"{len(rows)} networks are finished: a table needs at least {FEWEST}")
 
 
 def scores(rows: Rows, near: Floats, macs: Floats) -> dict[str, tuple[Floats, float]]:

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.support.origins import SIGNALS, TRAINED
+from benchmarks.support.origins import SIGNALS, TRAINED, check
 from benchmarks.support.rankings import ALIKE, Floats, Truth
 from benchmarks.support.shares import (
     WHOLE,
@@ -208,7 +208,11 @@ def from_scratch(device: str) -> Recipe:
 
 
 def table(drawn: Sequence[Known], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown: τ with the known accuracies, each the mean of its seeds."""
+    """Markdown: τ with the known accuracies, each the mean of its seeds.
+
+    Raises ValueError for too few networks.
+    """
+    check(rows)
     costs = [cost(one.spec) for one in drawn]
     macs = np.array([float(one.macs) for one in costs])
     near = np.array([-row["score"]["distance"] for row in rows])

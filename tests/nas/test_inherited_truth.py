@@ -146,6 +146,9 @@ def test_shares_come_to_the_table_of_one_process(
     assert fidelity(out) == whole
     (out / "4.json").unlink()
     assert "\n4 networks; in full " in fidelity(out, "--finished")
+    (out / "3.json").unlink()
+    with pytest.raises(ValueError, match="3 networks are finished"):
+        fidelity(out, "--finished")
     assert not list(out.glob("*.safetensors"))
     assert sorted(trainings.made) == once  # nor is anything trained again
 
