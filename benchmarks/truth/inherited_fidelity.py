@@ -27,6 +27,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     rows = list(bench.judged())
     if args.share == WHOLE:
-        print(table(rows, args.others))
+        print(table(rows, [_called(other) for other in args.others]))
 
 
 def options() -> argparse.ArgumentParser:
@@ -97,6 +98,11 @@ def options() -> argparse.ArgumentParser:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
+
+
+def _called(origin: str) -> str:
+    """A family's name, or that of a file of weights."""
+    return Path(origin).stem if origin.endswith(".safetensors") else origin
 
 
 class Bench:
@@ -148,9 +154,9 @@ class Bench:
         for other in args.others:
             epochs = args.scratch_epochs if other == SCRATCH else args.epochs
             # Seeds of its own, whichever others there are: truths have no luck in common.
-            own = zlib.crc32(other.encode()) % 2**20 + 2 + args.truth
+            own = zlib.crc32(_called(other).encode()) % 2**20 + 2 + args.truth
             for seed in range(args.truth):
-                yield f"{other} {seed}", other, epochs, own + seed
+                yield f"{_called(other)} {seed}", other, epochs, own + seed
 
     def training(self, spec: ArchSpec, origin: str, epochs: int, seed: int) -> dict[str, Any]:
         """What one came to, and where it inherited its distance from that parent."""
@@ -167,7 +173,7 @@ class Bench:
     def _ready(self, name: str) -> Parent:
         """That parent, made ready for the pictures."""
         own = name == self.args.parent
-        path = self.args.out / f"parent{'' if own else f'-{name}'}.safetensors"
+        path = self.args.out / f"parent{'' if own else f'-{_called(name)}'}.safetensors"
         return parent_at(
             path,
             self.args.share,
