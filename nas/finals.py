@@ -7,7 +7,7 @@ where few judge, by other pictures: trained again by the same ones they keep the
 with these.
 Accuracies of a few hundred pictures are too coarse to tell near equals apart, so what is compared
 is the probability that pictures' own classes are given, the mean of its arithmetic and its
-geometric mean (``samplers.signal``): in [0, 1] like an accuracy, and rewarded with the cost as one.
+geometric mean (``trials.signal``): in [0, 1] like an accuracy, and rewarded with the cost as one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from statistics import fmean, stdev
 
 from nas.objective import Objective
 from nas.result import Finalist
-from nas.samplers.signal import measure_of, probability_of
 from trials.record import Evaluation
+from trials.signal import measure_of, probability_of
 from trials.store.view import Record
 
 ROUNDS = 6, 3  # networks that are trained in each

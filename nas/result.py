@@ -33,7 +33,7 @@ class Finalist:
     accuracy   their mean, in [0, 1], and ``loss`` likewise; None where they tell none
     spread     standard deviation of the accuracies, None of a single one
     trainings  how many ended well
-    merit      the reward of what is compared in the accuracy's place (``samplers.signal``)
+    merit      the reward of what is compared in the accuracy's place (``trials.signal``)
     probability   mean probability of the pictures' own classes, None where they tell none
     """
 

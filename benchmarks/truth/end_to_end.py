@@ -14,7 +14,7 @@ Ways: random search and Optuna's TPE (of each proposal the network of the pool m
 the best that they saw; ``auto`` searches the pool by its model (``nas.samplers.auto``) and names
 the best expected one. ``acc``: told accuracies; ``loss``: losses too, which stand in for the
 accuracies of random search and TPE, where auto learns from both; ``prob``: losses and the mean
-probability of the own class, as searches are told (``nas.samplers.signal``); ``+ NAME``: auto with
+probability of the own class, as searches are told (``trials.signal``); ``+ NAME``: auto with
 that score of untrained networks, those included by which it is standardised. ``NAME alone`` trains
 nothing and names the best score. Of each: what the named network's own accuracy lacks of the best
 there, in points, median (quartiles), how many seeds came within half a point, and trainings.
@@ -47,8 +47,8 @@ from nas.samplers.auto import Auto
 from nas.samplers.base import NetworkSampler
 from nas.samplers.borrowed import Borrowed
 from nas.samplers.history import History
-from nas.samplers.signal import together
 from nas.space import Batch
+from trials.signal import together
 
 WITHIN = 0.005  # of the best: the goal
 SIGNALS = ("acc", "loss", "prob")

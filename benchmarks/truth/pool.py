@@ -21,7 +21,6 @@ from benchmarks.truth.beliefs import halves
 from nas.belief.scores import Ask
 from nas.candidates import Floats
 from nas.objective import Objective
-from nas.samplers.signal import PROBABILITY
 from nas.space import Batch, space
 from training.data import Data, load
 from training.evaluator import proxy_recipe
@@ -29,6 +28,7 @@ from training.loop.train import train
 from training.proxies import proxy, score_all
 from training.recipe import Recipe
 from trials.record import trial_seed
+from trials.signal import PROBABILITY
 
 SCORES = ("naswot", "snip", "synflow", "gradient-norm")
 SPACE = space("macro").with_template(classes=10, in_channels=3)

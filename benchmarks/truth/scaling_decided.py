@@ -9,7 +9,7 @@ from the baseline's weights, once from scratch, and a few times for longer from 
 is what a user would do in the end. A pair is decided where the paired 90 % interval (Student's t)
 of its difference over the seeds excludes 0; it is of these validation pictures. The rows are what
 the difference is of: accuracy, the mean probability of the own class, exp(-loss), and the mean of
-the latter two (``nas.samplers.signal``). What is finished is kept in --out;
+the latter two (``trials.signal``). What is finished is kept in --out;
 ``benchmarks.support.shares`` says how several processes make it. The recipes are a CPU's, whatever
 the device.
 """

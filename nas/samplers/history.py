@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.candidates import Candidates, Floats, Taken
 from nas.objective import Objective
-from nas.samplers.signal import PROBABILITY, told
 from nas.space import Batch
 from nas.stopping import Curves
+from trials.signal import PROBABILITY, told
 
 
 class Entry(NamedTuple):

@@ -17,9 +17,11 @@ from statistics import fmean
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nas.candidates import Floats
 from trials.record import Evaluation
+
+Floats = NDArray[np.float64]
 
 FEWEST = 3  # trainings that a spread is taken of
 PROBABILITY = "probability"  # among an evaluation's details
