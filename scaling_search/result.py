@@ -12,8 +12,8 @@ import numpy as np
 from scaling_search.coefficients import Coefficients
 from scaling_search.points.grid import Grid
 from scaling_search.points.point import Point
-from scaling_search.surface.allocation import Evidence
 from scaling_search.surface.comparison import Comparison, comparisons
+from scaling_search.surface.evidence import Evidence
 from scaling_search.surface.simplex import coefficients, mesh, multiples
 from scaling_search.surface.surface import LEVEL, Region, Surface
 from trials.record import Evaluation
@@ -32,6 +32,7 @@ class ScalingResult:
     point         the trained point that stands for the answer: nominal and realised multipliers
     comparisons   of that point's scaling with each dimension alone and with the paper's direction
     repeats       trainings of networks that had been trained before, with another seed
+    fitted_to     what of the trainings the surface is fitted to (``Evidence.fitted_to``)
     trials        the records of all trainings, failed ones too
     dropped       how many nominal points nothing brings to the target
     ended         why the search ended: "complete", "stopped" (the region is small enough), "out of
@@ -46,6 +47,7 @@ class ScalingResult:
     surface: Surface
     region: Region
     repeats: int
+    fitted_to: str
     trials: list[Record]
     ended: str
 
@@ -80,6 +82,7 @@ class ScalingResult:
             "trainings": sum(record.state == "complete" for record in self.trials),
             "failed": sum(record.state == "failed" for record in self.trials),
             "repeats": self.repeats,
+            "fitted_to": self.fitted_to,
             "points": len(self.grid.points),
             "dropped": self.grid.dropped,
             "left_out": list(self.grid.left_out),
@@ -116,6 +119,7 @@ def conclude(
         surface,
         surface.region,
         evidence.repeats,
+        evidence.fitted_to,
         records,
         ended,
     )
@@ -132,11 +136,6 @@ def _best_place(evidence: Evidence, surface: Surface, method: str) -> int:
     """The trained point with the highest fitted accuracy, or in a plain grid the best mean."""
     places = sorted({item.place for item in evidence.at_target})
     if method == "grid":
-        return max(places, key=lambda place: _mean_of(evidence, place))
+        return max(places, key=lambda place: evidence.mean_at(place) or 0.0)
     fitted = surface.mean(evidence.grid.shares[places])
     return places[int(np.argmax(fitted))]
-
-
-def _mean_of(evidence: Evidence, place: int) -> float:
-    found = [item.accuracy for item in evidence.at_target if item.place == place]
-    return float(np.mean([accuracy for accuracy in found if accuracy is not None]))

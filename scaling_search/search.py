@@ -16,7 +16,7 @@ from scaling_search.points.point import Point
 from scaling_search.points.scalable import Scalable, SpecBaseline
 from scaling_search.points.target import asked, points_of
 from scaling_search.result import ScalingResult, conclude
-from scaling_search.surface.allocation import ENOUGH_REPEATS, MAX_REPEATS, Evidence
+from scaling_search.surface.evidence import ENOUGH_REPEATS, MAX_REPEATS, Evidence
 from scaling_search.surface.samplers import (
     METHODS,
     REPEAT,

@@ -11,8 +11,8 @@ from common.units import format_duration, format_size
 from scaling_search.coefficients import PAPER, Multipliers
 from scaling_search.points.grid import Grid
 from scaling_search.result import ScalingResult
-from scaling_search.surface.allocation import ENOUGH_REPEATS
 from scaling_search.surface.comparison import Comparison, Measured
+from scaling_search.surface.evidence import ACCURACY, ENOUGH_REPEATS
 from scaling_search.surface.surface import LEVEL, Region
 from trials.energy import kept
 from trials.latencies import Reading
@@ -30,8 +30,7 @@ def summary(found: ScalingResult, run_dir: Path) -> str:
         value = getattr(found.coefficients, name)
         lines.append(f"  {symbol} {value:.2f}, 90 % interval {low:.2f} to {high:.2f}")
     lines += [f"  {line}" for line in _compared(found)]
-    if said := doubt(found):
-        lines.append(f"  {said}")
+    lines += [f"  {said}" for said in (learned_from(found), doubt(found)) if said]
     lines.append(
         f"  {len(found.trials)} trainings of {len(grid.points)} points, {shared(grid)}"
         + (f"; {found.dropped} nominal points could not reach this" if found.dropped else "")
@@ -148,6 +147,16 @@ def _region(region: Region) -> str:
     return (
         f"The 90 % region covers {covers}: it rules out {rules_out}, so these three numbers are "
         "hardly more than a guess."
+    )
+
+
+def learned_from(found: ScalingResult) -> str:
+    """What the surface is fitted to; empty where that is accuracies alone."""
+    if found.fitted_to == ACCURACY:
+        return ""
+    return (
+        f"The surface is fitted to the {found.fitted_to} of each training, read as the accuracy "
+        "to expect, because they tell more of each picture than whether it is right."
     )
 
 

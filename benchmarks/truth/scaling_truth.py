@@ -8,7 +8,9 @@ trainings and answer; beside them the plain way, every grid point three times, t
     python -m benchmarks.truth.scaling_truth --out results/scaling-truth
 
 ``--pictures`` lets the trainings say how many pictures their accuracies were measured on, from
-which the search takes a first idea of their noise; by default it has none.
+which the search takes a first idea of their noise; by default it has none. With ``--tell`` these
+pictures are drawn, and give the accuracies their luck besides; "all" tells the search loss and
+probability too (``Pictures``).
 """
 
 from __future__ import annotations
@@ -17,24 +19,28 @@ import argparse
 import csv
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.special import log_expit, ndtri
 
 from models.families import family
 from scaling_search.points.grid import Grid, grid
 from scaling_search.points.scalable import SpecBaseline
 from scaling_search.result import ScalingResult, conclude
-from scaling_search.surface.allocation import Evidence, Training, choose
+from scaling_search.surface.allocation import choose
+from scaling_search.surface.evidence import Evidence, Training
 from scaling_search.surface.simplex import MESH, Array, coefficients, mesh
 from scaling_search.surface.surface import LEVEL
 
 RATIO = 4.0
 REPEATS = 3
 NOISES = (0.2, 0.5, 1.0)  # points of accuracy; the seeds' common effect has the same spread
+COMMON, SHARPNESS = 0.7, 1.0  # of drawn pictures' logits (``Pictures``)
 Shape = Callable[[Array], Array]
+Train = Callable[[int, int], Training]
 
 
 def quadratic(optimum: tuple[float, float, float], deficits: tuple[float, float, float]) -> Shape:
@@ -82,6 +88,34 @@ SHAPES: dict[str, Shape] = {
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """What accuracies are measured on: how many pictures, and what is told of them.
+
+    tell  None: accuracies have no luck but the trainings'. "accuracy": of each picture it is drawn
+          whether it is right, where the own class's logit is positive: normal around what the
+          accuracy asks for, ``COMMON`` of its variance being the picture's, which all networks
+          share. "all": loss and probability of these logits, times ``SHARPNESS``, are told too
+    """
+
+    count: int | None = None
+    tell: str | None = None
+
+    def seen(self, place: int, repeat: int, accuracy: float, key: Sequence[int]) -> Training:
+        """The training of a network of this accuracy; ``key`` determines the pictures."""
+        if self.tell is None or self.count is None:
+            return Training(place, repeat, accuracy, pictures=self.count)
+        shared = np.random.default_rng(key).normal(size=self.count)
+        own = np.random.default_rng([*key, repeat + 1, place + 1, 1]).normal(size=self.count)
+        off = COMMON**0.5 * shared + (1 - COMMON) ** 0.5 * own
+        logits = ndtri(min(max(accuracy, 0.001), 0.999)) + off
+        found = Training(place, repeat, float((logits > 0).mean()), pictures=self.count)
+        if self.tell == "accuracy":
+            return found
+        log = log_expit(SHARPNESS * logits)
+        return replace(found, loss=-float(log.mean()), probability=float(np.exp(log).mean()))
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One answer: ``regret`` in points against the best grid point, errors of log α, β, γ in %;
     ``compared``: the part of its comparisons whose intervals hold the true difference."""
@@ -112,14 +146,15 @@ class Truth:
         self.values = np.concatenate([[-3.0], SHAPES[name](points.shares[1:])])
         self.optimum = _argmax(SHAPES[name])
 
-    def trainer(self, noise: float, seed: int) -> Callable[[int, int], float]:
-        """(place, repeat) → accuracy in [0, 1]; the same pair always gives the same."""
+    def trainer(self, noise: float, seed: int, pictures: Pictures) -> Train:
+        """(place, repeat) → a training; the same pair always gives the same."""
         key = (seed, int(noise * 1000), sum(self.name.encode()))
 
-        def train(place: int, repeat: int) -> float:
+        def train(place: int, repeat: int) -> Training:
             own = np.random.default_rng([*key, repeat + 1, place + 1]).normal(0, noise)
             common = np.random.default_rng([*key, repeat + 1]).normal(0, noise)
-            return float(0.8 + (self.values[place] + own + common) / 100)
+            accuracy = float(0.8 + (self.values[place] + own + common) / 100)
+            return pictures.seen(place, repeat, accuracy, key)
 
         return train
 
@@ -175,25 +210,25 @@ def _compared(truth: Truth, result: ScalingResult) -> float:
 
 
 def adaptive(
-    truth: Truth, noise: float, seed: int, budgets: tuple[int, ...], pictures: int | None = None
+    truth: Truth, noise: float, seed: int, budgets: tuple[int, ...], pictures: Pictures
 ) -> Iterator[Outcome]:
     """The adaptive search, asked for its answer at each budget."""
-    train = truth.trainer(noise, seed)
+    train = truth.trainer(noise, seed, pictures)
     trainings: list[Training] = []
     while len(trainings) < max(budgets):
         chosen = choose(Evidence(truth.points, trainings), seed, len(trainings))
         if chosen is None:
             return
-        trainings.append(Training(*chosen, train(*chosen), pictures=pictures))
+        trainings.append(train(*chosen))
         if len(trainings) in budgets:
             yield outcome(truth, noise, seed, "adaptive", trainings)
 
 
-def plain(truth: Truth, noise: float, seed: int) -> Outcome:
+def plain(truth: Truth, noise: float, seed: int, pictures: Pictures) -> Outcome:
     """Every grid point ``REPEATS`` times."""
-    train = truth.trainer(noise, seed)
+    train = truth.trainer(noise, seed, pictures)
     pairs = [(p, r) for r in range(REPEATS) for p in range(1, len(truth.points.points))]
-    trainings = [Training(place, repeat, train(place, repeat)) for place, repeat in pairs]
+    trainings = [train(place, repeat) for place, repeat in pairs]
     return outcome(truth, noise, seed, "grid", trainings)
 
 
@@ -276,8 +311,14 @@ def main(arguments: list[str] | None = None) -> int:
         help="when to ask (default: a ninth, two ninths, a third of the plain way's trainings)",
     )
     parser.add_argument("--pictures", type=int, help="what accuracies are measured on, if said")
+    parser.add_argument(
+        "--tell", choices=("accuracy", "all"), help="what drawn --pictures say of a training"
+    )
     parser.add_argument("--out", type=Path, help="writes OUT.md and OUT.csv")
     options = parser.parse_args(arguments)
+    if options.tell and not options.pictures:
+        parser.error("--tell says what --pictures tell: give their number, 1000 say")
+    pictures = Pictures(options.pictures, options.tell)
     seeds = range(options.first, options.first + (8 if options.quick else options.seeds))
     baseline = SpecBaseline(family("efficientnet-b0"))
     points = grid(baseline, RATIO * baseline.macs(baseline.spec))
@@ -290,8 +331,8 @@ def main(arguments: list[str] | None = None) -> int:
         for noise in NOISES:
             for seed in seeds:
                 outcomes += [
-                    plain(truth, noise, seed),
-                    *adaptive(truth, noise, seed, budgets, options.pictures),
+                    plain(truth, noise, seed, pictures),
+                    *adaptive(truth, noise, seed, budgets, pictures),
                 ]
             print(f"{name} {noise}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     text = "\n".join(summary(outcomes))

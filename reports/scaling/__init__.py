@@ -30,6 +30,7 @@ from scaling_search.summary import (
     compared,
     doubt,
     in_points,
+    learned_from,
     measured,
     product,
 )
@@ -100,8 +101,9 @@ def concluded(run_dir: Path, storage: str | None = None) -> tuple[RunView, Grid,
 
 def _answer(page: Page, found: ScalingResult) -> None:
     page.lead(answer(found))
-    if said := doubt(found):
-        page.text(said)
+    for said in (learned_from(found), doubt(found)):
+        if said:
+            page.text(said)
     page.table(
         ["coefficient", "value", "90 % interval"],
         [

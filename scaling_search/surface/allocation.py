@@ -6,87 +6,17 @@ a resumed search decides as an uninterrupted one would.
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
-
 import numpy as np
 
-from scaling_search.points.grid import Grid
-from scaling_search.surface.regression import VAGUE, NoisePrior, Posterior, Trainings, fit, slope_to
+from scaling_search.surface.evidence import Evidence
 from scaling_search.surface.simplex import Array, basis, degrees, mesh
 from scaling_search.surface.surface import Surface
-
-MAX_REPEATS = 64
-# Of networks trained before, with other seeds. With fewer, noise is a guess (``NoisePrior``) and
-# how badly a smooth surface fits, and networks alike that are trained with one seed err alike.
-ENOUGH_REPEATS = 5
 
 _SPREAD = 15  # points trained once, far from each other, before the surface decides
 _DRAWS = 256  # surfaces drawn for a decision
 # Points that lie this many standard deviations below the optimum are not trained again, unless
 # nothing else is left: their gain is multiplied by _NEVER.
 _RULED_OUT, _NEVER = 3.0, 1e-12
-_GIVEN_UP = 2  # failures without a success after which a point is left alone
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training of a search: the point's place in the grid, its repeat (which stands for the
-    seed), its accuracy, None where it failed or still runs (``running``), and how many pictures
-    that was measured on, where it is known."""
-
-    place: int
-    repeat: int
-    accuracy: float | None
-    running: bool = False
-    pictures: int | None = None
-
-
-class Evidence:
-    """The trainings of a search as the surface and the allocation need them."""
-
-    def __init__(self, grid: Grid, trainings: list[Training]) -> None:
-        self.grid = grid
-        self.trainings = trainings
-        self.done = [item for item in trainings if item.accuracy is not None]
-        self.at_target = [item for item in self.done if item.place != 0]
-
-    @property
-    def repeats(self) -> int:
-        """Trainings at the target's cost of networks that had been trained before."""
-        return len(self.at_target) - len({item.place for item in self.at_target})
-
-    def data(self) -> Trainings:
-        """The successful trainings at the target's cost."""
-        places = [item.place for item in self.at_target]
-        points = [self.grid.points[place] for place in places]
-        return Trainings(
-            self.grid.shares[places],
-            np.array([np.log1p(point.error) for point in points]),
-            np.array([float(item.repeat) for item in self.at_target]),
-            np.array([item.accuracy for item in self.at_target], dtype=float),
-        )
-
-    def posterior(self, spare_seeds: int = 0) -> Posterior:
-        """The surface's posterior; ValueError where nothing was trained at the target's cost."""
-        data = self.data()
-        base = [item.accuracy or 0.0 for item in self.done if item.place == 0]
-        baseline = float(np.mean(base)) if base else None
-        level = float(data.accuracy.mean()) if len(data.accuracy) else 0.0
-        slope = slope_to(level, baseline, self.grid.ratio)
-        pictures = [item.pictures for item in self.at_target if item.pictures]
-        noise = NoisePrior.of_pictures(level, float(np.mean(pictures))) if pictures else VAGUE
-        return fit(data, slope=slope, spare_seeds=spare_seeds, noise=noise)
-
-    def next_repeats(self) -> dict[int, int]:
-        """The next repeat of every point that may still be trained; a failed one is used up."""
-        begun = Counter(item.place for item in self.trainings)
-        good = {item.place for item in self.trainings if item.running or item.accuracy is not None}
-        return {
-            place: begun[place]
-            for place in range(len(self.grid.points))
-            if begun[place] < MAX_REPEATS and (place in good or begun[place] < _GIVEN_UP)
-        }
 
 
 def choose(evidence: Evidence, seed: int, number: int) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ from scipy.stats import t
 
 from scaling_search.coefficients import Multipliers
 from scaling_search.points.point import SINGLES
-from scaling_search.surface.allocation import ENOUGH_REPEATS, Evidence
+from scaling_search.surface.evidence import ENOUGH_REPEATS, Evidence
 from scaling_search.surface.simplex import degrees
 from scaling_search.surface.surface import LEVEL, Surface
 

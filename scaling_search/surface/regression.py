@@ -51,6 +51,10 @@ class NoisePrior:
         smoothed = (accuracy * pictures + 1) / (pictures + 2)
         return cls(1.0, math.sqrt(smoothed * (1 - smoothed) / pictures))
 
+    def shrunk(self, share: float) -> NoisePrior:
+        """The same of values whose differences are ``share`` times as large."""
+        return NoisePrior(self.count, share * self.deviation)
+
 
 # Where nothing is known of the pictures. Without any idea of the noise a surface that passes
 # through a handful of trainings seems certain: of the comparisons after 7, 6 in 100 held the truth.
@@ -64,7 +68,7 @@ class Trainings:
     at        shares, shape (n, 3)
     excess    log(realised cost / target), shape (n,)
     seeds     index of each training's seed, whole numbers from 0, shape (n,)
-    accuracy  in [0, 1], shape (n,)
+    accuracy  what is learned of each (``Evidence.learned``), an accuracy or read as one, shape (n,)
     """
 
     at: Array

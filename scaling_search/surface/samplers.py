@@ -20,7 +20,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from scaling_search.coefficients import Multipliers
 from scaling_search.points.grid import Grid
-from scaling_search.surface.allocation import MAX_REPEATS, Evidence, Training, choose
+from scaling_search.surface.allocation import choose
+from scaling_search.surface.evidence import MAX_REPEATS, Evidence, Training
+from trials.signal import PROBABILITY
 
 METHODS = ("adaptive", "grid")
 COEFFICIENTS, REPEAT = ("alpha", "beta", "gamma"), "repeat"
@@ -80,17 +82,21 @@ def evidence_of(study: Study, grid: Grid, before: int | None = None) -> Evidence
         running = trial.state == TrialState.RUNNING
         place = place_in(grid, trial.params) if spec is None else grid.place_of(spec)
         repeat = trial.params[REPEAT]
-        pictures = _pictures(trial) if complete else None
-        trainings.append(Training(place, repeat, accuracy, running, pictures))
+        beside = _beside(trial.user_attrs.get("evaluation", {})) if complete else {}
+        trainings.append(Training(place, repeat, accuracy, running, **beside))
     return Evidence(grid, trainings)
 
 
-def _pictures(trial: FrozenTrial) -> int | None:
-    """How many pictures its accuracy was measured on, or tells as much as that many would; a
-    user's own evaluation may not say."""
-    details = trial.user_attrs.get("evaluation", {}).get("details", {})
-    told = details.get("effective_images", details.get("held_out_images"))
-    return told if isinstance(told, int) and told > 0 else None
+def _beside(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training tells beside its accuracy, as ``Training`` has it. How many pictures that was
+    measured on, or tells as much as that many would, a user's own evaluation may not say."""
+    details = evaluation.get("details", {})
+    pictures = details.get("effective_images", details.get("held_out_images"))
+    return {
+        "pictures": pictures if isinstance(pictures, int) and pictures > 0 else None,
+        "loss": evaluation.get("loss"),
+        "probability": details.get(PROBABILITY),
+    }
 
 
 class _Drawn(BaseSampler):

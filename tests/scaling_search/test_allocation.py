@@ -12,7 +12,8 @@ from models.families import family
 from scaling_search.points.grid import Grid, grid
 from scaling_search.points.scalable import SpecBaseline
 from scaling_search.surface import allocation
-from scaling_search.surface.allocation import MAX_REPEATS, Evidence, Training, choose
+from scaling_search.surface.allocation import choose
+from scaling_search.surface.evidence import MAX_REPEATS, Evidence, Training
 from scaling_search.surface.surface import Surface
 
 SPECIAL = 5

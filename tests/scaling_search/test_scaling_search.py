@@ -23,8 +23,8 @@ from scaling_search.result import ScalingResult
 from scaling_search.search import search
 from scaling_search.summary import answer
 from scaling_search.surface import allocation, samplers
-from scaling_search.surface.allocation import ENOUGH_REPEATS
 from scaling_search.surface.comparison import Comparison
+from scaling_search.surface.evidence import ENOUGH_REPEATS
 from scaling_search.surface.samplers import place_in
 from tests.support.surface import NAME, baseline, evaluate, off
 from trials.loop import SearchFailed

@@ -15,8 +15,8 @@ from scaling_search.coefficients import PAPER
 from scaling_search.result import ScalingResult
 from scaling_search.search import search
 from scaling_search.summary import answer, compared, in_points, measured, product, summary
-from scaling_search.surface.allocation import Evidence, Training
 from scaling_search.surface.comparison import Measured, comparisons
+from scaling_search.surface.evidence import Evidence, Training
 from tests.support.surface import baseline, evaluate
 from trials.energy import FILE_NAME
 
