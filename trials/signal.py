@@ -3,10 +3,10 @@
 A short training's accuracy is a share of some hundred pictures. Of the probabilities that are given
 to the pictures' own classes, the arithmetic mean reads as an accuracy and tells more of each
 picture; so does their geometric mean, exp(-loss), which a few mistakes that the network is sure of
-decide. The mean of these two is what is learned from, moved and stretched to the accuracies' mean
-and spread, and what finals compare: on neither truth was it behind the best of its parts by much,
-as each of these was on one (``docs/results.md``). Trainings that tell accuracy and loss alone are
-known by the mean of the accuracy and exp(-loss), moved likewise.
+decide. The mean of these two is what both searches learn from, moved and stretched to the
+accuracies' mean and spread, and what finals compare: on neither truth was it behind the best of its
+parts by much, as each of these was on one (``docs/results.md``). Trainings that tell accuracy and
+loss alone are known by the mean of the accuracy and exp(-loss), moved likewise.
 """
 
 from __future__ import annotations

@@ -52,7 +52,13 @@ class NoisePrior:
         return cls(1.0, math.sqrt(smoothed * (1 - smoothed) / pictures))
 
     def shrunk(self, share: float) -> NoisePrior:
-        """The same of values whose differences are ``share`` times as large."""
+        """The same of values whose differences are ``share`` times as large, as those that are
+        learned of losses and probabilities are (``Evidence.learned``).
+
+        So noise is to differences beforehand as accuracies' is. That of probabilities is less, by
+        how much is a matter of the pictures: too wide an idea gives way to trainings of networks
+        again, while a narrow one makes a surface through few trainings seem certain.
+        """
         return NoisePrior(self.count, share * self.deviation)
 
 

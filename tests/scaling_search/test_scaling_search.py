@@ -22,7 +22,7 @@ from scaling_search.points.target import target_macs
 from scaling_search.result import ScalingResult
 from scaling_search.search import search
 from scaling_search.summary import answer
-from scaling_search.surface import allocation, samplers
+from scaling_search.surface import evidence, samplers
 from scaling_search.surface.comparison import Comparison
 from scaling_search.surface.evidence import ENOUGH_REPEATS
 from scaling_search.surface.samplers import place_in
@@ -269,7 +269,7 @@ def test_single_trainings_beat_nothing() -> None:
 def test_a_grid_that_is_used_up_ends_the_search(
     monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    for module in (allocation, samplers):
+    for module in (evidence, samplers):
         monkeypatch.setattr(module, "MAX_REPEATS", 2)
     found = run(999, method=method, step=0.5)
     assert found.ended == "exhausted"
