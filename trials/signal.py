@@ -12,9 +12,9 @@ loss alone are known by the mean of the accuracy and exp(-loss), moved likewise.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,5 +72,10 @@ def together(arithmetic: Mean, geometric: Mean) -> Mean:
 
 def probability_of(evaluation: Evaluation) -> float | None:
     """The mean probability of the pictures' own classes; None where it is not told."""
-    found = evaluation.details.get(PROBABILITY)
+    return probability_in(evaluation.details)
+
+
+def probability_in(details: Mapping[str, Any]) -> float | None:
+    """The same of an evaluation's details; those of a user's own may hold anything by its name."""
+    found = details.get(PROBABILITY)
     return found if isinstance(found, float) else None

@@ -16,7 +16,7 @@ from nas.candidates import Candidates, Floats, Taken
 from nas.objective import Objective
 from nas.space import Batch
 from nas.stopping import Curves
-from trials.signal import PROBABILITY, told
+from trials.signal import PROBABILITY, probability_in, told
 
 
 class Entry(NamedTuple):
@@ -128,13 +128,14 @@ class Ledger:
         if self._menus.keys() <= params.keys():
             row = np.array([menu[params[name]] for name, menu in self._menus.items()])
         told = attrs.get("evaluation", {})
+        given = probability_in(told.get("details", {}))
         entry = Entry(
             trial.number,
             row,
             costs=attrs.get("cost", {}),
             accuracy=np.nan if row is None else _accuracy(trial),
             loss=_real(told, "loss"),
-            probability=_real(told.get("details", {}), PROBABILITY),
+            probability=np.nan if given is None else given,
             running=trial.state == TrialState.RUNNING,
             stopped=trial.state == TrialState.PRUNED,
             ended=trial.state.is_finished(),

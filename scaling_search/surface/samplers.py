@@ -22,7 +22,7 @@ from scaling_search.coefficients import Multipliers
 from scaling_search.points.grid import Grid
 from scaling_search.surface.allocation import choose
 from scaling_search.surface.evidence import MAX_REPEATS, Evidence, Training
-from trials.signal import PROBABILITY
+from trials.signal import probability_in
 
 METHODS = ("adaptive", "grid")
 COEFFICIENTS, REPEAT = ("alpha", "beta", "gamma"), "repeat"
@@ -95,7 +95,7 @@ def _beside(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "pictures": pictures if isinstance(pictures, int) and pictures > 0 else None,
         "loss": evaluation.get("loss"),
-        "probability": details.get(PROBABILITY),
+        "probability": probability_in(details),
     }
 
 

@@ -35,3 +35,10 @@ def test_the_default_search_follows_the_loss() -> None:
     most = max(layers(record.spec) for record in found.trials)
     assert layers(found.best.spec) == most
     assert found.best.accuracy in (0.5, 0.52)
+
+
+def test_details_of_a_users_own_may_mean_anything() -> None:
+    def evaluate(spec: ArchSpec, seed: int) -> Evaluation:
+        return Evaluation(0.5, seed, 1.0, loss=1.0, details={"probability": "high"})
+
+    assert len(search(space("mbconv"), evaluate, trials=4, seed=1).trials) == 4

@@ -166,6 +166,14 @@ def test_a_search_finds_by_losses_what_accuracies_are_too_coarse_for() -> None:
     assert low <= 4**0.2 <= high
 
 
+@pytest.mark.parametrize("given_", ["high", None, [0.5], True])
+def test_details_of_a_users_own_may_mean_anything(given_: object) -> None:
+    def score(spec: ArchSpec, seed: int) -> Evaluation:
+        return replace(full(spec, seed), details={"probability": given_})
+
+    assert run(8, score).fitted_to == "accuracy and loss"
+
+
 @pytest.mark.parametrize("method", ["adaptive", "grid"])
 def test_a_resumed_search_learns_what_it_had_learned(tmp_path: Path, method: str) -> None:
     whole = run(22, method=method)
