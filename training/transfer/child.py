@@ -20,7 +20,8 @@ from training.loop.quick.layers import quicken
 from training.loop.scores import measure
 from training.loop.train import first, made_on, train
 from training.recipe import Recipe
-from training.transfer.head import batch_for, features, fit, install, settle
+from training.transfer.begin import begin
+from training.transfer.head import batch_for, settle
 from training.transfer.parent import Parent, batches, keep, weights_of
 from trials.record import Evaluation
 
@@ -39,7 +40,7 @@ def child(
 
     Its weights are the parent's (``models.inherit``), its projections fitted to the parent's block
     outputs, its norms' statistics those of its own maps, its classifier fitted in closed form
-    (``training.transfer.head``); then it is trained for the recipe's epochs, 0: not at all, and
+    (``training.transfer.begin``); then it is trained for the recipe's epochs, 0: not at all, and
     the result is the same for every seed but for what no weights were inherited for. The loss and
     the accuracy are of the validation split; of all the rest only training pictures are used.
 
@@ -152,6 +153,5 @@ def born(
         few = list(batches(first(split, REFITTED), side, data))
         refit(parent.network.to(place), network, torch.cat(few))
         recalibrate(network, few)
-    given = features(network, split, side, data)
-    install(network, fit(given, split.labels, len(data.classes), balance=recipe.balance))
+    begin(network, split, side, data, recipe, seed)
     return network, found

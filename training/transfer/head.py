@@ -45,11 +45,15 @@ def classifier(network: nn.Module) -> nn.Linear:
     return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
 
 
-@torch.no_grad()
 def features(network: nn.Module, split: Split, side: int, data: Data) -> Tensor:
-    """What the classifier of ``network`` is given, float32 (N, features), at ``side`` pixels."""
-    network.eval()
-    batch = batch_for(split.labels.device)
+    """What the classifier of ``network``, in eval mode from here on, is given: float32
+    (N, features), at ``side`` pixels."""
+    return taken(network.eval(), split, side, data, batch_for(split.labels.device))
+
+
+@torch.no_grad()
+def taken(network: nn.Module, split: Split, side: int, data: Data, batch: int) -> Tensor:
+    """``features`` in the mode that the network is in, in batches of so many."""
     found: list[Tensor] = []
     hook = classifier(network).register_forward_pre_hook(lambda _, given: found.append(given[0]))
     device = split.labels.device

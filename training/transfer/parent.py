@@ -22,7 +22,7 @@ from training.loop.augment import to_float
 from training.loop.feeds.placed import placed
 from training.loop.train import OnEpoch, first, train
 from training.recipe import Recipe
-from training.transfer.head import features, fit, install
+from training.transfer.begin import begin
 
 BATCH = 128  # pictures at once where nothing is learned from them
 STATISTICS = 512  # pictures by which batch norms are moved
@@ -133,7 +133,7 @@ def prepared(
     """``parent`` once it has seen the pictures: what candidates are to inherit.
 
     Its batch norms' statistics become those of the pictures, by the same function
-    (``models.inherit.rebase``); its classifier is fitted (``training.transfer.head``); then all of
+    (``models.inherit.rebase``); its classifier is fitted (``training.transfer.begin``); then all of
     it is trained for ``epochs`` by ``recipe``, 0: it is not. Of the validation pictures nothing is
     used.
     """
@@ -145,12 +145,12 @@ def prepared(
     split = first(data.train, recipe.images)
     network = ready.network.to(device)
     rebase(network, batches(first(split, STATISTICS), side, data))
-    given = features(network, split, side, data)
-    install(network, fit(given, split.labels, len(data.classes), balance=recipe.balance))
+    recipe = replace(recipe, epochs=epochs)
+    begin(network, split, side, data, recipe, seed)
     if epochs:
         train(
             ready.spec,
-            replace(recipe, epochs=epochs),
+            recipe,
             data,
             seed,
             device,
