@@ -49,6 +49,7 @@ from training.evaluator import ByValue, Evaluator, proxy_recipe
 from training.loop.augment import to_float
 from training.loop.feeds.placed import placed
 from training.loop.train import final, first
+from training.options.prepared import in_steps
 from training.recipe import Recipe
 from training.stopwatch import Stopwatch
 from training.transfer.child import born, settled
@@ -208,6 +209,7 @@ class Bench:
     def scratch(self, seed: int) -> ArchSpec:
         """One search for all seeds: what differs is the fine-tuning."""
         recipe = proxy_recipe(self.data.native_size, self.args.device)
+        recipe = in_steps(recipe, len(self.data.train))
         return self._searched(
             "scratch", Evaluator(ByValue(self.data), recipe, self.args.device), None
         )

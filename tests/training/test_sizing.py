@@ -21,6 +21,7 @@ from training.evaluator import ByName, ByValue, Evaluator, proxy_recipe
 from training.given import pictures_name
 from training.loop import memory
 from training.options import add_options, facts, prepare, resumed, sizing, workers
+from training.options.prepared import FEWEST_STEPS, SMALLEST_BATCH, in_steps
 from training.options.sizing import Machines, Speed, machines, measured, speed, workers_per_device
 from training.recipe import Recipe
 from trials.latencies import Reading
@@ -204,7 +205,7 @@ def test_on_gpus_the_minutes_size_the_trainings(
     expected = proxy_recipe(
         8, "cuda", minutes=left, trials=16, images_per_second=2000.0, available=len(data.train)
     )
-    assert evaluator.recipe == expected
+    assert evaluator.recipe == replace(expected, batch=32)  # pictures are few
     assert (expected.images, expected.epochs) == (len(data.train), 30)
     assert "2,000 images a second after 9.0 s" in capsys.readouterr().err
     args.trials = 1000  # more than there is time to begin: half of it goes into trainings
@@ -212,7 +213,7 @@ def test_on_gpus_the_minutes_size_the_trainings(
         8, "cuda", minutes=10 - 33 * 9 / 60, trials=33, images_per_second=2000.0,
         available=len(data.train),
     )  # fmt: skip
-    assert prepare(args, largest=of(B0))[0].recipe == fewer
+    assert prepare(args, largest=of(B0))[0].recipe == replace(fewer, batch=32)
     assert "for some 66 networks" in capsys.readouterr().err
     args.minutes = 0.01  # not even one
     least = prepare(args, largest=of(B0))[0].recipe
@@ -231,7 +232,7 @@ def test_else_they_are_as_ever(
 ) -> None:
     monkeypatch.setattr(memory, "total_bytes", lambda _: 80 * GIB)
     args = arguments(*given)
-    expected = proxy_recipe(8, args.device)
+    expected = replace(proxy_recipe(8, args.device), batch=32)  # pictures are few
     if args.proxy_epochs:
         expected = replace(expected, epochs=args.proxy_epochs)
     assert prepare(args, largest=of(B0))[0].recipe == expected
@@ -257,7 +258,7 @@ def test_a_speed_that_cannot_be_measured_sizes_nothing(
 
     monkeypatch.setattr(sizing, "measured", measure)
     args = arguments("--device", "cuda", "--minutes", 10)
-    assert prepare(args, largest=of(B0))[0].recipe == proxy_recipe(8, "cuda")
+    assert prepare(args, largest=of(B0))[0].recipe == replace(proxy_recipe(8, "cuda"), batch=32)
     assert "could not be measured" in capsys.readouterr().err
 
 
@@ -325,3 +326,21 @@ def test_a_run_of_before_there_were_micro_batches_goes_on(tmp_path: Path) -> Non
 def test_pictures_have_their_name_before_they_are_decoded(source: str, tmp_path: Path) -> None:
     assert pictures_name(source) == ByName(source).data().name
     assert pictures_name(f"{tmp_path}/a/../my pictures/") == "my pictures"
+
+
+@given(
+    images=st.none() | st.integers(2, 60_000),
+    available=st.integers(2, 60_000),
+    epochs=st.integers(1, 30),
+    batch=st.sampled_from([16, 32, 48, 64, 256]),
+)
+def test_a_batch_is_as_large_as_there_are_steps_for(
+    images: int | None, available: int, epochs: int, batch: int
+) -> None:
+    recipe = Recipe(images=images, epochs=epochs, batch=batch)
+    found, seen = in_steps(recipe, available), min(available, images or available)
+    assert replace(found, batch=batch) == recipe
+    if found.batch < batch:
+        assert found.batch >= SMALLEST_BATCH
+        assert replace(found, batch=2 * found.batch).steps(seen) < FEWEST_STEPS
+    assert found.batch < 2 * SMALLEST_BATCH or found.steps(seen) >= FEWEST_STEPS

@@ -21,6 +21,8 @@ from training.transfer.options import check_began_with, made_ready, parent_of, t
 from training.transfer.parent import Parent
 from trials.store.study import stored_settings
 
+FEWEST_STEPS, SMALLEST_BATCH = 100, 32
+
 
 def prepare(
     args: argparse.Namespace,
@@ -66,8 +68,11 @@ def prepare(
     side = recipe.resolution or reference
     # No larger than it is used: a candidate's batches are then not resized at every step.
     source = ByName(args.data, max(side, min(native, math.ceil(side * growth))), args.seed)
-    evaluator, data = Evaluator(source, recipe, device), source.data()
+    data = source.data()
     print(data.summary(), file=sys.stderr)
+    if kept is None:
+        recipe = in_steps(recipe, len(data.train))
+    evaluator = Evaluator(source, recipe, device)
     if parent is not None:
         # A dry run keeps nothing.
         new = getattr(args, "dry_run", False) and not settings
@@ -119,7 +124,27 @@ def _sized(
     if evaluator.parent is not None or said or not (args.minutes and trials):
         return evaluator
     recipe = filling(evaluator, data, largest, where, growth, args.minutes, trials)
-    return replace(evaluator, recipe=recipe)
+    return replace(evaluator, recipe=in_steps(recipe, len(data.train)))
+
+
+def in_steps(recipe: Recipe, available: int) -> Recipe:
+    """``recipe`` with its batch halved until a training has ``FEWEST_STEPS`` steps, but to no fewer
+    than ``SMALLEST_BATCH`` of the ``available`` training pictures; says so where it was.
+
+    A rate for many steps that climbs and falls within twenty leaves networks worse than random ones
+    (docs/proxy.md), and a GPU takes about as long for a small step as for a large one.
+    """
+    images = min(available, recipe.images or available)
+    batch = recipe.batch
+    while (
+        batch >= 2 * SMALLEST_BATCH
+        and recipe.epochs * (images // min(batch, images)) < FEWEST_STEPS
+    ):
+        batch //= 2
+    if batch == recipe.batch:
+        return recipe
+    print(f"{images:,} pictures a training are few: in batches of {batch}", file=sys.stderr)
+    return replace(recipe, batch=batch)
 
 
 def _check_covered(data: Data, recipe: Recipe) -> None:
