@@ -22,6 +22,7 @@ import torch
 from training.transfer.parent import Parent, keep
 from training.transfer.sources import read_parent
 from trials.record import Evaluation
+from trials.store.disk import replace_text
 
 
 class Share(NamedTuple):
@@ -80,9 +81,7 @@ def read(path: Path) -> Any:
 
 def write(path: Path, found: Any) -> None:
     """Keep JSON: all of it, or what was there before."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(found) + "\n", "utf-8")
-    os.replace(partial, path)
+    replace_text(path, json.dumps(found) + "\n")
 
 
 class Clock:

@@ -33,8 +33,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.support.origins import SIGNALS, TRAINED, check
-from benchmarks.support.rankings import ALIKE, Floats, Truth
+from benchmarks.support.origins import TRAINED, check, scores
+from benchmarks.support.rankings import ALIKE, Truth
 from benchmarks.support.shares import (
     WHOLE,
     Clock,
@@ -49,7 +49,6 @@ from benchmarks.truth.beliefs import FILES
 from common.command import count, parser, place
 from common.command import run as run_command
 from models.build import build
-from models.capacity import capacity
 from models.cost import cost
 from models.spec import ArchSpec
 from nas.calibrate import agreement
@@ -213,8 +212,7 @@ def table(drawn: Sequence[Known], rows: Sequence[Mapping[str, Any]]) -> str:
     Raises ValueError for too few networks.
     """
     check(rows)
-    costs = [cost(one.spec) for one in drawn]
-    macs = np.array([float(one.macs) for one in costs])
+    macs = np.array([float(cost(one.spec).macs) for one in drawn])
     near = np.array([-row["score"]["distance"] for row in rows])
     accuracies = np.array([one.accuracies for one in drawn])
     truth = Truth(accuracies.mean(1), near, macs)
@@ -223,19 +221,11 @@ def table(drawn: Sequence[Known], rows: Sequence[Mapping[str, Any]]) -> str:
         f"(within {ALIKE:.0%}) | {unit([one for row in rows for one in row.values()])} |",
         "|---|---|---|---|---|",
     ]
-    for key, what in TRAINED.items():
-        paid = statistics.mean(row[key]["seconds"] for row in rows)
-        for name, sign in SIGNALS.items():
-            values = [sign * row[key][name] for row in rows]
-            lines.append(f"| {what}: {name} | {truth.cells(values)} | {paid:.1f} |")
-    free: dict[str, Sequence[float] | Floats] = {
-        "nearness to the parent": near,
-        "FLOPs": macs,
-        "parameters": [float(one.params) for one in costs],
-        "capacity": [capacity(one.spec) for one in drawn],
-        "depth": [float(len(LARGEST) - one.digits.count("0")) for one in drawn],
-    }
-    lines += [f"| {name} | {truth.cells(values)} | 0 |" for name, values in free.items()]
+    named = [{"spec": one.spec.to_json(), **row} for one, row in zip(drawn, rows, strict=True)]
+    depth = np.array([float(len(LARGEST) - one.digits.count("0")) for one in drawn])
+    given = scores(named, near, macs) | {"depth": (depth, 0.0)}
+    for name, (values, seconds) in given.items():
+        lines.append(f"| {name} | {truth.cells(values)} | {seconds:.1f} |")
     same = agreement(*accuracies[:, :2].T.tolist())
     known = truth.values
     lines.append(

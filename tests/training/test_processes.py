@@ -63,11 +63,15 @@ def one_of_one() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("one_of_one")
-def test_synchronised_norms_are_batch_norms() -> None:
-    """Outputs, gradients and running statistics, of maps away from 0 too."""
+@pytest.mark.parametrize("momentum", [0.3, None])
+def test_synchronised_norms_are_batch_norms(momentum: float | None) -> None:
+    """Outputs, gradients and running statistics, of maps away from 0 too; without a momentum these
+    are the mean over all batches."""
     torch.manual_seed(0)
-    own = nn.Sequential(nn.Conv2d(3, 5, 1), nn.BatchNorm2d(5, momentum=0.3))
-    other = synchronise(nn.Sequential(nn.Conv2d(3, 5, 1), nn.BatchNorm2d(5, momentum=0.3)), CPU)
+    own, other = (
+        nn.Sequential(nn.Conv2d(3, 5, 1), nn.BatchNorm2d(5, momentum=momentum)) for _ in range(2)
+    )
+    other = synchronise(other, CPU)
     for module in (own, other):
         module[1].weight.data = torch.linspace(0.5, 2, 5)
     other.load_state_dict(own.state_dict())

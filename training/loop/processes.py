@@ -196,8 +196,11 @@ def _synchronised(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     spread = _Sum.apply(centred.square().sum((0, 2, 3))) / count
     if norm.track_running_stats and norm.num_batches_tracked is not None:
         with torch.no_grad():
-            momentum = norm.momentum or 0.0
             norm.num_batches_tracked += 1
+            # None: the mean over all batches, as torch's own has it.
+            momentum = norm.momentum
+            if momentum is None:
+                momentum = 1.0 / float(norm.num_batches_tracked)
             mean.lerp_(now, momentum)
             var.lerp_(spread * count / (count - 1), momentum)
     scale = norm.weight * (spread + norm.eps).rsqrt()
