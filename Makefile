@@ -5,6 +5,8 @@ EXTRAS ?= dev
 BIN := $(VENV)/bin
 # One thread a process: searches and tests run processes beside one another.
 export OMP_NUM_THREADS ?= 1
+# One process a core takes its share of the tests, and what others have left when it is done.
+PYTEST := $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 # What a measurement on a GPU without a network needs, in one folder; prints the command to run.
 gpu-bundle: install
@@ -35,10 +37,10 @@ demo: install
 	@echo "reports: runs/demo-nas/report.html and runs/demo-scaling/report.html"
 
 test: install
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 slow: install
-	$(BIN)/python -m pytest -q -m slow
+	$(PYTEST) -m slow
 
 lint: install
 	$(BIN)/ruff check .
