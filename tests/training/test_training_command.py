@@ -91,6 +91,23 @@ def test_every_training_has_a_directory_of_its_own(
     assert names == {f"{name}-7", f"{name}-8", f"{name}-9"}
 
 
+@pytest.mark.parametrize(
+    ("given", "batch"),
+    [((), 32), (("--epochs", 12), 128), (("--batch", 100), 100), (("--set", "batch=100"), 100)],
+)
+def test_few_pictures_come_in_smaller_batches_unless_told(
+    given: tuple[object, ...], batch: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 1,259 digits an epoch has 9 steps of 128 pictures, and 39 of 32."""
+    short = ("--spec", "mobilenet-v1-0.25-128", "--data", "digits", "--epochs", 1,
+             "--resolution", 8, "--device", "cpu", "--out", tmp_path)  # fmt: skip
+    done = in_process(main, (*short, *given), capsys)
+    assert done.returncode == 0, done.stderr
+    begun = json.loads((tmp_path / "training.json").read_text())
+    assert begun["recipe"]["batch"] == batch
+    assert ("pictures a training are few: in batches of 32" in done.stderr) is (batch == 32)
+
+
 def counting(gpus: bool) -> list[Counter]:
     """A device that takes a joule between any two looks."""
     assert not gpus

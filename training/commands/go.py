@@ -40,6 +40,7 @@ from training.loop.processes import Processes, joined
 from training.loop.train import final
 from training.options.directory import run_directory
 from training.options.logs import LOSS, Logs, conclude
+from training.options.prepared import in_steps
 from training.options.rehearsal import rehearsed_alone
 from training.recipe import Recipe
 from training.recipe.options import chosen_recipe, settled_recipe
@@ -74,13 +75,14 @@ def go(args: argparse.Namespace, known: argparse.ArgumentParser) -> None:
 def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> None:
     spec = choose(args.spec)
     parent = _parent(args, spec)
-    recipe = settled_micro_batches(_recipe(args, parent, among), spec, args)
-    if args.resume:
-        check_recipe(args.out, recipe.to_dict())
+    recipe = _recipe(args, parent, among)
     side = args.resolution or spec.resolution
     with among.first_alone():  # the others find its cache
         data = load(args.data, size=side, seed=args.seed, stream=args.stream, holders=among.local)
     print(data.summary(), _whereabouts(data, args), sep="\n", file=sys.stderr)
+    recipe = settled_micro_batches(_in_steps(args, recipe, data), spec, args)
+    if args.resume:
+        check_recipe(args.out, recipe.to_dict())
     spec = replace(spec, resolution=side, classes=len(data.classes), in_channels=data.channels)
     if not args.resume:
         name = f"train-{spec.name}-{data.name}"
@@ -150,6 +152,12 @@ def _recipe(args: argparse.Namespace, parent: Parent | None, among: Processes) -
     if recipe.sync_bn and among.count == 1:
         raise ValueError("--sync-bn is for several processes: start them with torchrun")
     return recipe
+
+
+def _in_steps(args: argparse.Namespace, recipe: Recipe, data: Data) -> Recipe:
+    """``recipe`` in batches that few pictures make steps enough of, unless their size was said."""
+    said = args.batch is not None or any(one.startswith("batch=") for one in args.set)
+    return recipe if said else in_steps(recipe, len(data.train))
 
 
 def _whereabouts(data: Data, args: argparse.Namespace) -> str:

@@ -20,8 +20,9 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--epochs", type=count, help="passes; default: the recipe's, plain's are 30")
     group.add_argument(
-        "--batch", type=count, help="pictures of one step; default: the recipe's, plain's are 128"
-    )
+        "--batch", type=count, help="pictures of one step; default: the recipe's, plain's are 128, "
+        "halved to 32 at least while a training of few pictures has fewer than 100 steps"
+    )  # fmt: skip
     group.add_argument(
         "--sync-bn", action="store_true", help="of several processes: batch norm's statistics are "
         "those of the whole batch"
