@@ -184,12 +184,12 @@ def proxy_recipe(
     ``training.options.sizing.speed`` measures it, of ``available`` training pictures.
     """
     on_cpu = kind_of(device) == "cpu"
-    side = max(8, min(32 if on_cpu else 96, math.floor(native * min(0.75, 1.07 / growth) / 4) * 4))
+    side = seen_at(native, growth, 32 if on_cpu else 96, 0.75)
     images, held_out, epochs, batch = (2000, 2000, 2, 32) if on_cpu else (50_000, None, 5, 256)
     recipe = Recipe(
         resolution=side,
         reference=reference,
-        drop_strides=max(0, 1 + math.ceil(math.log2(stride)) - math.ceil(math.log2(side))),
+        drop_strides=dropped(stride, side),
         images=images,
         held_out=held_out,
         epochs=epochs,
@@ -200,6 +200,17 @@ def proxy_recipe(
     if minutes is None or trials is None or images_per_second is None or available is None:
         return recipe
     return _filling(recipe, images_per_second * 60 * minutes / trials, available)
+
+
+def seen_at(native: int, growth: float, most: int, share: float) -> int:
+    """Pixels, a multiple of 4: so great a share of the pictures' own, ``most`` at most, and with
+    room for ``growth``."""
+    return max(8, min(most, math.floor(native * min(share, 1.07 / growth) / 4) * 4))
+
+
+def dropped(stride: int, side: int) -> int:
+    """How many strides of 2 are taken out of that total for maps of two pixels or more."""
+    return max(0, 1 + math.ceil(math.log2(stride)) - math.ceil(math.log2(side)))
 
 
 def _filling(recipe: Recipe, passes: float, available: int) -> Recipe:

@@ -3,21 +3,24 @@
     python -m benchmarks.truth.end_to_end CIFAR10 --out pool.csv --networks 200 --seeds 20
 
 First the networks of a pool are trained, as ``nas.search`` trains its candidates on a CPU (2,000
-pictures, 2 epochs, 24 pixels), and scored untrained: ``benchmarks.truth.pool`` keeps what each came
-to, and what is there is not done again. The pool stands for the window, 35M to 70M multiply-adds of
-NAS-Bench-Macro's rows, whose accuracies after 50 epochs are known. Then whole searches are replayed
-on this table for --minutes of one core: trainings and scores are paid at what they took. Each seed
-has a random part of the pool (--share), lest one network's luck be every seed's. A search whose
-minutes would buy more than there is has trained all of it.
+pictures, 2 epochs, 24 pixels), and scored untrained; and a parent of the search's own is trained,
+by whose weights they are scored too, as with ``--init own``: ``benchmarks.truth.pool`` keeps what
+each came to, and what is there is not done again. The pool stands for the window, 35M to 70M
+multiply-adds of NAS-Bench-Macro's rows, whose accuracies after 50 epochs are known. Then whole
+searches are replayed on this table for --minutes of one core: trainings, scores and the parent are
+paid at what they took. Each seed has a random part of the pool (--share), lest one network's luck
+be every seed's. A search whose minutes would buy more than there is has trained all of it.
 
 Ways: random search and Optuna's TPE (of each proposal the network of the pool most like it) name
 the best that they saw; ``auto`` searches the pool by its model (``nas.samplers.auto``) and names
 the best expected one. ``acc``: told accuracies; ``loss``: losses too, which stand in for the
 accuracies of random search and TPE, where auto learns from both; ``prob``: losses and the mean
-probability of the own class, as searches are told (``trials.signal``); ``+ NAME``: auto with
-that score of untrained networks, those included by which it is standardised. ``NAME alone`` trains
-nothing and names the best score. Of each: what the named network's own accuracy lacks of the best
-there, in points, median (quartiles), how many seeds came within half a point, and trainings.
+probability of the own class, as searches are told (``trials.signal``); ``own``: the same of scores
+by the parent's weights; ``+ NAME``: auto with that score of untrained networks, those included by
+which it is standardised. ``NAME alone`` trains nothing and names the best score. Of each: what the
+named network's own accuracy lacks of the best there, in points, median (quartiles), how many seeds
+came within half a point, and trainings. Where the minutes pay for the parent alone, a network is
+named by chance.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ from nas.space import Batch
 from trials.signal import together
 
 WITHIN = 0.005  # of the best: the goal
-SIGNALS = ("acc", "loss", "prob")
+SIGNALS = ("acc", "loss", "prob", "own")
 WAYS = tuple(f"{way}, {signal}" for way in ("random", "tpe", "auto") for signal in SIGNALS)
 
 
@@ -70,8 +73,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     pool, minutes = read(args.out, args.networks), sorted(args.minutes)
     best, median = pool.truth.max(), np.median(pool.truth)
     print(
-        f"{len(pool.rows)} networks, {pool.seconds.mean():.1f} core-seconds a training; the best "
-        f"has {100 * best:.2f} %, the window's {100 * window(args.half)[1].max():.2f} %; the "
+        f"{len(pool.rows)} networks, {pool.scratch.seconds.mean():.1f} core-seconds a training; an "
+        f"own parent takes {pool.raised:.0f}, a score by it {pool.own.seconds.mean():.1f}; the "
+        f"best has {100 * best:.2f} %, the window's {100 * window(args.half)[1].max():.2f} %; the "
         f"median one lacks {100 * (best - median):.2f} points\n"
     )
     print("\n".join(agreements(pool)))
@@ -110,9 +114,11 @@ def options() -> argparse.ArgumentParser:
 def agreements(pool: Pool) -> Iterator[str]:
     """Kendall's τ of every signal with the truth: of all, and at equal multiply-adds."""
     macs = SPACE.costs(pool.rows).macs.astype(float)
-    trained = {"accuracy": pool.accuracy, "loss": -pool.loss, "probability": pool.probability}
-    signals = trained | pool.scores
-    taken = dict.fromkeys(trained, pool.seconds) | pool.score_seconds
+    signals, taken = dict(pool.scores), dict(pool.score_seconds)
+    for way, told in (("from scratch", pool.scratch), ("own parent", pool.own)):
+        for name, sign in (("accuracy", 1), ("loss", -1), ("probability", 1)):
+            signals[f"{way}: {name}"] = sign * getattr(told, name)
+            taken[f"{way}: {name}"] = told.seconds
     yield f"| signal | τ | τ at equal multiply-adds (within {ALIKE:.0%}) | core-seconds |"
     yield "|---|---|---|---|"
     for name, values in signals.items():
@@ -161,7 +167,9 @@ class Search:
         self._place = {row.tobytes(): i for i, row in enumerate(pool.rows)}
         self._trained: list[int] = []
         self._next: tuple[optuna.Trial, int] | None = None  # proposed, its place in the pool
-        self._spent = 0.0
+        own = self._signal == "own"
+        self._told = pool.own if own else pool.scratch
+        self._spent = pool.raised if own else 0.0
 
     def affords(self, seconds: float) -> bool:
         """Whether so many core-seconds in all pay for another training, and there is one."""
@@ -173,29 +181,30 @@ class Search:
         if self._next is None:
             return False
         scored = self._paid.spent if self._paid else 0.0
-        return self._spent + scored + float(self._pool.seconds[self._next[1]]) <= seconds
+        return self._spent + scored + float(self._told.seconds[self._next[1]]) <= seconds
 
     def train(self) -> None:
         """Finish what was proposed as its training came out."""
         if self._next is None:
             raise RuntimeError("nothing was proposed")
         (trial, at), self._next = self._next, None
-        told = (self._pool.accuracy, self._pool.loss, self._pool.probability)
-        accuracy, *more = (float(values[at]) for values in told)
+        accuracy, *more = (float(values[at]) for values in self._told[:3])
         loss = None if self._signal == "acc" else more[0]
-        given = more[1] if self._signal == "prob" else None
+        given = more[1] if self._signal in ("prob", "own") else None
         if self._method != "auto" and loss is not None:  # others have no model of their own
             merit = math.exp(-loss)
             accuracy = merit if given is None else together(given, merit)
         cost = float(SPACE.costs(self._pool.rows[[at]]).macs[0])
         tell(self._study, trial, AIM, accuracy, cost, loss, given)
         self._trained.append(at)
-        self._spent += float(self._pool.seconds[at])
+        self._spent += float(self._told.seconds[at])
 
     def named(self) -> Named:
-        """Raises ValueError where nothing was trained."""
+        """Of what was trained; one by chance while nothing is, or as long as minutes that are
+        spent on a parent do not pay for a score by it."""
         if not self._trained:
-            raise ValueError("--minutes do not pay for a training: give more")
+            lost = self._pool.truth.max() - self._pool.truth[0]  # of a part in a random order
+            return Named(float(lost), 0)
         method, number = self._sampler.method, self._study.best_trial.number
         if isinstance(method, Auto):
             number = method.recommend(History(self._sampler.candidates, self._study))

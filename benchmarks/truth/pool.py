@@ -1,15 +1,18 @@
 """A pool of networks with their real accuracies, real short trainings and untrained scores.
 
 Kept as a CSV file with a row a network, appended as each is trained: what is there is not trained
-again. Networks are random ones of half of NAS-Bench-Macro's rows (``benchmarks.truth.beliefs``)
-with 35M to 70M multiply-adds, which the pool stands for.
+again. Beside it, likewise, what each is worth by the weights that it inherits from a parent of the
+search's own (``training.transfer.own``), and that parent. Networks are random ones of half of
+NAS-Bench-Macro's rows (``benchmarks.truth.beliefs``) with 35M to 70M multiply-adds, which the pool
+stands for.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,33 +24,53 @@ from benchmarks.truth.beliefs import halves
 from nas.belief.scores import Ask
 from nas.candidates import Floats
 from nas.objective import Objective
-from nas.space import Batch, space
+from nas.space import Batch, largest, space
 from training.data import Data, load
 from training.evaluator import proxy_recipe
 from training.loop.train import train
 from training.proxies import proxy, score_all
 from training.recipe import Recipe
-from trials.record import trial_seed
+from training.transfer.child import child
+from training.transfer.own import own_recipe, raise_on, raising, untrained
+from training.transfer.parent import Parent, keep
+from training.transfer.sources import read_parent
+from trials.record import Evaluation, trial_seed
 from trials.signal import PROBABILITY
 
 SCORES = ("naswot", "snip", "synflow", "gradient-norm")
 SPACE = space("macro").with_template(classes=10, in_channels=3)
 AIM = Objective(70e6, "hard")  # in the window this is the accuracy itself
-SIDE = 24  # pixels
-FACTS = ("network", "truth", "accuracy", "loss", "probability", "seconds")
+SIDE, WHOLE = 24, 32  # pixels of trainings from scratch, and of pictures
+OWN = own_recipe(WHOLE, "cpu", 1.0, WHOLE, 8)
+CPU = torch.device("cpu")
+TRAINED = ("accuracy", "loss", "probability", "seconds")
+FACTS = ("network", "truth", *TRAINED)
 
 
-class Pool(NamedTuple):
-    """Rows (N, D) and of each, (N,): its own accuracy after 50 epochs; accuracy, loss, mean
-    probability of the own class and processor seconds of its short training; and by name its
-    untrained scores and their seconds."""
+class Trained(NamedTuple):
+    """Of each network, (N,): accuracy, loss, mean probability of the own class and processor
+    seconds."""
 
-    rows: Batch
-    truth: Floats
     accuracy: Floats
     loss: Floats
     probability: Floats
     seconds: Floats
+
+    def part(self, chosen: NDArray[np.int64]) -> Trained:
+        """Some of the networks, by position."""
+        return Trained(*(values[chosen] for values in self))
+
+
+class Pool(NamedTuple):
+    """Rows (N, D) and of each, (N,): its own accuracy after 50 epochs; its short training from
+    ``scratch``; what it is worth by the weights that it inherits from an ``own`` parent, which it
+    took ``raised`` seconds to train; and by name its untrained scores and their seconds."""
+
+    rows: Batch
+    truth: Floats
+    scratch: Trained
+    own: Trained
+    raised: float
     scores: dict[str, Floats]
     score_seconds: dict[str, Floats]
 
@@ -56,10 +79,9 @@ class Pool(NamedTuple):
         return Pool(
             self.rows[chosen],
             self.truth[chosen],
-            self.accuracy[chosen],
-            self.loss[chosen],
-            self.probability[chosen],
-            self.seconds[chosen],
+            self.scratch.part(chosen),
+            self.own.part(chosen),
+            self.raised,
             {name: values[chosen] for name, values in self.scores.items()},
             {name: values[chosen] for name, values in self.score_seconds.items()},
         )
@@ -75,18 +97,57 @@ def window(half: int) -> tuple[Batch, Floats]:
 
 
 def build(path: Path, pictures: str, count: int, half: int) -> None:
-    """Train the first ``count`` networks of the window that ``path`` does not have yet."""
+    """Train the first ``count`` networks of the window that ``path`` does not have yet, and score
+    them by a parent's weights where ``own`` of it does not."""
     torch.set_num_threads(1)
     rows, truth = window(half)
-    data, recipe = load(pictures, size=SIDE), proxy_recipe(32, "cpu", reference=32, stride=8)
+    rows, data, whole = rows[:count], load(pictures, size=SIDE), load(pictures, size=WHOLE)
+    recipe = proxy_recipe(WHOLE, "cpu", reference=WHOLE, stride=8)
+    columns = *FACTS, *SCORES, *(f"{name} seconds" for name in SCORES)
+
+    def short(i: int) -> list[float]:
+        return [truth[i], *measured(rows[i], recipe, data, trial_seed(0, i))]
+
+    _append(path, columns, rows, short)
+    parent = raised(path, whole)
+
+    def inherited(i: int) -> list[float]:
+        start = time.process_time()
+        found = child(parent, SPACE.spec_of(rows[i]), OWN, whole, 0, "cpu")[1]
+        return [truth[i], *told(found, time.process_time() - start)]
+
+    _append(_own(path), FACTS, rows, inherited)
+
+
+def raised(path: Path, data: Data) -> Parent:
+    """The parent of the pool at ``path``, the largest network of the space, trained where it is not
+    there yet; its seconds are beside it."""
+    place, facts = _own(path).with_suffix(".safetensors"), _own(path).with_suffix(".json")
+    if not facts.exists():
+        longer = raising(OWN, "cpu", len(data.train))
+        start = time.process_time()
+        made = raise_on(untrained(largest(SPACE)), longer, data, 0, CPU)
+        keep(made, place)
+        facts.write_text(json.dumps({"seconds": time.process_time() - start}))
+    return read_parent(place)
+
+
+def _own(path: Path) -> Path:
+    return path.with_suffix(".own.csv")
+
+
+def _append(
+    path: Path, columns: tuple[str, ...], rows: Batch, measure: Callable[[int], list[float]]
+) -> None:
+    """Add a line of what each row comes to that ``path`` does not have."""
     done = {one["network"] for one in _read(path)} if path.exists() else set()
     with path.open("a", newline="") as file:
         out = csv.writer(file)
         if not done:
-            out.writerow([*FACTS, *SCORES, *(f"{name} seconds" for name in SCORES)])
-        for i, row in enumerate(rows[:count]):
+            out.writerow(columns)
+        for i, row in enumerate(rows):
             if name(row) not in done:
-                out.writerow([name(row), truth[i], *measured(row, recipe, data, trial_seed(0, i))])
+                out.writerow([name(row), *measure(i)])
                 file.flush()
 
 
@@ -95,15 +156,19 @@ def measured(row: Batch, recipe: Recipe, data: Data, seed: int) -> list[float]:
     spec = SPACE.spec_of(row)
     start = time.process_time()
     found = train(spec, recipe, data, seed, "cpu")
-    if found.loss is None:
-        raise RuntimeError(f"the training of {spec.name} tells no loss")
     seconds, values = [time.process_time()], []
     for each in SCORES:
         values.append(proxy(each, "cpu")(spec, data, seed).value)
         seconds.append(time.process_time())
     trained, *scored = np.diff([start, *seconds]).tolist()
-    given = float(found.details[PROBABILITY])
-    return [found.accuracy, found.loss, given, trained, *values, *scored]
+    return [*told(found, trained), *values, *scored]
+
+
+def told(found: Evaluation, seconds: float) -> list[float]:
+    """What ``TRAINED`` are of it."""
+    if found.loss is None:
+        raise RuntimeError("a training tells no loss")
+    return [found.accuracy, found.loss, float(found.details[PROBABILITY]), seconds]
 
 
 def ask(pictures: str) -> Ask:
@@ -113,14 +178,17 @@ def ask(pictures: str) -> Ask:
 
 def read(path: Path, most: int) -> Pool:
     """At most so many networks of the table that ``build`` keeps. Raises ValueError for none."""
-    lines = list(_read(path))[:most]
+    lines, own = list(_read(path))[:most], list(_read(_own(path)))[:most]
     if not lines:
         raise ValueError(f"{path} has no networks: build it first")
+    if [one["network"] for one in lines] != [one["network"] for one in own]:
+        raise ValueError(f"{_own(path)} has other networks than {path}: build both again")
     rows = np.array([[int(digit) for digit in one["network"]] for one in lines])
-    truth, accuracy, loss, given, seconds = (column(lines, key) for key in FACTS[1:])
+    short, inherited = (Trained(*(column(each, key) for key in TRAINED)) for each in (lines, own))
+    seconds = json.loads(_own(path).with_suffix(".json").read_text())["seconds"]
     scores = {key: column(lines, key) for key in SCORES}
     paid = {key: column(lines, f"{key} seconds") for key in SCORES}
-    return Pool(rows, truth, accuracy, loss, given, seconds, scores, paid)
+    return Pool(rows, column(lines, "truth"), short, inherited, seconds, scores, paid)
 
 
 def column(lines: list[dict[str, str]], key: str) -> Floats:

@@ -7,7 +7,7 @@ from nas.space.choices import Choices, LayerChoices, StageChoices, Value
 from nas.space.costs import Batch, Costs, OfParts
 from nas.space.networks import RESOLUTION, Space, layerwise
 from nas.space.resolutions import by_rule, highest, sides_about
-from nas.space.starts import starts
+from nas.space.starts import largest, starts, to_raise
 
 __all__ = [
     "RESOLUTION",
@@ -22,8 +22,10 @@ __all__ = [
     "Value",
     "by_rule",
     "highest",
+    "largest",
     "layerwise",
     "sides_about",
     "space",
     "starts",
+    "to_raise",
 ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+
+import numpy as np
 
 from models.scale import PHIS, compound
 from models.spec import ArchSpec
@@ -29,6 +31,31 @@ def starts(searched: Space, parent: ArchSpec, affordable: Affordable) -> list[Ar
             if one is not None:
                 made.setdefault(one.key, one)
     return list(made.values())
+
+
+def largest(searched: Space) -> ArchSpec:
+    """The network of most multiply-adds that single choices climb to, from each choice's last: of
+    a space whose choices are larger and smaller ones, that of which all others are parts."""
+    row = searched.sizes - 1
+    while True:
+        near = np.vstack([row, searched.neighbours(row)])
+        best = near[searched.costs(near).macs.argmax()]
+        if np.array_equal(best, row):
+            return searched.spec_of(row)
+        row = best
+
+
+def to_raise(searched: Space, known: Iterable[ArchSpec], affordable: Affordable) -> ArchSpec:
+    """The network to train first where others are to inherit from one of the space itself.
+
+    The first of the ``known`` that the space has or comes near to, as its rule scales it to the
+    most that is affordable, or as it is where it cannot be told what is; else ``largest``.
+    """
+    for one in known:
+        here = replace(one, resolution=searched.template.resolution)
+        if (found := scaled(searched, here, affordable) or searched.nearest(here)) is not None:
+            return found
+    return largest(searched)
 
 
 def scaled(searched: Space, parent: ArchSpec, affordable: Affordable) -> ArchSpec | None:

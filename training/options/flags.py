@@ -10,7 +10,7 @@ from common.config import add_config
 from training.given import add_pictures
 from training.recipe.variation import add_variation
 
-SCRATCH, INHERIT = "scratch", "inherit"
+SCRATCH, INHERIT, OWN = "scratch", "inherit", "own"
 LOGS = ("tensorboard", "mlflow")  # as training.options.logs has them; a test compares
 ZERO_COST = ("naswot", "snip", "gradient-norm", "zico", "synflow")  # scores (``training.proxies``)
 
@@ -133,9 +133,10 @@ def add_init(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--init",
         type=place,
-        metavar=f"{SCRATCH}|{INHERIT}:PARENT",
-        help="what candidates start from: random weights, or those that they inherit from a family "
-        "with published weights, a run or a file; default: inherit for pictures in colour where "
+        metavar=f"{SCRATCH}|{OWN}|{INHERIT}:PARENT",
+        help="what candidates start from: random weights; those that they inherit from a network "
+        "of the search's own, which is trained on the pictures first; or from a family with "
+        "published weights, a run or a file; default: inherit for pictures in colour where "
         "weights are at hand, else scratch",
     )
     group.add_argument(

@@ -18,6 +18,7 @@ from training.options.workers import device_of
 from training.recipe import Recipe
 from training.recipe.variation import varied
 from training.transfer.options import check_began_with, made_ready, parent_of, transfer_recipe
+from training.transfer.own import own_recipe
 from training.transfer.parent import Parent
 from trials.store.study import stored_settings
 
@@ -58,7 +59,9 @@ def prepare(
     native = native_size(args.data)
     settings = {} if run_dir is None else resumed(args, run_dir, study)
     kept = _stored_recipe(settings)
-    if kept is None and parent is not None:
+    if kept is None and parent is not None and parent.untrained:
+        made = own_recipe(native, device, growth, reference, stride)
+    elif kept is None and parent is not None:
         made = transfer_recipe(native, device, growth, reference, own)
     else:
         made = kept or proxy_recipe(native, device, growth, reference, stride)
@@ -95,18 +98,22 @@ def inherited_from(
     baseline: str | None = None,
     examples: Iterable[ArchSpec] = (),
     follow: bool = False,
+    raised: Callable[[], ArchSpec] | None = None,
 ) -> Parent | None:
     """The network whose weights candidates begin with, as the options and the pictures say.
 
     baseline     what the user gave as the network that is scaled; its weights are inherited
     examples     some networks of those that will be trained
     follow   whether networks will take the activation and the norms' settings of their parent
+    raised   gives the network that --init own trains first; None: there is none
     run_dir  the run's: where it is resumed or joined, its parent is that which it began with
 
     Raises ValueError for a parent that is not to be had.
     """
     settings = {} if run_dir is None else resumed(args, run_dir)
-    return parent_of(args, args.data, baseline, examples, settings, run_dir, follow=follow)
+    return parent_of(
+        args, args.data, baseline, examples, settings, run_dir, follow=follow, raised=raised
+    )
 
 
 def _sized(

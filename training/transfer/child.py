@@ -144,6 +144,7 @@ def born(
     ``twin`` has the data's classes and channels, and ``data`` are on ``place``.
     """
     torch.manual_seed(seed)
+    parent = parent.twin(recipe)
     found = inheritance(parent.spec, parent.weights, twin, seed=seed)
     network = build(twin)
     network.load_state_dict(found.weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -21,8 +21,9 @@ from training.device import choose_device, kind_of
 from training.given import Pictured
 from training.loop.bar import shown
 from training.loop.train import made_on
-from training.options.flags import INHERIT, SCRATCH
+from training.options.flags import INHERIT, OWN, SCRATCH
 from training.recipe import Recipe
+from training.transfer import own
 from training.transfer.parent import MadeReady, Parent, keep, prepared
 from training.transfer.sources import BASELINE, open_parent, read_parent
 
@@ -94,26 +95,33 @@ def parent_of(
     run_dir: Path | None,
     *,
     follow: bool,
+    raised: Callable[[], ArchSpec] | None = None,
 ) -> Parent | None:
     """The network to inherit from, by --init or by default; None: trainings are from scratch.
 
     By default pictures in colour start from the ``baseline``'s own weights, or else from the first
     of ``USUAL`` that has its weights at hand, where ``examples`` of what will be trained are near
     to it and have its activation, or will ``follow`` it. A line on stderr says so. ``settings`` are
-    those of a run that is gone on with, in whose directory its parent lies.
+    those of a run that is gone on with, in whose directory its parent lies. ``raised`` gives the
+    network that --init own trains first.
     """
     wanted = args.init
     if settings:
         stored = settings.get("init")
         if stored and run_dir is not None and (run_dir / FILE_NAME).is_file():
             return read_parent(run_dir / FILE_NAME)
-        wanted = SCRATCH if not stored else wanted or f"{INHERIT}:{stored['name']}"
+        begun = OWN if stored and stored.get("own") else f"{INHERIT}:{(stored or {}).get('name')}"
+        wanted = SCRATCH if not stored else wanted or begun
     if wanted == SCRATCH:
         return None
+    if wanted == OWN:
+        if raised is None:
+            raise ValueError(f"--init {OWN} is for one network's search: name what to inherit from")
+        return own.untrained(raised())
     if wanted is not None:
         way, _, name = wanted.partition(":")
         if way != INHERIT:
-            raise ValueError(f"--init {wanted!r:.80} must be {SCRATCH} or {INHERIT}:PARENT")
+            raise ValueError(f"--init {wanted!r:.80} must be {SCRATCH}, {OWN} or {INHERIT}:PARENT")
         return open_parent(name or _default(baseline) or USUAL[1])
     if pictures in ("mnist", "digits"):
         return None
@@ -154,6 +162,8 @@ def made_ready(
     path = None if run_dir is None else run_dir / FILE_NAME
     if path is not None and path.is_file() and (args.resume or args.join):
         return read_parent(path)
+    if parent.untrained:
+        return _raised(parent, args, recipe, data, path)
     epochs = args.parent_epochs
     if path is None and getattr(args, "dry_run", False):
         epochs = 0  # nothing is trained
@@ -164,10 +174,30 @@ def made_ready(
     said = "trained on the pictures first" if epochs else "fitted to the pictures, and not trained"
     with shown(epochs, f"{parent.name} is {said}") as (show, _):
         ready = prepared(parent, recipe, data, args.seed, place, epochs, show)
+    _keep(ready, path, begun, place)
+    return ready
+
+
+def _raised(
+    parent: Parent, args: argparse.Namespace, recipe: Recipe, data: Data, path: Path | None
+) -> Parent:
+    """The search's own ``parent``, trained from scratch; of a dry run it is not."""
+    place, begun = here(args), time.perf_counter()
+    longer = own.raising(recipe, place.type, len(data.train), args.parent_epochs)
+    if path is None and getattr(args, "dry_run", False):
+        longer = replace(longer, epochs=0)
+    elif args.minutes and not args.parent_epochs:
+        longer = own.within(longer, parent, data, place, args.minutes)
+    with shown(longer.epochs, f"{parent.name}, the parent, is trained first") as (show, _):
+        ready = own.raise_on(parent, longer, data, args.seed, place, show)
+    _keep(ready, path, begun, place)
+    return ready
+
+
+def _keep(ready: Parent, path: Path | None, begun: float, place: torch.device) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         keep(ready, path, MadeReady(time.perf_counter() - begun, made_on(place)["device"]))
-    return ready
 
 
 def check_began_with(

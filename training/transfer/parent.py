@@ -44,6 +44,7 @@ class Parent:
     weights   for ``build(spec)``, strictly
     moments   of the pictures that it takes
     source    the digest of the weights that these were made from; None: these themselves
+    own       whether it is a search's own, which trains it from scratch
     """
 
     name: str
@@ -51,6 +52,12 @@ class Parent:
     weights: Mapping[str, Tensor]
     moments: Moments
     source: str | None = None
+    own: bool = False
+
+    @property
+    def untrained(self) -> bool:
+        """Whether it has yet to be trained: its weights are random."""
+        return self.own and self.source is None
 
     @cached_property
     def digest(self) -> str:
@@ -68,12 +75,27 @@ class Parent:
         made.load_state_dict(dict(self.weights))
         return made.to(memory_format=torch.channels_last).eval()
 
+    def twin(self, recipe: Recipe) -> Parent:
+        """It as the recipe's children are seen: without the leading strides that theirs lack."""
+        if not recipe.drop_strides:
+            return self
+        if recipe.key not in self._twins:
+            spec = recipe.network(self.spec, self.spec.classes, self.spec.in_channels)
+            self._twins[recipe.key] = replace(self, spec=spec)
+        return self._twins[recipe.key]
+
+    @cached_property
+    def _twins(self) -> dict[str, Parent]:
+        return {}
+
     def facts(self) -> dict[str, Any]:
         """What a run says of it, JSON: the same however it was prepared."""
-        return {"name": self.name, "digest": self.source or self.digest}
+        told: dict[str, Any] = {"name": self.name, "digest": self.source or self.digest}
+        return told | {"own": True} if self.own else told
 
     def __reduce__(self) -> tuple[Any, ...]:  # without the network, which is made again
-        return Parent, (self.name, self.spec, dict(self.weights), self.moments, self.source)
+        told = self.name, self.spec, dict(self.weights), self.moments, self.source, self.own
+        return Parent, told
 
 
 def alike(spec: ArchSpec) -> dict[str, Any]:
@@ -180,6 +202,7 @@ def keep(parent: Parent, path: Path, made: MadeReady | None = None) -> None:
         "spec": parent.spec.to_json(),
         "moments": json.dumps(parent.moments),
         "source": parent.source or parent.digest,
+        **({"own": "yes"} if parent.own else {}),
         **({} if made is None else {"made_ready": json.dumps(made)}),
     }
     save_file(dict(parent.weights), path, metadata=facts)

@@ -77,7 +77,8 @@ def _told(path: Path, weights: dict[str, Tensor], facts: dict[str, str]) -> Pare
     try:
         moments = Moments(*(tuple(map(float, one)) for one in json.loads(facts["moments"])))
         spec = ArchSpec.from_json(facts["spec"])
-        return Parent(facts["name"], spec, weights, moments, facts["source"])
+        own = "own" in facts
+        return Parent(facts["name"], spec, weights, moments, facts["source"], own)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} does not say which network its weights are of ({error}): give a file that a "

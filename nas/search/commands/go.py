@@ -22,7 +22,7 @@ from nas.search.against import families
 from nas.search.commands.costs import clocked, for_pictures, largest_of, limits_of
 from nas.search.commands.further import against_of, calibrate, compared, finals_of, minutes_of
 from nas.search.commands.known import known_before
-from nas.search.commands.resolutions import known_members, resolutions, within
+from nas.search.commands.resolutions import known_members, raised, resolutions, within
 from nas.search.commands.scores import scores_of
 from nas.search.ending import as_json, summary
 from nas.space import Space, space
@@ -138,7 +138,9 @@ def _prepared(
 
     named = space(args.space)
     drawn = [named.spec_of(row) for row in named.random(4, np.random.default_rng(0))]
-    parent = inherited_from(args, run_dir, examples=drawn, follow=True)
+    parent = inherited_from(
+        args, run_dir, examples=drawn, follow=True, raised=lambda: raised(named, args.cost, aim)
+    )
     if parent is not None and args.stop_early:
         raise ValueError("--stop-early is for trainings from scratch: add --init scratch")
     named = named.at(resolutions(args, named, parent, before, aim.budget))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from models.cost import cost
+from models.families import family
 from models.spec import ArchSpec
 from nas.costing import COSTS
 from nas.objective import Objective
-from nas.space import Space, highest, sides_about, starts
+from nas.search.against import USUAL
+from nas.space import Space, highest, sides_about, starts, to_raise
 
 if TYPE_CHECKING:
     from training.transfer.parent import Parent
@@ -34,7 +36,7 @@ def resolutions(
         return tuple(args.resolution)
     if settings:
         return settings.get("resolutions") or usual
-    if parent is None or args.cost != "macs":
+    if parent is None or parent.own or args.cost != "macs":
         return usual
     spec = _body(parent.spec)
     found = sides_about(spec, budget)
@@ -62,10 +64,23 @@ def _body(spec: ArchSpec) -> ArchSpec:
 def known_members(
     searched: Space, parent: Parent | None, kind: str, aim: Objective
 ) -> list[ArchSpec]:
-    """The networks of the space that are the parent, scaled or not (``nas.space.starts``). Of a
-    ``kind`` of cost that is measured, none is known to be affordable."""
+    """The networks of the space that are the parent, scaled or not (``nas.space.starts``); none
+    where all of the space are parts of it, and none need be near."""
+    if parent is None or (parent.own and searched.nearest(parent.spec) is None):
+        return []
+    return starts(searched, parent.spec, _affordable(kind, aim))
+
+
+def raised(searched: Space, kind: str, aim: Objective) -> ArchSpec:
+    """The network that --init own trains first (``nas.space.to_raise``)."""
+    known = [replace(family(name), classes=searched.template.classes) for name in USUAL]
+    return to_raise(searched, known, _affordable(kind, aim))
+
+
+def _affordable(kind: str, aim: Objective) -> Callable[[ArchSpec], bool]:
+    """Of a ``kind`` of cost that is measured, nothing is known to be affordable."""
 
     def affordable(spec: ArchSpec) -> bool:
         return kind in COSTS and getattr(cost(spec), kind) <= aim.high * aim.budget
 
-    return [] if parent is None else starts(searched, parent.spec, affordable)
+    return affordable
