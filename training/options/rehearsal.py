@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from typing import NamedTuple
 
@@ -23,9 +24,11 @@ from training.data import Data
 from training.device import kind_of
 from training.evaluator import Evaluator
 from training.loop.train import first
+from training.options import sizing
 from training.options.sizing import machines, speed, speed_of
 from training.recipe import Recipe
-from training.transfer.options import trained_further
+from training.transfer import own
+from training.transfer.options import times_as_long
 from trials.latencies import Reading
 from trials.workers.environment import (
     child_environment,
@@ -72,14 +75,14 @@ def rehearsed(
     device = "cpu" if where.devices is None else where.devices[0]
     found = measured(evaluator, dearest, device, where.workers)
     recipe, more = evaluator.recipe, f" and {beside} trainings to compare" if beside else ""
-    longer = 1.0
-    if evaluator.parent is not None and recipe.epochs:
-        longer = trained_further(recipe).epochs / recipe.epochs
+    longer = 1.0 if evaluator.parent is None else times_as_long(recipe)
     rounds: float = math.ceil(trials / where.workers)
     rounds += longer * sum(math.ceil(count / where.workers) for count in (beside, *finals))
     if finals:
         more += f" and {sum(finals)} of the best further"
     before = "" if evaluator.parent is None else " after the parent's own training"
+    if evaluator.parent is not None and evaluator.parent.own:
+        before += f", about {_raising(args, evaluator, device) / 60:.1f} minutes"
     each = f"{recipe.epochs} epochs" if recipe.epochs else "scored by inherited weights"
     limit = f"; none begins after {args.minutes:g} minutes" if args.minutes else ""
     return "\n".join(
@@ -95,6 +98,19 @@ def rehearsed(
             "nothing was trained to its end, and nothing is kept",
         ]
     )
+
+
+def _raising(args: argparse.Namespace, evaluator: Evaluator, device: str) -> float:
+    """The seconds that the search's own parent will be trained for, by the speed of some steps."""
+    parent, data = evaluator.parent, evaluator.source.data()
+    if parent is None:
+        raise ValueError("trainings from scratch have no parent")
+    longer = own.raising(evaluator.recipe, evaluator.device, len(data.train), args.parent_epochs)
+    found = sizing.measured(replace(evaluator, recipe=longer), parent.spec, device)
+    images = len(first(data.train, longer.images))
+    seconds = found.before + longer.epochs * images / found.images_per_second
+    allowed = 60 * own.SHARE * args.minutes if args.minutes and not args.parent_epochs else math.inf
+    return min(seconds, allowed)
 
 
 def _scatter(step: Reading | None) -> str:

@@ -86,6 +86,12 @@ def trained_further(recipe: Recipe) -> Recipe:
     return replace(recipe, epochs=max(recipe.epochs, FURTHER), held_out=held_out)
 
 
+def times_as_long(recipe: Recipe) -> float:
+    """What a further training takes, in scores by ``recipe``; one without a training takes about a
+    fifth of one of two epochs."""
+    return trained_further(recipe).epochs / (recipe.epochs or 0.4)
+
+
 def parent_of(
     args: argparse.Namespace,
     pictures: Pictured,
@@ -101,9 +107,9 @@ def parent_of(
 
     By default pictures in colour start from the ``baseline``'s own weights, or else from the first
     of ``USUAL`` that has its weights at hand, where ``examples`` of what will be trained are near
-    to it and have its activation, or will ``follow`` it. A line on stderr says so. ``settings`` are
-    those of a run that is gone on with, in whose directory its parent lies. ``raised`` gives the
-    network that --init own trains first.
+    to it and have its activation, or will ``follow`` it; or else from what ``raised`` gives, which
+    is trained first, as with --init own. A line on stderr says so. ``settings`` are those of a run
+    that is gone on with, in whose directory its parent lies.
     """
     wanted = args.init
     if settings:
@@ -126,13 +132,26 @@ def parent_of(
     if pictures in ("mnist", "digits"):
         return None
     if (name := _default(baseline)) is None:
-        print(f"weights: random, as none are at hand: {_REMEDY}", file=sys.stderr)
-        return None
+        return _of_own(raised, f"none are at hand: {_REMEDY}")
     parent = open_parent(name)
     if not _near(parent, list(examples), follow):
-        return None
+        return _of_own(raised, f"networks like these would have too little of {name}'s")
     print(f"weights: inherited from {parent.name}; --init {SCRATCH} for none", file=sys.stderr)
     return parent
+
+
+def _of_own(raised: Callable[[], ArchSpec] | None, why: str) -> Parent | None:
+    """What trainings start from where no published weights suit."""
+    if raised is None:
+        print(f"weights: random, as {why}", file=sys.stderr)
+        return None
+    found = own.untrained(raised())
+    print(
+        f"weights: inherited from {found.name}, which is trained on the pictures first, as {why}; "
+        f"--init {SCRATCH} for none",
+        file=sys.stderr,
+    )
+    return found
 
 
 def _near(parent: Parent, examples: Sequence[ArchSpec], follow: bool) -> bool:

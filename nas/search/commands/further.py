@@ -65,13 +65,12 @@ def minutes_of(
 ) -> Minutes:
     """--minutes since ``begun``, for ``own`` trials, the finals and the comparisons of ``plan``, by
     how many epochs each has."""
-    from training.transfer.options import trained_further
+    from training.transfer.options import times_as_long
 
-    recipe, rounds, longer = evaluator.recipe, [0] * len(ROUNDS), 1.0
+    rounds, longer = [0] * len(ROUNDS), 1.0
     if evaluator.parent is not None:
         rounds = [min(own, count) for count in ROUNDS]
-        # A score without a training takes about a fifth of one of two epochs.
-        longer = trained_further(recipe).epochs / (recipe.epochs or 0.4)
+        longer = times_as_long(evaluator.recipe)
     finals = {f"finals {n}": longer * count for n, count in enumerate(rounds, 1)}
     units = {"trials": float(own), **finals, "against": longer * plan.trainings}
     return Minutes(args.minutes, units, begun)

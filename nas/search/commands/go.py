@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import time
 from collections.abc import Mapping
@@ -138,8 +139,10 @@ def _prepared(
 
     named = space(args.space)
     drawn = [named.spec_of(row) for row in named.random(4, np.random.default_rng(0))]
+    own = functools.partial(raised, named, args.cost, aim)
+    scratch = args.stop_early and args.init is None
     parent = inherited_from(
-        args, run_dir, examples=drawn, follow=True, raised=lambda: raised(named, args.cost, aim)
+        args, run_dir, examples=drawn, follow=True, raised=None if scratch else own
     )
     if parent is not None and args.stop_early:
         raise ValueError("--stop-early is for trainings from scratch: add --init scratch")
