@@ -113,7 +113,8 @@ class Bench:
         """What it came to, and where it inherited its distance from the parent."""
         device = self.args.device
         if name in (SCRATCH, f"{FULL} 0"):
-            whole = replace(raising(self.recipe, "cpu", len(self.data.train), self.args.epochs))
+            whole = raising(self.recipe, "cpu", len(self.data.train), self.args.epochs)
+            whole = replace(whole, zero_init=True)
             recipe, seed = (self.fresh, 1) if name == SCRATCH else (whole, 2)
             clock = Clock(device)
             return clock.told(train(spec, recipe, self.data, seed, device))

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.build import build
 from models.cost import cost
 from models.families import family
 from nas.space import largest, space, to_raise
@@ -21,14 +22,15 @@ from tests.training.test_transfer_options import given as options_of
 from training.data import Data, load
 from training.options import facts, prepare
 from training.recipe import Recipe
-from training.transfer import own
+from training.transfer import options, own
 from training.transfer.child import child
 from training.transfer.options import FILE_NAME, made_ready, parent_of
 from training.transfer.own import PASSES, SHARE, own_recipe, raise_on, raising, untrained
-from training.transfer.parent import Parent, keep
+from training.transfer.parent import Moments, Parent, keep
 from training.transfer.sources import read_parent
 
 CPU = torch.device("cpu")
+MOMENTS = Moments((0.5,) * 3, (0.2,) * 3)
 RECIPE = replace(own_recipe(8, "cpu", 1.0, 8, 4), images=300, held_out=200)
 
 
@@ -141,11 +143,11 @@ def test_a_parent_is_seen_without_the_strides_that_its_children_lack(parent: Par
 
 def test_children_of_a_twin_are_fitted_to_its_maps(data: Data) -> None:
     recipe = replace(RECIPE, drop_strides=1)
-    longer = raising(recipe, "cpu", len(data.train), epochs=10)
+    longer = raising(recipe, "cpu", len(data.train), epochs=4)
     parent = raise_on(untrained(TINY), longer, data, 0, CPU)
     stages = (*TINY.stages[:2], replace(TINY.stages[2], channels=12))
     _, cut = child(parent, replace(TINY, stages=stages), recipe, data, 0, CPU)
-    assert cut.accuracy > 0.7
+    assert cut.accuracy > 0.5
 
 
 # ---------------------------------------------------------------- the options
@@ -163,6 +165,33 @@ def test_own_is_asked_for_by_name() -> None:
     assert chosen(options_of(init="own"), raised=lambda: TINY).digest == found.digest  # type: ignore[union-attr]
     with pytest.raises(ValueError, match="--init own is for one network's search"):
         chosen(options_of(init="own"))
+
+
+@pytest.mark.parametrize("pictures", ["/pictures", "digits"])
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_it_is_the_default_where_no_published_weights_suit(
+    pictures: str,
+    at_hand: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Weights of a network that is nothing like these, or none at all; not for the digits."""
+    far = Parent("far", family("resnet-18"), build(family("resnet-18")).state_dict(), MOMENTS)
+    monkeypatch.setattr(options, "at_hand", lambda _: at_hand)
+    monkeypatch.setattr(options, "open_parent", lambda _: far)
+    given = options_of(), pictures, None, (TINY,), {}, None
+    assert parent_of(*given, follow=True) is None
+    found = parent_of(*given, follow=True, raised=lambda: TINY)
+    if pictures == "digits":
+        assert found is None
+        return
+    assert found is not None
+    assert found.untrained
+    why = "too little of efficientnet-b0's" if at_hand else "none are at hand"
+    said = capsys.readouterr().err
+    assert "inherited from own-tiny, which is trained on the pictures first" in said
+    assert why in said
+    assert "--init scratch for none" in said
 
 
 def test_it_is_kept_and_found_again(tmp_path: Path, data: Data) -> None:

@@ -97,7 +97,7 @@ def test_strangers_inherit_nothing(
 
 @pytest.mark.parametrize("init", ["random", "lite0", "scratch:lite0"])
 def test_other_words_are_refused(init: str) -> None:
-    with pytest.raises(ValueError, match="must be scratch or inherit:PARENT"):
+    with pytest.raises(ValueError, match="must be scratch, own or inherit:PARENT"):
         chosen(given(init=init))
 
 

@@ -204,8 +204,8 @@ def _raised(
     place, begun = here(args), time.perf_counter()
     longer = own.raising(recipe, place.type, len(data.train), args.parent_epochs)
     if path is None and getattr(args, "dry_run", False):
-        longer = replace(longer, epochs=0)
-    elif args.minutes and not args.parent_epochs:
+        return own.raise_on(parent, replace(longer, epochs=0), data, args.seed, place)
+    if args.minutes and not args.parent_epochs:
         longer = own.within(longer, parent, data, place, args.minutes)
     with shown(longer.epochs, f"{parent.name}, the parent, is trained first") as (show, _):
         ready = own.raise_on(parent, longer, data, args.seed, place, show)

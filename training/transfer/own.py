@@ -13,14 +13,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
 
 from models.build import build
 from models.spec import ArchSpec
 from training.data import Data
 from training.device import kind_of
 from training.evaluator import dropped, proxy_recipe, seen_at
-from training.loop.optimizer import zero_starts
 from training.loop.train import OnEpoch, train
 from training.options.sizing import speed_of
 from training.recipe import Recipe
@@ -36,16 +34,9 @@ _RATE = 0.08  # for a batch of 256: that of all that inherits
 def untrained(spec: ArchSpec) -> Parent:
     """``spec`` as a parent whose weights are still those of a seeded initialisation."""
     torch.manual_seed(0)
-    weights = weights_of(zero_starts_of(spec))
+    weights = weights_of(build(spec))
     moments = Moments((0.5,) * spec.in_channels, (0.25,) * spec.in_channels)
     return Parent(f"own-{spec.name}", spec, weights, moments, own=True)
-
-
-def zero_starts_of(spec: ArchSpec) -> nn.Module:
-    """The built network, its residual branches and its classifier 0, as trainings begin."""
-    network = build(spec)
-    zero_starts(network)
-    return network
 
 
 def own_recipe(native: int, device: str, growth: float, reference: int, stride: int) -> Recipe:
@@ -77,7 +68,6 @@ def raising(recipe: Recipe, device: str, available: int, epochs: int | None = No
         images=images,
         epochs=epochs or max(1, round(times * PASSES / images)),
         lr=scratch.lr,
-        zero_init=True,
     )
 
 
@@ -113,7 +103,7 @@ def raise_on(
     spec = replace(parent.spec, **told)
     twin = recipe.network(spec, len(data.classes), data.channels)
     torch.manual_seed(seed)
-    network = zero_starts_of(twin)
+    network = build(twin)  # its residual branches are not begun at 0: that told less of children
     if recipe.epochs:
         found = train(spec, recipe, data, seed, device, network=network, on_epoch=on_epoch)
         print(
