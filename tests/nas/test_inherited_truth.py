@@ -17,7 +17,7 @@ from torch import nn
 from benchmarks.support import shares
 from benchmarks.support.rankings import Truth
 from benchmarks.support.shares import Share, parent_at, share
-from benchmarks.truth import inherited_fidelity, inherited_macro
+from benchmarks.truth import inherited_fidelity, inherited_macro, own_parent
 from models.build import build
 from models.families import family
 from models.inherit import inheritance
@@ -174,6 +174,30 @@ def test_truths_of_other_origin(trainings: Trainings, fidelity: Run, tmp_path: P
     assert "| efficientnet-lite2 with scratch | " in between
     seeds = {(origin, seed) for _, origin, epochs, seed in trainings.made if epochs > 2}
     assert len({seed for _, seed in seeds}) == len(seeds) == 6  # no luck in common
+
+
+def test_no_parent_helped_the_truth_of_an_own_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here a training from scratch agrees with it to the digit; a child's knows nothing of it."""
+    made = Trainings()
+    monkeypatch.setattr(own_parent, "child", made.child)
+    monkeypatch.setattr(own_parent, "train", made.train)
+    monkeypatch.setattr(own_parent, "raise_on", lambda parent, *_: parent)
+    given = ["digits", "--networks", "6", "--size", "8", "--out", str(tmp_path)]
+    own_parent.main(given)
+    page = capsys.readouterr().out
+    assert "| from scratch, short training: loss | 1.00 (1.00 to 1.00)" in page
+    rows = [json.loads((tmp_path / f"{n}.json").read_text()) for n in range(6)]
+    for row in rows:
+        spec = ArchSpec.from_json(row["spec"])
+        assert row["full 0"]["loss"] == row["scratch"]["loss"] == worth(spec, "scratch")
+        assert row["score"]["loss"] == row["short"]["loss"] == worth(spec, "own-efficientnet-lite0")
+    lengths = {(origin, epochs) for _, origin, epochs, _ in made.made}
+    inherited = {("own-efficientnet-lite0", 0), ("own-efficientnet-lite0", 2)}
+    assert lengths == {("scratch", 2), ("scratch", 15), *inherited}
+    own_parent.main([*given, "--finished"])
+    assert capsys.readouterr().out == page
 
 
 @needs_shared(NAS_BENCH_MACRO)

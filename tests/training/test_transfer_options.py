@@ -176,7 +176,8 @@ def test_a_driver_on_another_machine_may_have_other_bits(
 @pytest.mark.parametrize(
     ("native", "device", "growth", "reference", "side"),
     [(200, "cpu", 1, 224, 81), (28, "cpu", 1, 224, 65), (200, "cpu", 1.42, 224, 65),
-     (500, "cuda", 1, 224, 225), (500, "cuda", 1, 96, 97), (100, "cuda", 1, 224, 97)],
+     (500, "cuda", 1, 224, 225), (500, "cuda", 1, 96, 97), (100, "cuda", 1, 224, 97),
+     (32, "cpu", 1, 32, 32), (32, "cuda", 1.3, 32, 25), (500, "cpu", 1, 32, 32)],
 )  # fmt: skip
 def test_the_side_at_which_children_are_scored(
     native: int, device: str, growth: float, reference: int, side: int

