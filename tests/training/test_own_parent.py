@@ -25,7 +25,7 @@ from training.recipe import Recipe
 from training.transfer import options, own
 from training.transfer.child import child
 from training.transfer.options import FILE_NAME, made_ready, parent_of
-from training.transfer.own import PASSES, SHARE, own_recipe, raise_on, raising, untrained
+from training.transfer.own import MOST, PASSES, SHARE, own_recipe, raise_on, raising, untrained
 from training.transfer.parent import Moments, Parent, keep
 from training.transfer.sources import read_parent
 
@@ -89,7 +89,9 @@ def test_a_parent_is_trained_as_its_children_are_seen(
     assert longer.images is not None
     assert longer.images <= available
     meant = PASSES * (1 if device == "cpu" else 10)
-    assert longer.epochs == 1 or abs(longer.epochs * longer.images - meant) <= longer.images / 2
+    assert 1 <= longer.epochs <= MOST
+    if 1 < longer.epochs < MOST:
+        assert abs(longer.epochs * longer.images - meant) <= longer.images / 2
     assert raising(children, device, available, epochs=3).epochs == 3
 
 

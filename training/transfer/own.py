@@ -25,6 +25,7 @@ from training.recipe import Recipe
 from training.transfer.parent import Moments, Parent, weights_of
 
 PASSES, ON_GPU = 56_000, 10  # of single pictures through the parent on a CPU; times on a GPU
+MOST = 100  # epochs: what few pictures have to tell is told before
 SHARE = 0.3  # of --minutes, which the parent takes at most
 _PIXELS = 96, 48  # at most, on a GPU and on a CPU
 _IMAGES = 8000  # on a CPU, times on a GPU
@@ -58,15 +59,15 @@ def own_recipe(native: int, device: str, growth: float, reference: int, stride: 
 
 def raising(recipe: Recipe, device: str, available: int, epochs: int | None = None) -> Recipe:
     """How the parent is trained whose children are scored by ``recipe``: from scratch, on up to
-    ``_IMAGES`` of the ``available`` pictures, or on as many as children are, for ``PASSES`` in all,
-    or for ``epochs``."""
+    ``_IMAGES`` of the ``available`` pictures, or on as many as children are, for ``PASSES`` in all
+    and ``MOST`` epochs, or for ``epochs``."""
     times = 1 if kind_of(device) == "cpu" else ON_GPU
     images = min(available, max(times * _IMAGES, recipe.images or available))
     scratch = proxy_recipe(32, device)
     return replace(
         recipe,
         images=images,
-        epochs=epochs or max(1, round(times * PASSES / images)),
+        epochs=epochs or min(MOST, max(1, round(times * PASSES / images))),
         lr=scratch.lr,
     )
 
