@@ -164,10 +164,10 @@ def test_command_line_end_to_end(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_command_line_with_a_parent_of_its_own(tmp_path: Path) -> None:
-    """Trained once, kept, gone on with, and named where its weights are."""
+    """Rehearsed, trained first, and named where its networks' weights come from."""
     out = tmp_path / "run"
     quick = ("--data", "digits", "--proxy-images", 120, "--device", "cpu", "--init", "own",
-             "--space", "macro", "--budget", "70M", "--parent-epochs", 1, "--out", out)  # fmt: skip
+             "--space", "macro", "--budget", "50M", "--parent-epochs", 1, "--out", out)  # fmt: skip
     rehearsed = command("nas.search", *quick, "--trials", 2, "--dry-run")
     assert rehearsed.returncode == 0, rehearsed.stderr
     assert "after the parent's own training, about " in rehearsed.stdout
@@ -181,9 +181,6 @@ def test_command_line_with_a_parent_of_its_own(tmp_path: Path) -> None:
     assert settings["init"]["own"] is True
     assert settings["recipe"]["epochs"] == 0
     assert "weights of own-macro" in (out / "report.html").read_text()
-    longer = command("nas.search", "--trials", 3, "--out", out, "--resume")
-    assert longer.returncode == 0, longer.stderr
-    assert "the parent: " not in longer.stderr
 
 
 @pytest.mark.slow
