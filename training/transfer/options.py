@@ -119,8 +119,9 @@ def parent_of(
         stored = settings.get("init")
         if stored and run_dir is not None and (run_dir / FILE_NAME).is_file():
             return read_parent(run_dir / FILE_NAME)
-        begun = OWN if stored and stored.get("own") else f"{INHERIT}:{(stored or {}).get('name')}"
-        wanted = SCRATCH if not stored else wanted or begun
+        if not stored:
+            return None
+        wanted = wanted or (OWN if stored.get("own") else f"{INHERIT}:{stored['name']}")
     if wanted == SCRATCH:
         return None
     if wanted == OWN:

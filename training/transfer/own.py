@@ -1,7 +1,7 @@
 """``--init own``: a parent that a search trains from scratch on the user's pictures.
 
 Where no published weights suit, a training of seconds from scratch is all that a candidate would
-have, which ranks networks badly. One network that is trained first for as long as a hundred of
+have, which ranks networks badly. One network that is trained first for as long as some fifty of
 these tells more: what the others inherit from it, scored without a training of theirs, ranks them
 better and costs less (docs/transfer.md).
 """
@@ -27,7 +27,7 @@ from training.transfer.parent import Moments, Parent, weights_of
 PASSES, ON_GPU = 56_000, 10  # of single pictures through the parent on a CPU; times on a GPU
 MOST = 100  # epochs: what few pictures have to tell is told before
 SHARE = 0.3  # of --minutes, which the parent takes at most
-_PIXELS = 96, 48  # at most, on a GPU and on a CPU
+_PIXELS = {"cpu": 48, "gpu": 96}  # at most
 _IMAGES = 8000  # on a CPU, times on a GPU
 _RATE = 0.08  # for a batch of 256: that of all that inherits
 
@@ -45,8 +45,8 @@ def own_recipe(native: int, device: str, growth: float, reference: int, stride: 
     specs', of which there are ``_PIXELS`` at most: at three quarters of them they rank worse
     (docs/transfer.md)."""
     proxy = proxy_recipe(native, device, growth, reference, stride)
-    most = min(reference, _PIXELS[kind_of(device) == "cpu"])
-    side = seen_at(native, growth, most, 1.0)
+    most = _PIXELS["cpu" if kind_of(device) == "cpu" else "gpu"]
+    side = seen_at(native, growth, min(reference, most), 1.0)
     return replace(
         proxy,
         resolution=side,
