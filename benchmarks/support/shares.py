@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,6 +82,25 @@ def read(path: Path) -> Any:
 def write(path: Path, found: Any) -> None:
     """Keep JSON: all of it, or what was there before."""
     replace_text(path, json.dumps(found) + "\n")
+
+
+def completed(
+    path: Path,
+    begun: dict[str, Any],
+    names: Iterable[str],
+    make: Callable[[str], dict[str, Any]],
+    finished: bool,
+) -> dict[str, Any] | None:
+    """What is kept there, from ``begun`` on, once it has all of the names, each kept as soon as it
+    is made; None where some are missing and only what is ``finished`` is asked for."""
+    found: dict[str, Any] = read(path) or begun
+    missing = [name for name in names if name not in found]
+    if missing and finished:
+        return None
+    for name in missing:
+        found[name] = make(name)
+        write(path, found)
+    return found
 
 
 class Clock:

@@ -39,9 +39,8 @@ from benchmarks.support.shares import (
     Clock,
     add_finished,
     add_options,
+    completed,
     parent_at,
-    read,
-    write,
 )
 from common.command import count, parser, place
 from common.command import run as run_command
@@ -128,17 +127,20 @@ class Bench:
             in_channels=self.data.channels,
             **alike(self.parent.spec),
         )
+        steps = {one: (origin, epochs, seed) for one, origin, epochs, seed in self.steps()}
         for number, spec in enumerate(chosen(searched, self.parent, self.args.networks)):
             if not self.args.share.has(number):
                 continue
             path = self.args.out / f"{number}.json"
-            found = read(path) or {"spec": spec.to_json()}
-            missing = [step for step in self.steps() if step[0] not in found]
-            if missing and self.args.finished:
+            found = completed(
+                path,
+                {"spec": spec.to_json()},
+                steps,
+                lambda name, spec=spec: self.training(spec, *steps[name]),  # type: ignore[misc]
+                self.args.finished,
+            )
+            if found is None:
                 continue
-            for name, origin, epochs, seed in missing:
-                found[name] = self.training(spec, origin, epochs, seed)
-                write(path, found)
             told = found["full 0"]["accuracy"]
             print(f"{number}: {told:.3f} in full", file=sys.stderr, flush=True)
             yield found

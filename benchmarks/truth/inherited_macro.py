@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import gzip
 import statistics
 import sys
@@ -40,10 +41,9 @@ from benchmarks.support.shares import (
     Clock,
     add_finished,
     add_options,
+    completed,
     parent_at,
-    read,
     unit,
-    write,
 )
 from benchmarks.truth.beliefs import FILES
 from common.command import count, parser, place
@@ -177,13 +177,10 @@ class Bench:
             if not self.args.share.has(number):
                 continue
             path = self.args.out / f"{one.digits}.json"
-            found: dict[str, Any] = read(path) or {}
-            missing = [name for name in TRAINED if name not in found]
-            if missing and self.args.finished:
+            make = functools.partial(self.training, one.spec)
+            found = completed(path, {}, TRAINED, make, self.args.finished)
+            if found is None:
                 continue
-            for name in missing:
-                found[name] = self.training(one.spec, name)
-                write(path, found)
             told = found["score"]["accuracy"]
             print(f"{number}: {told:.3f} inherited", file=sys.stderr, flush=True)
             yield one, found

@@ -13,6 +13,7 @@ what a search without weights has: a short training from scratch. Kendall's τ a
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -26,9 +27,8 @@ from benchmarks.support.shares import (
     Clock,
     add_finished,
     add_options,
+    completed,
     parent_at,
-    read,
-    write,
 )
 from benchmarks.truth.inherited_fidelity import chosen
 from common.command import count, parser, place
@@ -98,14 +98,11 @@ class Bench:
             if not self.args.share.has(number):
                 continue
             path = self.args.out / f"{number}.json"
-            found = read(path) or {"spec": spec.to_json()}
-            missing = [name for name in (SCRATCH, "score", "short", f"{FULL} 0")
-                       if name not in found]  # fmt: skip
-            if missing and self.args.finished:
+            make = functools.partial(self.training, spec)
+            steps = SCRATCH, "score", "short", f"{FULL} 0"
+            found = completed(path, {"spec": spec.to_json()}, steps, make, self.args.finished)
+            if found is None:
                 continue
-            for name in missing:
-                found[name] = self.training(spec, name)
-                write(path, found)
             print(f"{number}: {found['full 0']['accuracy']:.3f} in full", file=sys.stderr)
             yield found
 
