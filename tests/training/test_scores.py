@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from training.data import Data, Split, load
-from training.loop.scores import WORST, Mistake, Scores, measure
+from training.loop.scores import WORST, Mistake, Scores, measure, scored
 
 CLASSES = 4
 
@@ -56,6 +56,9 @@ def test_all_pictures_are_counted_once(labels: list[int], batch: int, seed: int)
     by_class = [own[np.array(labels) == one].mean().item() for one in set(labels)]
     assert found.probability(True) == pytest.approx(sum(by_class) / len(by_class), rel=1e-5)
     assert found.loss == pytest.approx(-own.log().mean().item(), rel=1e-5, abs=1e-6)
+    at_once = scored(logits.float(), data.test.labels)
+    assert at_once.loss == pytest.approx(found.loss, rel=1e-5)
+    assert (at_once.correct, at_once.mistaken()) == (found.correct, told)
     pictures = [count for *_, count in told["confused"]]
     assert pictures == sorted(pictures, reverse=True)
 

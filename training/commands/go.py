@@ -45,7 +45,7 @@ from training.options.rehearsal import rehearsed_alone
 from training.recipe import Recipe
 from training.recipe.options import chosen_recipe, settled_recipe
 from training.recipe.variation import varied
-from training.transfer.child import born, settled
+from training.transfer.child import born, tested
 from training.transfer.parent import Parent, prepared
 from training.transfer.sources import BASELINE, open_parent
 from trials.caution import cautions_of_test, closing, closing_json
@@ -118,7 +118,7 @@ def _train(args: argparse.Namespace, among: Processes, place: torch.device) -> N
             if among.is_first:
                 if parent is not None:
                     there = placed(held(data, _FITTED), next(network.parameters()).device)
-                    found = settled(network, side, recipe, there, found, "test")
+                    found = tested(network, side, recipe, there, found)
                 write(args.out, spec, network, data, told(found, data))
                 keeper.forget()
     found = told(found, data)

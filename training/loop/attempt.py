@@ -13,7 +13,7 @@ from torch import nn
 
 from common.host_memory import is_out_of_memory
 from models.spec import ArchSpec
-from training.data import Split, first
+from training.data import Data, Split, first
 from training.loop import graph as graphs
 from training.loop import memory
 from training.loop.checkpoints.keeper import Keeper
@@ -26,6 +26,9 @@ from trials.record import Rungs
 OnEpoch = Callable[[int, float], None]
 OnStep = Callable[[float], None]
 """Hears after each step how many epochs are done, in parts of one."""
+Judge = Callable[[nn.Module, Data, Split], tuple[Scores, dict[str, Any]]]
+"""Measures a trained network on a split of the data that it was trained on; what it tells besides
+is for the details."""
 MORE = 4  # times as many pictures
 
 
@@ -43,6 +46,7 @@ class Plan:
     keeper: Keeper | None = None
     workers: int = 0
     among: Processes = ALONE
+    judge: Judge | None = None
     no_graph: str | None = None
     place: torch.device = field(default_factory=lambda: torch.device("cpu"))
     micro_batches: int = 1
@@ -81,9 +85,13 @@ def attempt(run: Trainer, plan: Plan) -> tuple[nn.Module, dict[str, Any]]:
         facts: dict[str, Any] = {"accuracy": ladder.curve[-1][1], "loss": None}
         by_class = {}
     else:
-        scores = _measure(run, split, plan.workers)
+        more: dict[str, Any] = {}
+        if plan.judge is None:
+            scores = _measure(run, split, plan.workers)
+        else:
+            scores, more = plan.judge(run.averaged, data, split)
         facts = {"accuracy": scores.chosen(recipe.balance), "loss": scores.loss}
-        by_class = scores.details(recipe.balance)
+        by_class = scores.details(recipe.balance) | more
         if held_out == "test":  # once: what a search keeps of its many trainings must stay small
             by_class |= scores.mistaken()
         if not math.isfinite(scores.loss):

@@ -139,12 +139,8 @@ def measure(
     network.eval()
     whole, own = split, among.part(len(split))
     split, at = part(whole, own), own.start
-    device, classes = split.labels.device, len(data.classes)
-    # Of every picture, so that the sum over processes has them all.
-    named = torch.zeros(len(whole), dtype=torch.int64, device=device)
-    probability = torch.zeros(len(whole), device=device)
-    # The sums of the losses, and of the probabilities that each class's pictures are given for it.
-    lost, given = torch.zeros((), device=device), torch.zeros(classes, device=device)
+    device = split.labels.device
+    tally = _Tally(whole.labels, len(data.classes))
     with autocast(device):
         for images, labels in _seen(split, batch, workers, among):
             if images is None:
@@ -153,33 +149,61 @@ def measure(
                 x = to_float(images.to(device), side, data.mean, data.std, channels_last=True)
             here = slice(at, at + len(labels))
             at = here.stop
-            if (found := network(x)) is None:
-                continue  # another process has the logits
-            logits = found.float()
-            most, named[here] = logits.max(1)
-            probability[here] = (most - logits.logsumexp(1)).exp()
-            losses = F.cross_entropy(logits, labels, reduction="none")
-            lost += losses.sum()
-            given.index_add_(0, labels, (-losses).exp())
+            if (found := network(x)) is not None:  # else another process has the logits
+                tally.add(here, found.float())
         if among.sharded:  # others need this one's pieces for as many batches as they have
             most = -(-len(whole) // among.count)
             for _ in range(-(-most // batch) - -(-len(split) // batch)):
                 network(torch.zeros(1, data.channels, side, side, device=device))
     if isinstance(network, Passing):
         network.wait()
-    named, probability = among.summed(named), among.summed(probability)
-    right, lost, given = named == whole.labels, among.summed(lost), among.summed(given)
-    correct, counts = (
-        torch.bincount(some, minlength=classes) for some in (whole.labels[right], whole.labels)
-    )
-    mistakes = _mistakes(whole.labels, named, probability)
-    return Scores(
-        tuple(correct.tolist()),
-        tuple(counts.tolist()),
-        lost.item() / len(whole),
-        tuple((given / counts.clamp(min=1)).tolist()),
-        mistakes,
-    )
+    return tally.scores(among)
+
+
+def scored(logits: Tensor, labels: Tensor) -> Scores:
+    """What ``measure`` finds of a network that gives these logits, (N, classes), float."""
+    tally = _Tally(labels, logits.shape[1])
+    tally.add(slice(None), logits)
+    return tally.scores(ALONE)
+
+
+class _Tally:
+    """The sums that Scores are of, over pictures with ``labels`` (N,) that are seen bit by bit."""
+
+    def __init__(self, labels: Tensor, classes: int) -> None:
+        device = labels.device
+        self._labels = labels
+        # Of every picture, so that the sum over processes has them all.
+        self._named = torch.zeros(len(labels), dtype=torch.int64, device=device)
+        self._probability = torch.zeros(len(labels), device=device)
+        # Of the losses, and of the probabilities that each class's pictures are given for it.
+        self._lost = torch.zeros((), device=device)
+        self._given = torch.zeros(classes, device=device)
+
+    def add(self, here: slice, logits: Tensor) -> None:
+        """The pictures in these places."""
+        labels = self._labels[here]
+        most, self._named[here] = logits.max(1)
+        self._probability[here] = (most - logits.logsumexp(1)).exp()
+        losses = F.cross_entropy(logits, labels, reduction="none")
+        self._lost += losses.sum()
+        self._given.index_add_(0, labels, (-losses).exp())
+
+    def scores(self, among: Processes) -> Scores:
+        """Of what all processes have seen."""
+        labels, classes = self._labels, len(self._given)
+        named, probability = among.summed(self._named), among.summed(self._probability)
+        right, lost, given = named == labels, among.summed(self._lost), among.summed(self._given)
+        correct, counts = (
+            torch.bincount(some, minlength=classes) for some in (labels[right], labels)
+        )
+        return Scores(
+            tuple(correct.tolist()),
+            tuple(counts.tolist()),
+            lost.item() / len(labels),
+            tuple((given / counts.clamp(min=1)).tolist()),
+            _mistakes(labels, named, probability),
+        )
 
 
 def _seen(

@@ -15,7 +15,7 @@ from training.data import Data, Split, first
 from training.device import arithmetic, choose_device
 from training.loop import graph as graphs
 from training.loop import memory
-from training.loop.attempt import OnEpoch, OnStep, Plan, amend, attempt
+from training.loop.attempt import Judge, OnEpoch, OnStep, Plan, amend, attempt
 from training.loop.checkpoints.keeper import Keeper
 from training.loop.feeds.feed import feed_of
 from training.loop.feeds.placed import placed
@@ -41,6 +41,7 @@ def train(
     on_epoch: OnEpoch | None = None,
     deterministic: bool = False,
     graph: bool | None = None,
+    judge: Judge | None = None,
 ) -> Evaluation:
     """Train ``spec`` from scratch and measure its accuracy on the validation split.
 
@@ -48,6 +49,7 @@ def train(
     same seed gives the same accuracy. A GPU sees the same images in the same order; it repeats
     itself to the bit where it is asked to be ``deterministic``, and is slower then. ``network`` is
     trained in place of a fresh one where given; ``on_epoch`` receives each epoch's number and loss.
+    A ``judge`` measures it in place of ``training.loop.scores.measure``.
 
     A batch goes through the network in the recipe's micro-batches (``training.loop.trainer``). Only
     where memory really runs out does the training begin again from its seed with micro-batches half
@@ -64,7 +66,9 @@ def train(
     Raises FloatingPointError where the loss is no longer finite, ValueError where the data are too
     few for one batch norm step, MemoryError where not even two images fit.
     """
-    plan = Plan("validation", network, on_epoch, deterministic=deterministic, graph=graph)
+    plan = Plan(
+        "validation", network, on_epoch, deterministic=deterministic, graph=graph, judge=judge
+    )
     return _trained(spec, recipe, data, seed, device, plan)[1]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,11 +14,12 @@ from models.build import build
 from models.inherit import Inheritance, inheritance, recalibrate, refit
 from models.pretrained import read_described
 from models.spec import ArchSpec
-from training.data import Data
+from training.data import Data, Split
 from training.device import arithmetic, choose_device
+from training.loop.attempt import Judge
 from training.loop.feeds.placed import placed
 from training.loop.quick.layers import quicken
-from training.loop.scores import measure
+from training.loop.scores import Scores, measure, scored
 from training.loop.train import first, made_on, train
 from training.recipe import Recipe
 from training.transfer.begin import begin
@@ -61,36 +63,44 @@ def child(
         if not recipe.epochs:
             found = _scored(network, twin.resolution, recipe, data, seed, place)
     if recipe.epochs:
-        found = train(spec, recipe, data, seed, trains, network=network)
-        found = settled(network, twin.resolution, recipe, placed(data, trains), found)
+        judge = judge_of(recipe, twin.resolution)
+        found = train(spec, recipe, data, seed, trains, network=network, judge=judge)
     seconds = time.perf_counter() - begun
     told = {"distance": own.distance, "shares": own.shares, **own.changes}
     details = {**found.details, "inherited": told}
     return network.eval(), replace(found, seconds=seconds, details=details)
 
 
-def settled(
-    network: nn.Module,
-    side: int,
-    recipe: Recipe,
-    data: Data,
-    found: Evaluation,
-    part: str = "validation",
-) -> Evaluation:
-    """What a training ``found``, once the classifier is settled (``training.transfer.head``) and
-    that ``part`` of the data is looked at again. ``data`` are where the network is.
+def judge_of(recipe: Recipe, side: int) -> Judge:
+    """Measures what ``recipe`` has trained at ``side`` pixels, once its classifier is settled
+    (``training.transfer.head``): by the features that this takes of the held-out pictures.
 
     ``details["classifier"]`` has the two factors.
     """
+
+    def judge(network: nn.Module, data: Data, held: Split) -> tuple[Scores, dict[str, Any]]:
+        train = first(data.train, recipe.images)
+        factors, logits = settle(network, train, held, side, data, balance=recipe.balance)
+        return scored(logits, held.labels), {"classifier": list(factors)}
+
+    return judge
+
+
+def tested(
+    network: nn.Module, side: int, recipe: Recipe, data: Data, found: Evaluation
+) -> Evaluation:
+    """What a last training ``found``, once the classifier is settled by validation pictures and the
+    test part of the data is looked at again. ``data`` are where the network is."""
     train, held = first(data.train, recipe.images), first(data.validation, recipe.held_out)
-    factors = settle(network, train, held, side, data, balance=recipe.balance)
-    seen = held if part == "validation" else data.test
-    scores = measure(network, seen, side, data, batch_for(data.train.labels.device))
-    details = {**found.details, **scores.details(recipe.balance), "classifier": list(factors)}
-    if part == "test":
-        details |= scores.mistaken()
-    accuracy = scores.chosen(recipe.balance)
-    return replace(found, accuracy=accuracy, loss=scores.loss, details=details)
+    factors, _ = settle(network, train, held, side, data, balance=recipe.balance)
+    scores = measure(network, data.test, side, data, batch_for(data.train.labels.device))
+    told = scores.details(recipe.balance) | scores.mistaken() | {"classifier": list(factors)}
+    return replace(
+        found,
+        accuracy=scores.chosen(recipe.balance),
+        loss=scores.loss,
+        details={**found.details, **told},
+    )
 
 
 def _scored(

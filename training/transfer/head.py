@@ -89,9 +89,9 @@ def fit(given: Tensor, labels: Tensor, classes: int, *, balance: bool = False) -
 @torch.no_grad()
 def settle(
     network: nn.Module, train: Split, held: Split, side: int, data: Data, *, balance: bool = False
-) -> tuple[float, float]:
+) -> tuple[tuple[float, float], Tensor]:
     """Give a trained network the classifier a · its own + b · one fitted to its features, and
-    return (a, b).
+    return (a, b) and the logits of ``held`` then, float32 (N, classes) on the network's device.
 
     What a short training leaves in the last layer is well calibrated, but little trained; the fit
     names more pictures rightly, and is too sure of it, as its pictures are those that the features
@@ -106,7 +106,7 @@ def settle(
     a, b = mixed(logits[0], logits[1], held.labels.cpu(), balance=balance)
     pairs = zip(*(tuple(one.to(last.weight.device) for one in head) for head in heads), strict=True)
     install(network, Head(*(a * own + b * fitted for own, fitted in pairs)))
-    return a, b
+    return (a, b), F.linear(given[1], last.weight, last.bias)
 
 
 def mixed(
