@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.command import Stopped
 from models.build import build
 from models.cost import cost
 from models.families import family
@@ -20,7 +22,7 @@ from tests.training.test_sizing import arguments
 from tests.training.test_transfer import TINY
 from tests.training.test_transfer_options import given as options_of
 from training.data import Data, load
-from training.options import facts, prepare
+from training.options import facts, prepare, search_directory
 from training.recipe import Recipe
 from training.transfer import options, own
 from training.transfer.child import child
@@ -246,3 +248,43 @@ def test_parents_of_others_are_not_its(tmp_path: Path) -> None:
 
 def test_recipes_are_told_apart() -> None:
     assert Recipe().key != RECIPE.key != raising(RECIPE, "cpu", 300).key
+
+
+def test_its_training_is_stopped_and_goes_on_to_the_same_weights(
+    tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = options_of(init="own", parent_epochs=4, minutes=None)
+    whole = made_ready(untrained(TINY), args, RECIPE, data, tmp_path / "whole")
+    raised_on = own.raise_on
+
+    def stopped(*given: Any) -> Parent:
+        *before, _, keeper = given
+        return raised_on(
+            *before, lambda n, _: n == 1 and signal.raise_signal(signal.SIGINT), keeper
+        )
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(own, "raise_on", stopped)
+        with pytest.raises(Stopped, match=r"is kept in .*run: the same command with"):
+            made_ready(untrained(TINY), args, RECIPE, data, run)
+    assert not (run / FILE_NAME).exists()
+    again = argparse.Namespace(out=run, resume=True, join=False, storage=None)
+    assert search_directory(again, "nas") == run
+    assert not again.resume  # there is no run yet
+    assert "the training of its parent goes on" in capsys.readouterr().err
+    ready = made_ready(untrained(TINY), args, RECIPE, data, run)
+    assert ready.digest == whole.digest
+    assert {one.name for one in run.iterdir()} == {FILE_NAME}
+
+
+def test_the_length_that_its_training_began_with_stays(tmp_path: Path, data: Data) -> None:
+    keeper = own.keeper_in(tmp_path, untrained(TINY), RECIPE, data, 0)
+    assert own.began_with(keeper) is None
+    longer = raising(RECIPE, "cpu", len(data.train), epochs=2)
+    raise_on(untrained(TINY), longer, data, 0, CPU, None, keeper)
+    again = own.keeper_in(tmp_path, untrained(TINY), RECIPE, data, 0)
+    assert own.began_with(again) == longer
+    other = own.keeper_in(tmp_path, untrained(TINY), RECIPE, data, 1)
+    with pytest.raises(ValueError, match="is of another training, its seed 0 and not 1"):
+        own.began_with(other)

@@ -42,6 +42,7 @@ def train(
     deterministic: bool = False,
     graph: bool | None = None,
     judge: Judge | None = None,
+    keeper: Keeper | None = None,
 ) -> Evaluation:
     """Train ``spec`` from scratch and measure its accuracy on the validation split.
 
@@ -49,7 +50,8 @@ def train(
     same seed gives the same accuracy. A GPU sees the same images in the same order; it repeats
     itself to the bit where it is asked to be ``deterministic``, and is slower then. ``network`` is
     trained in place of a fresh one where given; ``on_epoch`` receives each epoch's number and loss.
-    A ``judge`` measures it in place of ``training.loop.scores.measure``.
+    A ``judge`` measures it in place of ``training.loop.scores.measure``; a ``keeper`` keeps it as
+    it does ``final``'s.
 
     A batch goes through the network in the recipe's micro-batches (``training.loop.trainer``). Only
     where memory really runs out does the training begin again from its seed with micro-batches half
@@ -67,7 +69,13 @@ def train(
     few for one batch norm step, MemoryError where not even two images fit.
     """
     plan = Plan(
-        "validation", network, on_epoch, deterministic=deterministic, graph=graph, judge=judge
+        "validation",
+        network,
+        on_epoch,
+        deterministic=deterministic,
+        graph=graph,
+        keeper=keeper,
+        judge=judge,
     )
     return _trained(spec, recipe, data, seed, device, plan)[1]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from common.command import file_name
 from common.paths import check_place
-from trials.store.header import FILE_NAME, check_free
+from trials.store.header import FILE_NAME, check_free, is_unbegun
 
 
 def run_directory(args: argparse.Namespace, name: str) -> Path:
@@ -24,13 +25,18 @@ def run_directory(args: argparse.Namespace, name: str) -> Path:
 def search_directory(args: argparse.Namespace, name: str) -> Path:
     """``run_directory`` of a search, which is one run.
 
-    Raises ValueError, too, where a run is there that is not to be gone on with, and where none is
-    that is: before its parent is trained.
+    A run that was stopped while its own parent was trained has nothing but that training: it is not
+    resumed, but begun anew where that goes on. Raises ValueError, too, where a run is there that is
+    not to be gone on with, and where none is that is: before its parent is trained.
     """
     found = run_directory(args, name)
     if not (args.resume or args.join):
         check_free(found)
     if args.resume and not (found / FILE_NAME).exists() and args.storage is None:
+        if is_unbegun(found):
+            print(f"{found}: the training of its parent goes on", file=sys.stderr)
+            args.resume = False
+            return found
         raise ValueError(
             f"{found} holds no run (run.json is missing) to resume: name its directory by --out"
         )

@@ -209,11 +209,16 @@ def _raised(
     longer = own.raising(recipe, place.type, len(data.train), args.parent_epochs)
     if path is None and getattr(args, "dry_run", False):
         return own.raise_on(parent, replace(longer, epochs=0), data, args.seed, place)
-    if args.minutes and not args.parent_epochs:
+    keeper = None if path is None else own.keeper_in(path.parent, parent, recipe, data, args.seed)
+    if keeper is not None and (began := own.began_with(keeper)) is not None:
+        longer = began
+    elif args.minutes and not args.parent_epochs:
         longer = own.within(longer, parent, data, place, args.minutes)
     with shown(longer.epochs, f"{parent.name}, the parent, is trained first") as (show, _):
-        ready = own.raise_on(parent, longer, data, args.seed, place, show)
-    _keep(ready, path, begun, place)
+        ready = own.raise_on(parent, longer, data, args.seed, place, show, keeper)
+    _keep(ready, path, begun - (0.0 if keeper is None else keeper.seconds), place)
+    if keeper is not None:
+        keeper.forget()
     return ready
 
 

@@ -9,16 +9,21 @@ better and costs less (docs/transfer.md).
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from common.command import when_stopped
 from models.build import build
 from models.spec import ArchSpec
 from training.data import Data
 from training.device import kind_of
 from training.evaluator import dropped, proxy_recipe, seen_at
+from training.loop.checkpoints.keeper import Keeper
 from training.loop.train import OnEpoch, train
 from training.options.sizing import speed_of
 from training.recipe import Recipe
@@ -29,6 +34,8 @@ MOST = 100  # epochs: what few pictures have to tell is told before
 SHARE = 0.3  # of --minutes, which the parent takes at most
 _PIXELS = {"cpu": 48, "gpu": 96}  # at most
 _IMAGES = 8000  # on a CPU, times on a GPU
+EVERY = 2.0  # minutes between the checkpoints of its training
+_RECIPE = "recipe"  # among what a checkpoint is of
 _RATE = 0.08  # for a batch of 256: that of all that inherits
 
 
@@ -93,20 +100,40 @@ def within(
     return found
 
 
+def keeper_in(directory: Path, parent: Parent, recipe: Recipe, data: Data, seed: int) -> Keeper:
+    """What keeps the training of the ``parent``, whose children are scored by ``recipe``, in a
+    run's directory, which is made."""
+    directory.mkdir(parents=True, exist_ok=True)
+    of = {"parent": parent.spec.key, "of": recipe.key, "pictures": data.digest, "seed": seed}
+    return Keeper(directory, EVERY, of)
+
+
+def began_with(keeper: Keeper) -> Recipe | None:
+    """The recipe of the training that is kept there, whatever the machine's speed is now; None
+    where none is. Raises ValueError where it is another's."""
+    state = keeper.read()
+    return None if state is None else Recipe.from_dict(state.facts["of"][_RECIPE])
+
+
 def raise_on(
     parent: Parent, recipe: Recipe, data: Data, seed: int, device: torch.device,
-    on_epoch: OnEpoch | None = None,
+    on_epoch: OnEpoch | None = None, keeper: Keeper | None = None,
 ) -> Parent:  # fmt: skip
     """The ``untrained`` parent once it is trained by ``recipe``, ``raising``'s; of 0 epochs it is
     only brought to the classes and the channels of the ``data``. Of the validation pictures nothing
-    is used but to tell how good it became."""
+    is used but to tell how good it became. A ``keeper`` writes it down on its way; a Ctrl-C then
+    says how to go on."""
     told: dict[str, Any] = {"classes": len(data.classes), "in_channels": data.channels}
     spec = replace(parent.spec, **told)
     twin = recipe.network(spec, len(data.classes), data.channels)
     torch.manual_seed(seed)
     network = build(twin)  # its residual branches are not begun at 0: that told less of children
     if recipe.epochs:
-        found = train(spec, recipe, data, seed, device, network=network, on_epoch=on_epoch)
+        with _kept_by(keeper, recipe):
+            found = train(
+                spec, recipe, data, seed, device,
+                network=network, on_epoch=on_epoch, keeper=keeper,
+            )  # fmt: skip
         print(
             f"{parent.name}, the parent: {found.accuracy:.1%} of the validation pictures after "
             f"{recipe.epochs} epochs, {found.seconds / 60:.1f} minutes",
@@ -114,3 +141,18 @@ def raise_on(
         )
     moments = Moments(*(tuple(value.tolist()) for value in (data.mean, data.std)))
     return Parent(parent.name, spec, weights_of(network), moments, parent.digest, own=True)
+
+
+@contextmanager
+def _kept_by(keeper: Keeper | None, recipe: Recipe) -> Iterator[None]:
+    """A block whose Ctrl-C says what is kept of a training by ``recipe``."""
+    if keeper is None:
+        yield
+        return
+    keeper.of[_RECIPE] = recipe.to_dict()
+    says = (
+        f"stopped; the parent's training is kept in {keeper.path.parent}: the same command with "
+        f"--resume --out {keeper.path.parent} goes on"
+    )
+    with when_stopped(says), keeper.listening():
+        yield

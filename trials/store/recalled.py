@@ -31,8 +31,11 @@ def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpa
     def recalled(args: argparse.Namespace) -> dict[str, Any]:
         if not args.resume or args.out is None:
             return {}
-        from trials.store.header import read_header  # with SQLAlchemy: --help need not wait for it
+        # With SQLAlchemy: --help need not wait for it.
+        from trials.store.header import is_unbegun, read_header
 
+        if is_unbegun(args.out):
+            return {}
         header = read_header(args.out)
         own = dict(header.settings.get("options") or {})  # runs of before have none
         if header.storage is not None and "***" not in header.storage:
