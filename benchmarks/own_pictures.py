@@ -52,7 +52,7 @@ from training.loop.train import final, first
 from training.options.prepared import in_steps
 from training.recipe import Recipe
 from training.stopwatch import Stopwatch
-from training.transfer.child import born, settled
+from training.transfer.child import born, tested
 from training.transfer.judges import by_others
 from training.transfer.options import FINE_TUNING, trained_further, transfer_recipe
 from training.transfer.parent import Parent, alike, keep, prepared
@@ -179,7 +179,7 @@ class Bench:
         )
         network, own = born(self.ready, spec, recipe, self.placed, seed, self.device)
         network, tuned = final(spec, recipe, self.placed, seed, self.device, network=network)
-        found = settled(network, spec.resolution, recipe, self.placed, tuned, "test")
+        found = tested(network, spec.resolution, recipe, self.placed, tuned)
         right = correct(network, self.placed.test, spec.resolution, self.placed)
         return {
             "spec": json.loads(spec.to_json()),
