@@ -13,6 +13,10 @@ until then to the next measurement, fitted to all trainings that came so far, wh
 were cut there: within a step only regressors decide what is missing (the factored likelihood of
 monotone missing data; Little and Rubin, "Statistical Analysis with Missing Data", chapter 7).
 
+Of networks that inherit weights the one rung is before the training begins (``BEFORE``): what a
+candidate is worth untrained often tells already that it will lose, and how often is what the line
+of each run has to show.
+
 Bars are numbers, known before the training: whatever trains needs nothing but them.
 """
 
@@ -30,6 +34,7 @@ from nas.objective import Objective
 from trials.record import Rungs
 
 RUNGS = (0.5, 0.75)
+BEFORE = (0.0,)  # of what inherits weights
 FEWEST = 6  # trainings to the end before any is stopped
 HOPE = 2.0  # standard deviations of a normal distribution: one end in 44 is better
 
@@ -68,9 +73,11 @@ class Curves:
         self._last: Floats = np.array([t.user_attrs["evaluation"]["accuracy"] for t in whole])
         self._costs: Floats = np.array([t.user_attrs["cost"]["cost"] for t in whole], dtype=float)
 
-    def bars(self, cost: float) -> Rungs:
-        """The accuracy at each rung below which a candidate of that cost will lose; or 0."""
-        return tuple((share, self._bar(share, cost)) for share in self._rungs)
+    def bars(self, cost: float, along: bool = False) -> Rungs:
+        """The accuracy at each rung below which a candidate of that cost will lose; or 0. One that
+        is tried to extend the front (``along``) loses as for the aim ``front``."""
+        along = along or self._objective.aim == "front"
+        return tuple((share, self._bar(share, cost, along)) for share in self._rungs)
 
     def expected(self, trial: FrozenTrial) -> tuple[float, float]:
         """The accuracy that a stopped trial would have come to, and its standard error; both NaN
@@ -81,9 +88,9 @@ class Curves:
             return np.nan, np.nan
         return float(np.clip(line.start + line.slope * accuracy, 0, 1)), line.error
 
-    def _bar(self, share: float, cost: float) -> float:
+    def _bar(self, share: float, cost: float, along: bool) -> float:
         line = self._line(share)
-        rival = None if line is None else self._rival(cost)
+        rival = None if line is None else self._rival(cost, along)
         if line is None or rival is None:
             return 0.0
         place, handicap = rival
@@ -93,10 +100,10 @@ class Curves:
         bar = min(bar, handicap * self._curves[place].get(share, 0.0))
         return float(np.clip(bar, 0, 1))
 
-    def _rival(self, cost: float) -> tuple[int, float] | None:
+    def _rival(self, cost: float, along: bool) -> tuple[int, float] | None:
         """Whom a candidate of that cost has to beat, and by what its accuracies count for it."""
         aim = self._objective
-        if aim.aim != "front":
+        if not along:
             best = int(np.argmax(aim.reward(self._last, self._costs)))
             return best, aim.factor(float(self._costs[best])) / aim.factor(cost)
         cheaper = np.where(self._costs <= cost, self._last, -1.0)

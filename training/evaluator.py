@@ -15,6 +15,7 @@ import torch
 from models.spec import ArchSpec
 from training.data import Data, Parts, Split, load
 from training.device import kind_of
+from training.loop.rungs import is_below
 from training.loop.train import train, train_above
 from training.pictures.folds import fold
 from training.recipe import Recipe
@@ -105,9 +106,9 @@ class Evaluator:
     """Trains a spec's proxy twin by ``recipe`` on ``source``; picklable.
 
     With a ``parent`` the twin inherits its weights, and a recipe of 0 epochs scores them as they
-    are (``training.transfer.child``). Given bars, it measures the training on its way and stops it
-    below one; a child is never stopped. ``repeats`` trainings under seeds of their own are averaged
-    where they are several; bars are for the first.
+    are (``training.transfer.child``). Given bars, it measures the training on its way, a child
+    before its training, and stops it below one. ``repeats`` trainings under seeds of their own are
+    averaged where they are several; bars are for the first.
     """
 
     source: Source
@@ -133,7 +134,8 @@ class Evaluator:
     def _trained(self, spec: ArchSpec, seed: int, bars: Rungs = ()) -> Evaluation | Stopped:
         data = self.source.data()
         if self.parent is not None:
-            return child(self.parent, spec, self.recipe, data, seed, self.device)[1]
+            found = child(self.parent, spec, self.recipe, data, seed, self.device, bars)[1]
+            return Stopped(found) if is_below(found.curve, bars) else found
         if bars:
             return train_above(spec, self.recipe, data, seed, bars, self.device)
         return train(spec, self.recipe, data, seed, self.device)

@@ -15,7 +15,7 @@ from typing import Any
 FAILURE_KINDS = ("exception", "worker died", "timeout", "out of memory", "diverged")
 _PACKAGES = ("numpy", "optuna", "torch", "torchvision")
 
-# Accuracies at shares in (0, 1) of a training, by rising share.
+# Accuracies at shares in [0, 1) of a training, by rising share; at 0 it has not begun.
 Rungs = tuple[tuple[float, float], ...]
 
 
@@ -85,7 +85,7 @@ class Stopped:
 
     @property
     def share(self) -> float:
-        """The share of the training, in (0, 1), after which it was stopped."""
+        """The share of the training, in [0, 1), after which it was stopped; 0: before it."""
         return self.evaluation.curve[-1][0]
 
     def to_dict(self) -> dict[str, Any]:
@@ -173,9 +173,10 @@ def as_rungs(value: object) -> Rungs:
     ):
         raise ValueError(f"rungs must be pairs of a share and an accuracy, got {value!r:.200}")
     rungs = tuple((_number("share", share), _number("accuracy", at)) for share, at in value)
-    shares = [0.0, *(share for share, _ in rungs), 1.0]
-    if any(a >= b for a, b in itertools.pairwise(shares)):
-        raise ValueError(f"shares must rise from above 0 to below 1, got {shares[1:-1]}")
+    shares = [share for share, _ in rungs]
+    rising = all(a < b for a, b in itertools.pairwise([*shares, 1.0]))
+    if not rising or any(share < 0 for share in shares):
+        raise ValueError(f"shares must rise from 0 to below 1, got {shares}")
     if not all(0 <= accuracy <= 1 for _, accuracy in rungs):
         raise ValueError(f"accuracies must lie in [0, 1], got {rungs}")
     return rungs

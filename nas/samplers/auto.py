@@ -101,7 +101,7 @@ class Auto:
             drawn = opening(self._candidates, self.see, len(history.rows), rng)
             yield from self._climbed(drawn, history.rows[:0], rng)
             return
-        promise, starts = self._promise(history, self._for_the_front(trial.number))
+        promise, starts = self._promise(history, self.for_the_front(trial.number))
         found = self._climbed(promise(False), starts, rng)
         if self.see.scores:
             found = self._ranked(promise(True), found, history.taken)
@@ -162,7 +162,7 @@ class Auto:
         pairs = zip(numbers.tolist(), means.tolist(), strict=True)
         return {"expected": {str(number): mean for number, mean in pairs if number in told}}
 
-    def _for_the_front(self, number: int) -> bool:
+    def for_the_front(self, number: int) -> bool:
         """Whether that training is to extend the front: all are for the aim ``front``, else one of
         ``along`` (None: none)."""
         if self._candidates.objective.aim == "front":

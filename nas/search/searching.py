@@ -16,16 +16,16 @@ from models.cost import cost as price
 from models.spec import ArchSpec
 from nas import samplers
 from nas.belief.scores import FILE, Asked, Scores
-from nas.candidates import Candidates
 from nas.costing import LATENCY, Costing, Limited, OfSpec, costing
 from nas.costing.latency import Latency
 from nas.finals import Finals, held
 from nas.objective import Objective
 from nas.result import Candidate, SearchResult, result
 from nas.samplers import SpaceExhausted
-from nas.samplers.auto import conclude
+from nas.samplers.auto import Auto, conclude
+from nas.samplers.base import NetworkSampler
 from nas.space import Space
-from nas.stopping import Curves
+from nas.stopping import RUNGS, Curves
 from trials.conduct import Means, Watch, conduct, processes
 from trials.record import Evaluation, Stopped
 from trials.store.run import Run
@@ -63,6 +63,7 @@ def search(
     prior: AnyPrior | None = None,
     trust: float | None = None,
     stop_early: bool = False,
+    rungs: Sequence[float] = RUNGS,
     near: Sequence[ArchSpec] = (),
     scores: Asked | None = None,
     finals: Finals | None = None,
@@ -93,7 +94,8 @@ def search(
     stop_early  stop trainings that will lose (``nas.stopping``): ``evaluate(spec, seed, bars)`` is
                 then given pairs of a share of the training and the least accuracy to go on with.
                 It returns an Evaluation whose ``curve`` has its accuracies at these shares, or
-                ends below a bar and returns that as ``trials.record.Stopped``
+                ends below a bar and returns that as ``trials.record.Stopped``. ``rungs`` are the
+                shares, in [0, 1) and rising
     near        networks of the space, in the window or not, from which weights are inherited: the
                 search begins with those inside, and sampler auto stays near to all of them
     scores      of untrained networks, by which sampler auto also learns: names, and a function of
@@ -154,7 +156,8 @@ def search(
         )  # fmt: skip
         run.study.sampler = made
         run.name_values(objective.names)
-        conduct(run, _propose(made.candidates, stop_early), _values(objective), trials, means)
+        propose = _propose(made, rungs if stop_early else ())
+        conduct(run, propose, _values(objective), trials, means)
         found = result(run.finished(), objective)
         if sampler == "auto":
             rows = samplers.rows_of(space, near)
@@ -268,8 +271,9 @@ def _check_stopping(evaluate: Evaluate, sampler: str, trust: float | None) -> No
 
 
 def _propose(
-    candidates: Candidates, stop_early: bool
+    sampler: NetworkSampler, rungs: Sequence[float]
 ) -> Callable[[optuna.Trial, Run], Proposal | None]:
+    candidates, method = sampler.candidates, sampler.method
     space, costing = candidates.space, candidates.costing
 
     def propose(trial: optuna.Trial, run: Run) -> Proposal | None:
@@ -282,10 +286,11 @@ def _propose(
         spec = space.spec_of(row)
         paid = {"cost": costing.settle(row), **price(spec)._asdict(), **costing.details(row)}
         attrs = {"refused": candidates.refused} if candidates.refused else {}
-        if not stop_early:
+        if not rungs:
             return Proposal(spec, paid, attrs)
-        curves = Curves(run.study.get_trials(deepcopy=False), candidates.objective)
-        return Proposal(spec, paid, attrs, bars=curves.bars(paid["cost"]))
+        curves = Curves(run.study.get_trials(deepcopy=False), candidates.objective, rungs)
+        along = isinstance(method, Auto) and method.for_the_front(trial.number)
+        return Proposal(spec, paid, attrs, bars=curves.bars(paid["cost"], along))
 
     return propose
 

@@ -124,9 +124,10 @@ def _circumstances(page: Page, records: Sequence[Record], settings: dict[str, An
     if stopped:
         page.heading("Trainings stopped early")
         page.text(
-            "Each was stopped where its accuracy, on a part of the validation pictures, was below "
-            "the bar: the finished trainings said that it would lose. Not among the figures and "
-            "never on the front; the search's model counts with what their curves let expect."
+            "Each was stopped where its accuracy was below the bar (at 0 % of its training: as it "
+            "inherits its weights, it was not trained): the finished trainings said that it would "
+            "lose. Not among the figures and never on the front; the search's model counts with "
+            "what their curves let expect."
         )
         page.table(
             ["trial", "network", "stopped at", "accuracy then", "bar"], stopped_table(records)

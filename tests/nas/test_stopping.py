@@ -25,7 +25,7 @@ from nas.prior import load_prior
 from nas.samplers.base import History
 from nas.search import search
 from nas.space import space
-from nas.stopping import FEWEST, HOPE, RUNGS, Curves
+from nas.stopping import BEFORE, FEWEST, HOPE, RUNGS, Curves
 from reports.nas import report
 from training.evaluator import ByName, Evaluator
 from training.recipe import Recipe
@@ -147,6 +147,13 @@ def test_on_the_way_to_a_front_only_cheaper_ones_are_rivals() -> None:
     assert all(bar > 0.7 for _, bar in curves.bars(301e6))
 
 
+def test_what_is_tried_for_the_front_loses_only_on_it() -> None:
+    trials = [*clear(), finished(0.12, 0.1, 250e6)]
+    one, other = Curves(trials, AIM), Curves(trials, Objective(400e6, "front"))
+    assert one.bars(260e6, along=True) == other.bars(260e6)
+    assert one.bars(260e6)[0][1] > one.bars(260e6, along=True)[0][1]
+
+
 def test_what_a_stopped_training_would_have_come_to() -> None:
     trials = clear()
     expected, error = Curves(trials, AIM).expected(stopped(0.3))
@@ -214,6 +221,27 @@ def test_a_search_stops_some_and_names_none_of_them(tmp_path: Path) -> None:
     with (tmp_path / "run" / "pareto.csv").open() as file:
         assert all(row["state"] == "complete" for row in csv.DictReader(file))
     assert len(load_prior(tmp_path / "run", MBCONV).rows) == 20 - len(out)
+
+
+def test_some_are_not_even_begun() -> None:
+    """Of inherited weights: what is known before the training foretells its end."""
+
+    def evaluate(spec: ArchSpec, seed: int, bars: Rungs = ()) -> Evaluation | Stopped:
+        before = 0.1 + 0.002 * (seed % 100)
+        curve = tuple((share, before) for share, _ in bars)
+        if curve and before < bars[0][1]:
+            return Stopped(Evaluation(before, seed=seed, seconds=0.1, curve=curve))
+        end = before + 0.4 + 0.001 * (seed % 7)
+        return Evaluation(end, seed=seed, seconds=1.0, curve=curve)
+
+    asked = {"trials": 24, "sampler": "random", "aim": "hard"}
+    found = search(MBCONV, evaluate, stop_early=True, rungs=BEFORE, **asked)  # type: ignore[arg-type]
+    whole = search(MBCONV, evaluate, **asked)  # type: ignore[arg-type]
+    states = [record.state for record in found.trials]
+    assert states.count("stopped") > 4
+    assert "stopped" not in states[:FEWEST]
+    assert {one.stopped.share for one in found.trials if one.stopped} == {0.0}
+    assert found.best.spec == whole.best.spec
 
 
 @pytest.mark.parametrize("sampler", ["auto", "tpe"])
@@ -317,7 +345,7 @@ def test_outcomes_survive_json_and_pickle() -> None:
 
 @pytest.mark.parametrize(
     "curve",
-    [((0.5, 0.1), (0.5, 0.2)), ((0.0, 0.1),), ((1.0, 0.1),), ((0.5, 1.1),), ((0.5,),), "no", (3,)],
+    [((0.5, 0.1), (0.5, 0.2)), ((-0.1, 0.1),), ((1.0, 0.1),), ((0.5, 1.1),), ((0.5,),), "no", (3,)],
 )
 def test_bad_curves_are_refused(curve: Rungs) -> None:
     with pytest.raises(ValueError, match=r"rungs|shares|accuracies"):

@@ -24,6 +24,7 @@ from training.transfer.child import REFITTED, child
 from training.transfer.head import features
 from training.transfer.parent import Moments, Parent, batches, keep, of_data, prepared, weights_of
 from training.transfer.sources import open_parent, read_parent
+from trials.record import Evaluation, Stopped
 
 TINY = ArchSpec(
     "tiny",
@@ -182,6 +183,23 @@ def test_a_childs_statistics_are_of_its_own_maps(data: Data, trained: Parent) ->
     recalibrate(plain, batches(few, 16, data))
     for name, value in plain.state_dict().items():
         assert torch.allclose(value, network.state_dict()[name], rtol=1e-3, atol=1e-4), name
+
+
+def test_a_child_below_its_bar_is_not_trained(data: Data, trained: Parent) -> None:
+    ready = prepared(trained, RECIPE, data, 0, CPU, 0)
+    tuned = replace(RECIPE, epochs=1)
+    evaluate = Evaluator(ByValue(data), tuned, "cpu", ready)
+    plain = evaluate(SMALLER, 1)
+    found = evaluate(SMALLER, 1, ((0.0, 0.2),))
+    assert isinstance(found, Evaluation)
+    ((share, before),) = found.curve
+    assert share == 0
+    assert 0.2 < before < found.accuracy == plain.accuracy  # looking changes nothing
+    lost = evaluate(SMALLER, 1, ((0.0, 1.0),))
+    assert isinstance(lost, Stopped)
+    assert (lost.share, lost.evaluation.accuracy) == (0.0, before)
+    assert lost.evaluation.details["steps"] == 0
+    assert "inherited" in lost.evaluation.details
 
 
 def test_an_evaluator_travels_with_its_parent(data: Data, trained: Parent) -> None:

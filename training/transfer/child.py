@@ -19,13 +19,14 @@ from training.device import arithmetic, choose_device
 from training.loop.attempt import Judge
 from training.loop.feeds.placed import placed
 from training.loop.quick.layers import quicken
+from training.loop.rungs import is_below
 from training.loop.scores import Scores, measure, scored
 from training.loop.train import first, made_on, train
 from training.recipe import Recipe
 from training.transfer.begin import begin
 from training.transfer.head import batch_for, settle
 from training.transfer.parent import Parent, batches, keep, weights_of
-from trials.record import Evaluation
+from trials.record import Evaluation, Rungs
 
 REFITTED = 256  # pictures by which projections are fitted to the parent's
 
@@ -37,6 +38,7 @@ def child(
     data: Data,
     seed: int,
     device: torch.device | str = "auto",
+    bars: Rungs = (),
 ) -> tuple[nn.Module, Evaluation]:
     """``spec``'s twin with the weights that it inherits, and what it is worth.
 
@@ -49,6 +51,9 @@ def child(
     ``details["inherited"]`` has the distance from the parent and the shares of the weights that are
     its, by part, as ``models.inherit.Inheritance``.
 
+    With ``bars``, one at the share 0, the network is measured before it is trained, on all held-out
+    pictures, which the ``curve`` of the result tells; below the bar it is not trained.
+
     Raises ValueError and the errors of a training as ``training.loop.train.train`` does.
     """
     begun = time.perf_counter()
@@ -60,15 +65,16 @@ def child(
     twin = recipe.network(spec, len(data.classes), data.channels)
     with arithmetic(place):
         network, own = born(parent, twin, recipe, data, seed, place)
-        if not recipe.epochs:
+        if bars or not recipe.epochs:
             found = _scored(network, twin.resolution, recipe, data, seed, place)
-    if recipe.epochs:
+    curve = tuple((share, found.accuracy) for share, _ in bars)
+    if recipe.epochs and not is_below(curve, bars):
         judge = judge_of(recipe, twin.resolution)
         found = train(spec, recipe, data, seed, trains, network=network, judge=judge)
     seconds = time.perf_counter() - begun
     told = {"distance": own.distance, "shares": own.shares, **own.changes}
     details = {**found.details, "inherited": told}
-    return network.eval(), replace(found, seconds=seconds, details=details)
+    return network.eval(), replace(found, seconds=seconds, details=details, curve=curve)
 
 
 def judge_of(recipe: Recipe, side: int) -> Judge:

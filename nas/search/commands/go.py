@@ -27,6 +27,7 @@ from nas.search.commands.resolutions import known_members, raised, resolutions, 
 from nas.search.commands.scores import scores_of
 from nas.search.ending import as_json, summary
 from nas.space import Space, space
+from nas.stopping import BEFORE, RUNGS
 from trials.caution import cautions, closing, closing_json
 from trials.progress import Progress
 from trials.store.recalled import kept
@@ -79,6 +80,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
     if evaluator.parent is not None:
         best = sum(min(own, count) for count in ROUNDS)
         print(f"{own} networks, then {best} further trainings of the best of them", file=sys.stderr)
+    stops = _stops(args, evaluator)
     settings = {**facts(args.data, data, evaluator), "options": kept(args)}
     minutes = minutes_of(args, evaluator, own, plan, begun)
     prior = known_before(args, searched, data, before, aim)
@@ -110,7 +112,8 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
             progress=logged(args.log, Progress, choices),
             prior=prior,
             trust=args.trust,
-            stop_early=args.stop_early,
+            stop_early=stops,
+            rungs=RUNGS if evaluator.parent is None else BEFORE,
             near=known_members(searched, evaluator.parent, args.cost, aim),
             scores=scores_of(args, data, before),
             finals=finals_of(args, evaluator, run_dir, minutes),
@@ -126,6 +129,16 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
                 run_dir / BASELINE,
             )
     _end(found, args, aim, evaluator, settings, data, run_dir)
+
+
+def _stops(args: argparse.Namespace, evaluator: Evaluator) -> bool:
+    """Whether trainings that will lose are stopped. Raises ValueError where there are none."""
+    if args.stop_early and not evaluator.recipe.epochs:
+        raise ValueError(
+            "--stop-early stops trainings, and networks are scored without one here: leave it out, "
+            "or add --proxy-epochs 2 or --init scratch"
+        )
+    return bool(args.stop_early)
 
 
 def _prepared(
@@ -144,8 +157,6 @@ def _prepared(
     parent = inherited_from(
         args, run_dir, examples=drawn, follow=True, raised=None if scratch else own
     )
-    if parent is not None and args.stop_early:
-        raise ValueError("--stop-early is for trainings from scratch: add --init scratch")
     named = named.at(resolutions(args, named, parent, before, aim.budget))
     if parent is not None:
         parent = replace(parent, spec=within(parent.spec, named, aim.budget))

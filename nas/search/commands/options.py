@@ -77,7 +77,8 @@ def options() -> argparse.ArgumentParser:
     goal.add_argument(
         "--stop-early",
         action="store_true",
-        help="stop trainings on whose way it shows that they will lose",
+        help="stop trainings on whose way it shows that they will lose; of networks that inherit "
+        "weights: do not train those that untrained are too bad to win",
     )
     goal.add_argument("--trials", type=count, default=30, help="networks to train")
     goal.add_argument(
