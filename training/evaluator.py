@@ -24,6 +24,7 @@ from training.transfer.parent import Parent
 from trials.record import Evaluation, Rungs, Stopped
 
 _TRAINING = 0.8  # of the time of a search: the rest is for measuring, proposals, building networks
+RATE = 0.4  # for a batch of 256, of what is trained from scratch
 REPEAT_STEP = 2_000_003  # between the seeds of one network's trainings
 _EPOCHS, _MOST_EPOCHS, _FEWEST_IMAGES = 5, 30, 2000
 
@@ -196,7 +197,7 @@ def proxy_recipe(
         held_out=held_out,
         epochs=epochs,
         batch=batch,
-        lr=0.4,
+        lr=RATE,
         regularise=False,
     )
     if minutes is None or trials is None or images_per_second is None or available is None:

@@ -22,7 +22,7 @@ from models.build import build
 from models.spec import ArchSpec
 from training.data import Data
 from training.device import kind_of
-from training.evaluator import dropped, proxy_recipe, seen_at
+from training.evaluator import RATE, dropped, proxy_recipe, seen_at
 from training.loop.checkpoints.keeper import Keeper
 from training.loop.train import OnEpoch, train
 from training.options.sizing import speed_of
@@ -70,12 +70,11 @@ def raising(recipe: Recipe, device: str, available: int, epochs: int | None = No
     and ``MOST`` epochs, or for ``epochs``."""
     times = 1 if kind_of(device) == "cpu" else ON_GPU
     images = min(available, max(times * _IMAGES, recipe.images or available))
-    scratch = proxy_recipe(32, device)
     return replace(
         recipe,
         images=images,
         epochs=epochs or min(MOST, max(1, round(times * PASSES / images))),
-        lr=scratch.lr,
+        lr=RATE,
     )
 
 
