@@ -147,7 +147,7 @@ def train_again(
     ) as run:
         missing = wanted.keys() - {record.spec.key for record in run.finished()}
         if missing:
-            trials = run.started() + len(missing)
+            trials = run.started() + len(wanted.keys() - _begun(run))
             conduct(run, propose, accuracy, trials, means)
         return run.finished()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +142,31 @@ def test_trained_again_under_other_seeds_and_only_once(trained: tuple[Path, list
     with pytest.raises(ValueError, match="recipe is 'r', not 'longer'"):
         train_again(chosen, run_dir / AGAIN, 0, "longer", Means(lambda: InProcess(other)))
     assert read_again(run_dir, "longer") == {}
+
+
+def test_stopped_and_gone_on_with_it_counts_each_network_once(
+    trained: tuple[Path, list[Record]],
+) -> None:
+    run_dir, records = trained
+    chosen, totals = spread_out(records, 4), []
+
+    def stopped(spec: ArchSpec, seed: int) -> float:
+        if spec.key == chosen[2].spec.key:
+            raise KeyboardInterrupt
+        return other(spec, seed)
+
+    def watched(_: object, trials: int) -> nullcontext[Callable[[Record], None]]:
+        totals.append(trials)
+        return nullcontext(lambda record: None)
+
+    def again(evaluate: Evaluate) -> list[Record]:
+        means = Means(lambda: InProcess(evaluate), progress=watched)
+        return train_again(chosen, run_dir / AGAIN, 0, "r", means)
+
+    with pytest.raises(KeyboardInterrupt):
+        again(stopped)
+    assert [r.spec for r in again(other)] == [r.spec for r in chosen]
+    assert totals == [4, 4]
 
 
 def the_same(spec: ArchSpec, seed: int) -> float:
