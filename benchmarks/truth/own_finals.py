@@ -1,13 +1,13 @@
 """What further trainings tell of the best networks of a search by a parent of its own.
 
-    python -m nas.search --space macro --budget 70M --aim hard --data CIFAR10 --out RUN
+    python -m nas.search --space macro --budget 70M --aim hard --init own --data CIFAR10 --out RUN
     python -m benchmarks.truth.own_finals RUN CIFAR10 --networks 18 --out runs/own-finals
 
-The run's networks whose accuracies after 50 epochs NAS-Bench-Macro has, and ``benchmarks.truth``
-may look at, are taken by falling score and each is trained further as the finals train. Printed are
-what each lacks of the best of the window, and Kendall's τ of the score and of the further training
-with the truth, of all of them and of the better half by score: who is best among the best is what
-finals are for. What is finished is kept in --out.
+RUN is a search's directory. Its networks whose accuracies after 50 epochs are among the rows of
+NAS-Bench-Macro that are at hand are taken by falling score, and each is trained further as the
+finals train. Printed are what each lacks of the best of the window, and Kendall's τ of the score
+and of the further training with the truth, of all of them and of the better half by score: who is
+best among the best is what finals are for. What is finished is kept in --out.
 """
 
 from __future__ import annotations
