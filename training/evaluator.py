@@ -135,6 +135,7 @@ class Evaluator:
     def _trained(self, spec: ArchSpec, seed: int, bars: Rungs = ()) -> Evaluation | Stopped:
         data = self.source.data()
         if self.parent is not None:
+            bars = bars if self.recipe.epochs else ()  # else there is no training to stop
             found = child(self.parent, spec, self.recipe, data, seed, self.device, bars)[1]
             return Stopped(found) if is_below(found.curve, bars) else found
         if bars:

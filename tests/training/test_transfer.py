@@ -200,6 +200,9 @@ def test_a_child_below_its_bar_is_not_trained(data: Data, trained: Parent) -> No
     assert (lost.share, lost.evaluation.accuracy) == (0.0, before)
     assert lost.evaluation.details["steps"] == 0
     assert "inherited" in lost.evaluation.details
+    assert isinstance(
+        Evaluator(ByValue(data), RECIPE, "cpu", ready)(SMALLER, 1, ((0.0, 1.0),)), Evaluation
+    )
 
 
 def test_an_evaluator_travels_with_its_parent(data: Data, trained: Parent) -> None:
