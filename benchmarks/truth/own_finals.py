@@ -82,11 +82,9 @@ def known(run: Path, most: int) -> list[tuple[Any, float, Record]]:
     and trial."""
     tables = [window(half) for half in (0, 1)]
     truths = {name(row): float(one) for table in tables for row, one in zip(*table, strict=True)}
-    by_loss: dict[float, Record] = {}
-    for record in read_run(run, from_json=ArchSpec.from_json).finished():
-        if record.evaluation is not None and record.evaluation.loss is not None:
-            by_loss[record.evaluation.loss] = record
-    records = [record for _, record in sorted(by_loss.items())]
+    finished = read_run(run, from_json=ArchSpec.from_json).finished()
+    losses = [(one.evaluation.loss or 0.0, one) for one in finished if one.evaluation is not None]
+    records = [record for _, record in sorted(losses, key=lambda pair: pair[0])]
     rows = SPACE.indices([record.params for record in records])
     told = [
         (row, truths[name(row)], record)

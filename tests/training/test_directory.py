@@ -69,3 +69,10 @@ def test_an_unknown_rival_is_told_before_anything(
 
     given = ("--budget", "400M", "--against", "efficientnet-b00", "--data", tmp_path / "nowhere")
     assert_refused(in_process(nas_search, given, capsys), "did you mean efficientnet-b0")
+
+
+def test_a_stopped_training_is_no_search_to_go_on_with(tmp_path: Path) -> None:
+    """Its checkpoint lies in its directory itself; a search's parent has one of its own."""
+    (tmp_path / "checkpoint.safetensors").touch()
+    with pytest.raises(ValueError, match="holds no run"):
+        search_directory(asked(tmp_path, resume=True), "x")

@@ -12,7 +12,7 @@ from common.command import parser, place
 from tests.support.command import assert_refused, in_process
 from training.options import add_options
 from training.pictures.layout import Parts
-from trials.store.header import CHECKPOINT
+from trials.store.header import FIRST
 from trials.store.recalled import kept, parsed
 
 
@@ -67,7 +67,7 @@ def test_older_runs_and_none_at_all(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no run"):
         parsed(made(), ["--resume", "--out", str(tmp_path / "none")])
     # Nothing is kept yet but the training of its parent: the command says everything again.
-    (tmp_path / CHECKPOINT).touch()
+    (tmp_path / FIRST).mkdir()
     assert parsed(made(), [*given, "--resume", "--out", str(tmp_path)]).budget == "400M"
     assert not (tmp_path / "none").exists()
 

@@ -218,7 +218,7 @@ def _raised(
         ready = own.raise_on(parent, longer, data, args.seed, place, show, keeper)
     _keep(ready, path, begun - (0.0 if keeper is None else keeper.seconds), place)
     if keeper is not None:
-        keeper.forget()
+        own.forget(keeper)
     return ready
 
 

@@ -28,6 +28,7 @@ from training.loop.train import OnEpoch, train
 from training.options.sizing import speed_of
 from training.recipe import Recipe
 from training.transfer.parent import Moments, Parent, weights_of
+from trials.store.header import FIRST
 
 PASSES, ON_GPU = 56_000, 10  # of single pictures through the parent on a CPU; times on a GPU
 MOST = 100  # epochs: what few pictures have to tell is told before
@@ -100,11 +101,18 @@ def within(
 
 
 def keeper_in(directory: Path, parent: Parent, recipe: Recipe, data: Data, seed: int) -> Keeper:
-    """What keeps the training of the ``parent``, whose children are scored by ``recipe``, in a
-    run's directory, which is made."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """What keeps the training of the ``parent``, whose children are scored by ``recipe``, below a
+    run's directory, in one of its own, which is made: a checkpoint there is no other training's."""
+    place = directory / FIRST
+    place.mkdir(parents=True, exist_ok=True)
     of = {"parent": parent.spec.key, "of": recipe.key, "pictures": data.digest, "seed": seed}
-    return Keeper(directory, EVERY, of)
+    return Keeper(place, EVERY, of)
+
+
+def forget(keeper: Keeper) -> None:
+    """Remove what ``keeper_in`` made: the training is over."""
+    keeper.forget()
+    keeper.path.parent.rmdir()
 
 
 def began_with(keeper: Keeper) -> Recipe | None:
@@ -149,9 +157,10 @@ def _kept_by(keeper: Keeper | None, recipe: Recipe) -> Iterator[None]:
         yield
         return
     keeper.of[_RECIPE] = recipe.to_dict()
+    run_dir = keeper.path.parent.parent
     says = (
-        f"stopped; the parent's training is kept in {keeper.path.parent}: the same command with "
-        f"--resume --out {keeper.path.parent} goes on"
+        f"stopped; the parent's training is kept in {run_dir}: the same command with --resume "
+        f"--out {run_dir} goes on"
     )
     with when_stopped(says), keeper.listening():
         yield

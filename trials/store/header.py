@@ -16,7 +16,7 @@ from trials.store.disk import replace_text
 
 SCHEMA = 1
 FILE_NAME = "run.json"
-CHECKPOINT = "checkpoint.safetensors"  # of a training that comes before a run begins
+FIRST = "parent-training"  # in a run's directory, while its parent is trained and no run is there
 
 # Of a run's settings, what may be another when it is resumed or joined: how long to go on, where
 # the same pictures lie now, what is only said and follows from the rest, and the inherited weights'
@@ -113,7 +113,7 @@ def check_free(run_dir: Path) -> None:
 
 def is_unbegun(run_dir: Path) -> bool:
     """Whether nothing is there yet but the training that comes first."""
-    return (run_dir / CHECKPOINT).exists() and not (run_dir / FILE_NAME).exists()
+    return (run_dir / FIRST).is_dir() and not (run_dir / FILE_NAME).exists()
 
 
 def read_header(run_dir: Path) -> Header:

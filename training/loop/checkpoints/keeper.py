@@ -23,8 +23,8 @@ from safetensors.torch import save_file
 from models.pretrained import read_described
 from training.loop.checkpoints.state import Run, State, restore, state_of
 from trials.store.disk import sync_directory
-from trials.store.header import CHECKPOINT as FILE_NAME
 
+FILE_NAME = "checkpoint.safetensors"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
