@@ -17,10 +17,17 @@ from nas.space import Batch
 
 
 class OnPool(Auto):
-    """The default sampler, which has only the pool to choose from."""
+    """The default sampler, which has only the pool to choose from. ``near`` are networks of it that
+    others inherit weights from."""
 
-    def __init__(self, rows: Batch, candidates: Candidates, scores: Scores | None) -> None:
-        super().__init__(candidates, scores=scores)
+    def __init__(
+        self,
+        rows: Batch,
+        candidates: Candidates,
+        scores: Scores | None,
+        near: Batch | None = None,
+    ) -> None:
+        super().__init__(candidates, near=near, scores=scores)
         self.along = None  # all for one network
         self._rows, self._costs = rows, candidates.costs(rows)
 
