@@ -32,8 +32,9 @@ from nas.candidates import Floats
 from training.data import Data, load
 from training.recipe import Recipe
 from training.transfer.child import child
-from training.transfer.options import FILE_NAME, trained_further
+from training.transfer.options import trained_further
 from training.transfer.parent import Parent
+from training.transfer.ready import FILE_NAME
 from training.transfer.sources import read_parent
 from trials.signal import together
 from trials.store.study import read_run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,14 +15,13 @@ from models.cost import cost as price
 from models.spec import ArchSpec
 from nas import samplers
 from nas.belief.scores import FILE, Asked, Scores
-from nas.costing import LATENCY, Costing, Limited, OfSpec, costing
-from nas.costing.latency import Latency
 from nas.finals import Finals, held
 from nas.objective import Objective
 from nas.result import Candidate, SearchResult, result
 from nas.samplers import SpaceExhausted
 from nas.samplers.auto import Auto, conclude
 from nas.samplers.base import NetworkSampler
+from nas.search.counted import CostOf, cost_facts, counted, named
 from nas.space import Space
 from nas.stopping import RUNGS, Curves
 from trials.conduct import Means, Watch, conduct, processes
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 
 # (spec, seed), and with stop_early the bars
 Evaluate = Callable[..., Evaluation | Stopped | float]
-CostOf = str | Callable[[ArchSpec], float] | Latency
 
 KIND = "nas"
 
@@ -116,7 +113,7 @@ def search(
     Raises ValueError for bad arguments, and where nothing could be trained; ``SearchFailed`` where
     the first candidates all fail.
     """
-    objective = Objective(budget, aim, w, over, low, high, _named(cost, limits))
+    objective = Objective(budget, aim, w, over, low, high, named(cost, limits))
     runner = executor or processes(evaluate, workers)
     means = Means(runner, minutes, _scored(progress, objective))
     if stop_early:
@@ -129,7 +126,7 @@ def search(
         "resolutions": list(space.resolutions) or None,
         "objective": asdict(objective),
         "sampler": sampler,
-        **_cost_facts(cost, limits),
+        **cost_facts(cost, limits),
         "prior": prior.label if prior else None,
         "trust": trust,
         "scores": list(scores.names) if scores else None,
@@ -148,10 +145,10 @@ def search(
         join=join,
         study=study,
     ) as run:
-        counted = _counted(cost, limits, space, objective, run)
+        costs = counted(cost, limits, space, objective, run)
         known = scores and Scores(*scores, None if run.dir is None else run.dir / FILE)
         made = samplers.sampler(
-            sampler, space, objective, seed=seed, cost=counted, prior=prior, trust=trust, near=near,
+            sampler, space, objective, seed=seed, cost=costs, prior=prior, trust=trust, near=near,
             scores=known,
         )  # fmt: skip
         run.study.sampler = made
@@ -161,7 +158,7 @@ def search(
         found = result(run.finished(), objective)
         if sampler == "auto":
             rows = samplers.rows_of(space, near)
-            said = conclude(run.study, space, objective, counted, prior, trust, known, rows)
+            said = conclude(run.study, space, objective, costs, prior, trust, known, rows)
             found = result(
                 found.trials, objective, said.number, said.basis, expected_front=said.front
             )
@@ -189,71 +186,6 @@ def _scored(progress: Watch | None, objective: Objective) -> Watch | None:
 
 def _values(objective: Objective) -> Callable[[Record, Evaluation], list[float]]:
     return lambda record, found: objective.values(found.accuracy, record.cost["cost"])
-
-
-def _cost_facts(cost: CostOf, limits: Sequence[tuple[CostOf, float]]) -> dict[str, Any]:
-    kinds = (cost, *(kind for kind, _ in limits))
-    timed = [kind.facts for kind in kinds if isinstance(kind, Latency)]
-    return {"cost": _name(cost), "latency": timed[0] if timed else None}
-
-
-def _name(cost: CostOf) -> str:
-    if isinstance(cost, str):
-        return cost
-    return LATENCY if isinstance(cost, Latency) else getattr(cost, "__name__", "function")
-
-
-def _named(cost: CostOf, limits: Sequence[tuple[CostOf, float]]) -> dict[str, float]:
-    """The limits as the objective has them. Raises ValueError where a kind is bounded twice."""
-    names = [_name(cost), *(_name(kind) for kind, _ in limits)]
-    if twice := [name for name in names[1:] if names.count(name) > 1]:
-        raise ValueError(
-            f"{twice[0]} is bounded twice: the budget's window bounds {names[0]}, and each other "
-            "kind of cost has one limit"
-        )
-    return {name: most for name, (_, most) in zip(names[1:], limits, strict=True)}
-
-
-def _counted(
-    cost: CostOf,
-    limits: Sequence[tuple[CostOf, float]],
-    space: Space,
-    objective: Objective,
-    run: Run,
-) -> Costing:
-    """The cost and what is limited beside it, measured as far as they must be before a search."""
-    own = _costing(cost, space, objective, run, "cost")
-    others = [
-        _costing(kind, space, Objective(most, low=0.0), run, _name(kind)) for kind, most in limits
-    ]
-    return Limited(own, others) if others else own
-
-
-def _costing(cost: CostOf, space: Space, objective: Objective, run: Run, known: str) -> Costing:
-    """``known`` is what a trial's record calls it."""
-    if isinstance(cost, Latency):
-        return _latencies(cost, space, objective, run)
-    made = costing(space, cost)
-    if isinstance(made, OfSpec):
-        _check_cost(made, run, known)
-    return made
-
-
-def _latencies(how: Latency, space: Space, objective: Objective, run: Run) -> Costing:
-    if run.shared:  # several drivers would measure the sample at once, and disturb each other
-        replace(how, measure=None).costing(space, objective, run.study, run.seed)
-    return how.costing(space, objective, run.study, run.seed)
-
-
-def _check_cost(cost: OfSpec, run: Run, known: str) -> None:
-    """A function is known by its name alone, and two may share one: compare what it says."""
-    for record in run.finished()[:1]:
-        now, before = cost.of(record.spec), float(record.cost[known])
-        if not math.isclose(now, before, rel_tol=1e-6, abs_tol=1e-12):
-            raise ValueError(
-                f"cost {cost.name} says {now:g} of {record.spec.name}, of which the run has "
-                f"{before:g}: give the function that the search was begun with"
-            )
 
 
 def _check_stopping(evaluate: Evaluate, sampler: str, trust: float | None) -> None:

@@ -26,8 +26,8 @@ from reports.sections.samples import show_samples
 from tests.nas.test_samplers import tiny
 from training.data import load
 from training.options.shown import MOST, keep_samples
-from training.transfer.options import FILE_NAME
 from training.transfer.parent import MadeReady, Moments, Parent, keep, weights_of
+from training.transfer.ready import FILE_NAME
 from trials.conduct import Means
 from trials.record import Evaluation
 from trials.store.view import Record

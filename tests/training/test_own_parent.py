@@ -26,9 +26,10 @@ from training.options import facts, prepare, search_directory
 from training.recipe import Recipe
 from training.transfer import options, own
 from training.transfer.child import child
-from training.transfer.options import FILE_NAME, made_ready, parent_of
+from training.transfer.options import parent_of
 from training.transfer.own import MOST, PASSES, SHARE, own_recipe, raise_on, raising, untrained
 from training.transfer.parent import Moments, Parent, keep
+from training.transfer.ready import FILE_NAME, made_ready
 from training.transfer.sources import read_parent
 
 CPU = torch.device("cpu")

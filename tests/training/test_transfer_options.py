@@ -18,16 +18,9 @@ from training.data import load
 from training.device import choose_device
 from training.options import facts, prepare
 from training.transfer import options
-from training.transfer.options import (
-    FILE_NAME,
-    FINE_TUNING,
-    check_began_with,
-    here,
-    made_ready,
-    parent_of,
-    transfer_recipe,
-)
+from training.transfer.options import FINE_TUNING, parent_of, transfer_recipe
 from training.transfer.parent import Moments, Parent, keep
+from training.transfer.ready import FILE_NAME, check_began_with, here, made_ready
 from training.transfer.sources import BASELINE, read_parent
 from trials.store.header import read_header, write_header
 from trials.store.study import open_run

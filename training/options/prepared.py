@@ -17,9 +17,10 @@ from training.options.sizing import filling, fitting, machines
 from training.options.workers import device_of
 from training.recipe import Recipe
 from training.recipe.variation import varied
-from training.transfer.options import check_began_with, made_ready, parent_of, transfer_recipe
+from training.transfer.options import parent_of, transfer_recipe
 from training.transfer.own import own_recipe
 from training.transfer.parent import Parent
+from training.transfer.ready import check_began_with, made_ready
 from trials.store.study import stored_settings
 
 FEWEST_STEPS, SMALLEST_BATCH = 100, 32

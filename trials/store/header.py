@@ -20,7 +20,7 @@ FIRST = "parent-training"  # in a run's directory, while its parent is trained a
 
 # Of a run's settings, what may be another when it is resumed or joined: how long to go on, where
 # the same pictures lie now, what is only said and follows from the rest, and the inherited weights'
-# bits, which ``training.transfer.options.check_began_with`` compares. Everything else says which
+# bits, which ``training.transfer.ready.check_began_with`` compares. Everything else says which
 # search it is; the pictures' size is in their digest, and older runs do not tell it apart.
 MAY_CHANGE = frozenset(
     {

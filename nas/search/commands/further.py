@@ -83,7 +83,8 @@ def finals_of(
     where these are few (``training.transfer.judges``); None where trials are from scratch."""
     from training.options import executor
     from training.transfer.judges import by_others
-    from training.transfer.options import made_ready, trained_further
+    from training.transfer.options import trained_further
+    from training.transfer.ready import made_ready
 
     if evaluator.parent is None:
         return None

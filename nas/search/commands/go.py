@@ -58,8 +58,9 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
     from training.options.logs import choices, logged
     from training.options.rehearsal import rehearsed
     from training.transfer.child import is_kept, keep_answer
-    from training.transfer.options import here, trained_further
+    from training.transfer.options import trained_further
     from training.transfer.parent import alike
+    from training.transfer.ready import here
     from training.transfer.sources import BASELINE
 
     begun = time.monotonic()
