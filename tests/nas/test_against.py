@@ -15,7 +15,8 @@ from models.families import family
 from models.spec import ArchSpec
 from nas.objective import Objective
 from nas.search import search
-from nas.search.against import USUAL, Against, Plan, Rival, families, planned, train
+from nas.search.against import Against, train
+from nas.search.rivals import USUAL, Plan, Rival, families, planned
 from nas.space import space
 from reports.nas import report
 from tests.nas.test_nas_search import stub

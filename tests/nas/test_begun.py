@@ -12,9 +12,10 @@ from models.cost import cost
 from models.families import family
 from nas.objective import Objective
 from nas.result import Candidate
-from nas.search.against import USUAL, Plan, Rival, train
+from nas.search.against import train
 from nas.search.commands import further
 from nas.search.commands.resolutions import known_members, resolutions, within
+from nas.search.rivals import USUAL, Plan, Rival
 from nas.space import Space, space
 from training.evaluator import ByName, Evaluator
 from training.transfer.options import trained_further, transfer_recipe

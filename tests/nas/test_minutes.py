@@ -9,9 +9,9 @@ import pytest
 
 from models.families import family
 from nas.finals import ROUNDS
-from nas.search.against import Plan, Rival
 from nas.search.commands.further import minutes_of
 from nas.search.commands.minutes import Minutes
+from nas.search.rivals import Plan, Rival
 from tests.nas.test_begun import PARENT
 from training.evaluator import ByName, Evaluator
 from training.transfer.options import trained_further, transfer_recipe

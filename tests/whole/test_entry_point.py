@@ -128,7 +128,7 @@ def test_what_help_says_is_what_there_is() -> None:
     """Its choices and defaults are told a second time, so that nothing need be loaded for them."""
     from nas import samplers
     from nas.costing import latency
-    from nas.search import against
+    from nas.search import rivals
     from nas.search.commands import options
     from reports.commands import ranks as ranks_options
     from reports.commands import ranks_go
@@ -141,7 +141,7 @@ def test_what_help_says_is_what_there_is() -> None:
 
     assert options.NAMES == samplers.NAMES
     assert options.SAMPLE == latency.SAMPLE
-    assert (options.USUAL, options.FEWEST_TRIALS) == (against.USUAL, against.FEWEST_TRIALS)
+    assert (options.USUAL, options.FEWEST_TRIALS) == (rivals.USUAL, rivals.FEWEST_TRIALS)
     assert search.METHODS == METHODS
     assert study.STUDIES == STUDIES
     assert latency_options.REPEATS == stopwatch.REPEATS

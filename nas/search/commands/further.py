@@ -18,18 +18,9 @@ from nas.costing.latency import Latency
 from nas.finals import ROUNDS, Finals, kept_in
 from nas.objective import Objective
 from nas.result import Candidate, SearchResult
-from nas.search.against import (
-    FEWEST_TRIALS,
-    KEPT,
-    SIDES,
-    USUAL,
-    Plan,
-    Rival,
-    families,
-    planned,
-    train,
-)
+from nas.search.against import KEPT, train
 from nas.search.commands.minutes import Minutes
+from nas.search.rivals import FEWEST_TRIALS, SIDES, USUAL, Plan, Rival, families, planned
 from nas.space import Space
 from trials.conduct import Means
 from trials.progress import Progress

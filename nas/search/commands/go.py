@@ -19,13 +19,13 @@ from nas.finals import ROUNDS
 from nas.objective import Objective
 from nas.result import SearchResult
 from nas.search import search
-from nas.search.against import families
 from nas.search.commands.costs import clocked, for_pictures, largest_of, limits_of
 from nas.search.commands.further import against_of, calibrate, compared, finals_of, minutes_of
 from nas.search.commands.known import known_before
 from nas.search.commands.resolutions import known_members, raised, resolutions, within
 from nas.search.commands.scores import scores_of
 from nas.search.ending import as_json, summary
+from nas.search.rivals import families
 from nas.space import Space, space
 from nas.stopping import BEFORE, RUNGS
 from trials.caution import cautions, closing, closing_json

@@ -11,7 +11,7 @@ from nas.objective import AIMS
 from nas.space import SPACES
 
 LIMITED = {"params": "5M", "activations": "8M", LATENCY: "12ms"}  # with an example of each
-# As nas.samplers, nas.costing.latency and nas.search.against have them, which take seconds to load;
+# As nas.samplers, nas.costing.latency and nas.search.rivals have them, which take seconds to load;
 # a test compares.
 NAMES = ("auto", "tpe", "gp", "nsga2", "nsga3", "random", "evolution", "controller")
 SAMPLE = 32

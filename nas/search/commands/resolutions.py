@@ -13,7 +13,7 @@ from models.families import family
 from models.spec import ArchSpec
 from nas.costing import COSTS
 from nas.objective import Objective
-from nas.search.against import USUAL
+from nas.search.rivals import USUAL
 from nas.space import Space, highest, sides_about, starts, to_raise
 
 if TYPE_CHECKING:
