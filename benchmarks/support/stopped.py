@@ -187,19 +187,20 @@ def compared(
     stops: Mapping[str, Stop | None],
     seeds: int,
     share: float = 1.0,
+    budgets: Sequence[float] = BUDGETS,
 ) -> str:
     """A row for each way to search and to stop, of so many searches, each of its own ``share`` of
     the table; the gains are on searches of the same seed that stop nothing."""
     parts = [table.part(share, seed) for seed in range(seeds)]
     lines = [
-        f"| search | stops | {' | '.join(f'{share:.0%} of the seconds' for share in BUDGETS)} |",
-        "|---" * (2 + len(BUDGETS)) + "|",
+        f"| search | stops | {' | '.join(f'{share:.0%} of the seconds' for share in budgets)} |",
+        "|---" * (2 + len(budgets)) + "|",
     ]
     for way in ways:
-        without = [replay(part, way, seed, None) for seed, part in enumerate(parts)]
+        without = [replay(part, way, seed, None, budgets) for seed, part in enumerate(parts)]
         for name, stop in stops.items():
             found = without
             if stop is not None:
-                found = [replay(part, way, seed, stop) for seed, part in enumerate(parts)]
+                found = [replay(part, way, seed, stop, budgets) for seed, part in enumerate(parts)]
             lines.append(f"| {way} | {name} | {' | '.join(cells(found, without))} |")
     return "\n".join(lines)
