@@ -44,6 +44,7 @@ from nas.calibrate import SEED_STEP
 from nas.finals import Finals
 from nas.search import search
 from nas.space import Space, by_rule, highest, sides_about, space, starts
+from nas.stopping import BEFORE
 from training.data import Data, Split, load
 from training.evaluator import ByValue, Evaluator, proxy_recipe
 from training.loop.augment import to_float
@@ -250,6 +251,9 @@ class Bench:
             resume=(out / FILE_NAME).exists(),
             near=near,
             finals=finals,
+            # As the command does it: what will lose by its score before a training is not trained.
+            stop_early=finals is not None and evaluator.recipe.epochs > 0,
+            rungs=BEFORE,
         ).best.spec
 
     @property

@@ -1,10 +1,12 @@
 """Which trainings are stopped on the way: a learning-curve rule on the reward.
 
 At a rung, a share of its training, a candidate's accuracy is measured. A straight line from the
-accuracy at the rung to the last one says what may still be hoped for: the line's value and ``HOPE``
-of its residual standard deviations, by Student's distribution more where few trainings made it. The
-bar is the least accuracy at the rung with which the candidate, its exact cost counted in, may still
-beat the best of the study; for the aim ``front``, the best that costs no more.
+accuracy at the rung to the last one, both as log-odds, says what may still be hoped for: the line's
+value and ``HOPE`` of its residual standard deviations, by Student's distribution more where few
+trainings made it. (Of accuracies themselves there is no such line: from 10 % one recovers to 95,
+from 97 to 98.) The bar is the least accuracy at the rung with which the candidate, its exact cost
+counted in, may still beat the best of the study; for the aim ``front``, the best that costs no
+more.
 
 Trainings that were cut are missing from what the line ends in. Those that were cut at its own rung
 do not bend it: they were picked by what it starts from. Those that were cut later would, because
@@ -23,11 +25,11 @@ Bars are numbers, known before the training: whatever trains needs nothing but t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
-from scipy.special import ndtr, stdtrit
+from scipy.special import expit, logit, ndtr, stdtrit
 
 from nas.candidates import Floats
 from nas.objective import Objective
@@ -36,12 +38,13 @@ from trials.record import Rungs
 RUNGS = (0.5, 0.75)
 BEFORE = (0.0,)  # of what inherits weights
 FEWEST = 6  # trainings to the end before any is stopped
+LEAST = 1e-3  # the accuracies that are told apart: from this to all but this
 HOPE = 2.0  # standard deviations of a normal distribution: one end in 44 is better
 
 
 class Line(NamedTuple):
-    """Expected last accuracy = start + slope · accuracy at the rung, give or take ``error``, which
-    is an estimate of so many degrees of freedom."""
+    """Expected last log-odds = start + slope · those at the rung, give or take ``error``, which is
+    an estimate of so many degrees of freedom."""
 
     start: float
     slope: float
@@ -86,7 +89,8 @@ class Curves:
         line = self._line(share)
         if line is None:
             return np.nan, np.nan
-        return float(np.clip(line.start + line.slope * accuracy, 0, 1)), line.error
+        expected = float(expit(line.start + line.slope * _odds(accuracy)))
+        return expected, expected * (1 - expected) * line.error
 
     def _bar(self, share: float, cost: float, along: bool) -> float:
         line = self._line(share)
@@ -94,8 +98,8 @@ class Curves:
         if line is None or rival is None:
             return 0.0
         place, handicap = rival
-        needed = handicap * self._last[place]
-        bar = (needed - line.hope(self._hope) - line.start) / line.slope
+        needed = _odds(handicap * self._last[place])
+        bar = float(expit((needed - line.hope(self._hope) - line.start) / line.slope))
         # What stood no worse than the best did at this rung goes on, whatever the line says.
         bar = min(bar, handicap * self._curves[place].get(share, 0.0))
         return float(np.clip(bar, 0, 1))
@@ -119,8 +123,13 @@ class Curves:
             return None
         reached = [[*_measured(self._curves[i], points), self._last[i]] for i in known]
         reached += [[*_measured(curve, points), np.nan] for curve in self._cut if share in curve]
-        line = _composed(np.array(reached, dtype=float))
+        line = _composed(_odds(np.array(reached, dtype=float)))
         return line if line.slope > 1e-6 else None
+
+
+def _odds(accuracy: Any) -> Any:
+    """Their logarithm; NaN stays."""
+    return logit(np.clip(accuracy, LEAST, 1 - LEAST))
 
 
 def _measured(curve: dict[float, float], points: Sequence[float]) -> list[float]:

@@ -52,11 +52,14 @@ class Network(NamedTuple):
 
 
 class Table(NamedTuple):
-    """``networks``; every search begins with as many as ``begun``, from which others inherit."""
+    """``networks``; every search begins with as many as ``begun``, from which others inherit. With
+    ``finals`` the best measured one is named, as what is trained further; else sampler auto names
+    by what it expects."""
 
     candidates: Candidates
     networks: list[Network]
     begun: int = 0
+    finals: bool = False
 
     @property
     def seconds(self) -> float:
@@ -133,7 +136,7 @@ def _following(
 
 def _named(table: Table, way: str, study: optuna.Study, order: list[int]) -> int:
     """The number of the trial."""
-    if way == "random":
+    if way == "random" or table.finals:
         whole = [trial.number for trial in study.get_trials(deepcopy=False) if trial.values]
         return max(whole, key=lambda number: table.rewards[order[number]])
     rows = np.stack([one.row for one in table.networks])

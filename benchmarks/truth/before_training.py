@@ -110,7 +110,7 @@ def table(
                 **more,
             )
         )
-    return Table(Candidates(nearby.space, nearby.aim), networks, len(nearby.starts))
+    return Table(Candidates(nearby.space, nearby.aim), networks, len(nearby.starts), finals=True)
 
 
 def _accuracy(told: Mapping[str, Any]) -> float:

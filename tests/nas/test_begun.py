@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from nas.result import Candidate
 from nas.search.against import train
 from nas.search.commands import further
 from nas.search.commands.resolutions import known_members, resolutions, within
+from nas.search.commands.stopping import stops
 from nas.search.rivals import USUAL, Plan, Rival
 from nas.space import Space, space
 from training.evaluator import ByName, Evaluator
@@ -141,3 +144,40 @@ def test_a_chosen_network_that_is_the_parent_is_not_compared_with_itself(tmp_pat
     assert len(found.chosen.accuracies) == plan.seeds  # trained once, not twice
     said = found.in_words("macs")
     assert said == "The chosen network is lite0 at 97 pixels itself."
+
+
+@pytest.mark.parametrize(
+    ("inherits", "epochs", "trust", "asked", "before", "stopped"),
+    [
+        (True, 2, None, None, {}, True),
+        (True, 2, None, False, {}, False),
+        (True, 0, None, None, {}, False),  # nothing is trained
+        (True, 2, 0.5, None, {}, False),  # a network may be named whose training loses
+        (False, 2, None, None, {}, False),
+        (False, 2, None, True, {}, True),
+        (True, 2, None, None, {"stop_early": None}, False),  # a run of before
+        (True, 2, None, None, {"stop_early": True}, True),
+    ],
+)
+def test_what_inherits_is_stopped_before_its_training_by_default(
+    inherits: bool,
+    epochs: int,
+    trust: float | None,
+    asked: bool | None,
+    before: dict[str, Any],
+    stopped: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    args = argparse.Namespace(stop_early=asked, trust=trust)
+    evaluator: Any = SimpleNamespace(
+        parent=object() if inherits else None, recipe=SimpleNamespace(epochs=epochs)
+    )
+    assert stops(args, evaluator, before) == stopped
+    said = "--no-stop-early trains all" in capsys.readouterr().err
+    assert said == (stopped and asked is None and not before)
+
+
+def test_what_is_not_trained_cannot_be_stopped() -> None:
+    untrained: Any = SimpleNamespace(parent=object(), recipe=SimpleNamespace(epochs=0))
+    with pytest.raises(ValueError, match="scored without one"):
+        stops(argparse.Namespace(stop_early=True, trust=None), untrained, {})

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
+from scipy.special import expit, logit
 from scipy.stats import norm
 from scipy.stats import t as student
 
@@ -93,10 +94,10 @@ def test_a_dearer_candidate_has_to_be_better(
 
 
 def clear(slope: float = 0.5) -> list[FrozenTrial]:
-    """Rungs that foretell the end nearly without error."""
-    wiggles = (0.001, -0.001) * 4
+    """Rungs that foretell the end nearly without error, as log-odds."""
+    wiggles = (0.01, -0.01) * 4
     return [
-        finished(0.1 + slope * at / 10 + w, at / 10)
+        finished(float(expit(slope * logit(at / 10) - 0.5 + w)), at / 10)
         for at, w in zip(range(1, 9), wiggles, strict=True)
     ]
 
@@ -104,11 +105,11 @@ def clear(slope: float = 0.5) -> list[FrozenTrial]:
 def test_the_bar_is_where_the_hope_ends() -> None:
     trials = clear()
     (_, bar), _ = Curves(trials, AIM).bars(300e6)
-    at, last = np.arange(1, 9) / 10, np.array([t.value for t in trials])
+    at, last = logit(np.arange(1, 9) / 10), logit([t.value for t in trials])
     slope, start = np.polyfit(at, last, 1)
     error = np.sqrt(((last - start - slope * at) ** 2).sum() / 6)
     hope = float(student.ppf(norm.cdf(HOPE), 6))  # eight trainings, two figures of a line
-    assert bar == pytest.approx((last.max() - hope * error - start) / slope)
+    assert bar == pytest.approx(expit((last.max() - hope * error - start) / slope))
     assert 0.7 < bar < 0.8
     assert Curves(trials, AIM).bars(300e6) == Curves(trials, AIM).bars(300e6)
 
@@ -157,8 +158,8 @@ def test_what_is_tried_for_the_front_loses_only_on_it() -> None:
 def test_what_a_stopped_training_would_have_come_to() -> None:
     trials = clear()
     expected, error = Curves(trials, AIM).expected(stopped(0.3))
-    assert expected == pytest.approx(0.25, abs=0.002)
-    assert 0 < error < 0.002
+    assert expected == pytest.approx(expit(0.5 * logit(0.3) - 0.5), abs=0.002)
+    assert 0 < error < 0.004
     assert np.isnan(Curves(trials[:3], AIM).expected(stopped(0.3))).all()
 
 
@@ -221,6 +222,15 @@ def test_a_search_stops_some_and_names_none_of_them(tmp_path: Path) -> None:
     with (tmp_path / "run" / "pareto.csv").open() as file:
         assert all(row["state"] == "complete" for row in csv.DictReader(file))
     assert len(load_prior(tmp_path / "run", MBCONV).rows) == 20 - len(out)
+
+
+def test_damage_that_heals_hides_no_difference_among_the_sound() -> None:
+    """Three candidates were cut to pieces and recovered: between 93 and 98 % before the training a
+    line of accuracies would see no difference any more."""
+    before = (0.1, 0.2, 0.4, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98)
+    trials = [finished(float(expit(2.2 + 0.3 * logit(at))), at) for at in before]
+    ((_, bar),) = Curves(trials, Objective(400e6, "hard"), RUNGS[:1]).bars(300e6)
+    assert 0.975 < bar <= 0.98
 
 
 def test_some_are_not_even_begun() -> None:

@@ -24,6 +24,7 @@ from nas.search.commands.further import against_of, calibrate, compared, finals_
 from nas.search.commands.known import known_before
 from nas.search.commands.resolutions import known_members, raised, resolutions, within
 from nas.search.commands.scores import scores_of
+from nas.search.commands.stopping import stops
 from nas.search.ending import as_json, summary
 from nas.search.rivals import families
 from nas.space import Space, space
@@ -81,7 +82,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
     if evaluator.parent is not None:
         best = sum(min(own, count) for count in ROUNDS)
         print(f"{own} networks, then {best} further trainings of the best of them", file=sys.stderr)
-    stops = _stops(args, evaluator)
+    stopping = stops(args, evaluator, before)
     settings = {**facts(args.data, data, evaluator), "options": kept(args)}
     minutes = minutes_of(args, evaluator, own, plan, begun)
     prior = known_before(args, searched, data, before, aim)
@@ -113,7 +114,7 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
             progress=logged(args.log, Progress, choices),
             prior=prior,
             trust=args.trust,
-            stop_early=stops,
+            stop_early=stopping,
             rungs=RUNGS if evaluator.parent is None else BEFORE,
             near=known_members(searched, evaluator.parent, args.cost, aim),
             scores=scores_of(args, data, before),
@@ -130,16 +131,6 @@ def _search(args: argparse.Namespace, aim: Objective, run_dir: Path) -> None:
                 run_dir / BASELINE,
             )
     _end(found, args, aim, evaluator, settings, data, run_dir)
-
-
-def _stops(args: argparse.Namespace, evaluator: Evaluator) -> bool:
-    """Whether trainings that will lose are stopped. Raises ValueError where there are none."""
-    if args.stop_early and not evaluator.recipe.epochs:
-        raise ValueError(
-            "--stop-early stops trainings, and networks are scored without one here: leave it out, "
-            "or add --proxy-epochs 2 or --init scratch"
-        )
-    return bool(args.stop_early)
 
 
 def _prepared(

@@ -76,9 +76,9 @@ def options() -> argparse.ArgumentParser:
     )
     goal.add_argument(
         "--stop-early",
-        action="store_true",
+        action=argparse.BooleanOptionalAction,
         help="stop trainings on whose way it shows that they will lose; of networks that inherit "
-        "weights: do not train those that untrained are too bad to win",
+        "weights: do not train those that untrained are too bad to win, which is the default there",
     )
     goal.add_argument("--trials", type=count, default=30, help="networks to train")
     goal.add_argument(
