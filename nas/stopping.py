@@ -84,13 +84,18 @@ class Curves:
 
     def expected(self, trial: FrozenTrial) -> tuple[float, float]:
         """The accuracy that a stopped trial would have come to, and its standard error; both NaN
-        where too few were trained to their end."""
+        where too few were trained to their end.
+
+        No less than it had: what the line says of one far below all that made it, such as a network
+        cut to pieces after six sound ones, is a guess; and no surer than of a usual one.
+        """
         share, accuracy = max(_curve(trial).items(), default=(0.0, 0.0))
         line = self._line(share)
         if line is None:
             return np.nan, np.nan
-        expected = float(expit(line.start + line.slope * _odds(accuracy)))
-        return expected, expected * (1 - expected) * line.error
+        stood, usual = _odds(accuracy), float(np.mean(self._last))
+        expected = float(expit(np.clip(line.start + line.slope * stood, stood, _odds(1.0))))
+        return expected, line.error * max(one * (1 - one) for one in (expected, usual))
 
     def _bar(self, share: float, cost: float, along: bool) -> float:
         line = self._line(share)

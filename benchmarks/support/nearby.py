@@ -41,13 +41,17 @@ class Nearby:
     """The networks, and what those of ``args.share`` come to."""
 
     def __init__(self, args: argparse.Namespace) -> None:
+        if args.device.type != "cpu":
+            raise ValueError(
+                f"--device {args.device}: a CPU's times are what is compared, give cpu"
+            )
         self.args = args
         self.aim = Objective(parse_size(args.budget), "hard")
         self.data = load(args.pictures, size=args.size, images=args.images, seed=0)
         published = open_parent(args.parent)
         self.own = replace(published.spec, classes=len(self.data.classes))
-        self.published = replace(published, spec=largest(published.spec, self.aim.budget))
-        side = self.published.spec.resolution
+        side = largest(self.own, self.aim.budget).resolution
+        self.published = replace(published, spec=replace(published.spec, resolution=side))
         recipe = transfer_recipe(self.data.native_size, "cpu", 1.0, side, own=True)
         images = min(args.images, len(self.data.train))
         self.recipe = replace(recipe, images=images, held_out=args.images)
@@ -93,8 +97,13 @@ class Nearby:
         return rows[Candidates(self.space, self.aim).admits(rows)]
 
     def chosen(self, count: int) -> list[ArchSpec]:
-        """The starts, then networks near them."""
+        """The starts, then networks near them. Raises ValueError for fewer than the starts."""
         rng, rows = np.random.default_rng(0), self.starts
+        if count < len(rows):
+            raise ValueError(
+                f"--networks {count} is less than what a search begins with: give "
+                f"{len(rows)} or more"
+            )
         inside = Candidates(self.space, self.aim)
         found = {one.key: one for one in map(self.space.spec_of, rows)}
         while len(found) < count:

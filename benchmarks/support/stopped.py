@@ -82,10 +82,10 @@ class Table(NamedTuple):
 
 class Named(NamedTuple):
     """What the network that a search names lacks of the table's best reward, after so many
-    trainings were begun and so many of these stopped."""
+    networks were tried, their trainings ended or stopped, and so many of these stopped."""
 
     lost: float
-    begun: int
+    tried: int
     stopped: int
 
 
@@ -171,15 +171,15 @@ def training(
 
 
 def cells(found: Sequence[Sequence[Named]], without: Sequence[Sequence[Named]]) -> Iterator[str]:
-    """For each budget: what is lacking in points, trainings begun and stopped, each the mean of the
+    """For each budget: what is lacking in points, networks tried and stopped, each the mean of the
     searches; what is gained on those ``without`` stopping, paired, with its 90 % interval."""
     rng = np.random.default_rng(0)
     for ours, theirs in zip(zip(*found, strict=True), zip(*without, strict=True), strict=True):
         gain = 100 * (np.array([one.lost for one in theirs]) - [one.lost for one in ours])
         low, high = np.quantile(rng.choice(gain, (2000, len(gain))).mean(1), (0.05, 0.95))
-        lost, begun, stopped = np.array(ours).mean(0)
+        lost, tried, stopped = np.array(ours).mean(0)
         yield (
-            f"{begun:.1f} begun, {stopped:.1f} stopped, lacks {100 * lost:.2f}: "
+            f"{tried:.1f} tried, {stopped:.1f} stopped, lacks {100 * lost:.2f}: "
             f"{gain.mean():+.2f} ({low:+.2f} to {high:+.2f})"
         )
 

@@ -2,17 +2,20 @@
 
     python -m benchmarks.truth.before_training PICTURES --out DIR --networks 40 --seeds 40
 
-Drawn as a search with inherited weights proposes them (``nas.samplers.auto``): the parent, scaled
-by its rule or not, at each resolution that is searched, then networks up to three choices away from
-one of these, all within the budget. Each is born as a search's candidates are, measured as
-``nas.stopping`` has it before a training, and trained shortly, all on the same validation pictures
-and under a seed of its own; what is in DIR is not done again. ``benchmarks.support.shares`` says
-how several processes do it. One thread of a CPU.
+Random ones of the region in which a search with inherited weights looks (``nas.samplers.climb``):
+the parent, scaled by its rule or not, at each resolution that is searched, then networks up to
+three choices away from one of these, all within the budget. Each is born as a search's candidates
+are, measured as ``nas.stopping`` has it before a training, and trained shortly, all on the same
+validation pictures and under a seed of its own; what is in DIR is not done again.
+``benchmarks.support.shares`` says how several processes do it. One thread of a CPU.
 
 Printed: how both agree; then searches replayed over this table (``benchmarks.support.stopped``)
-that stop nothing, or do not train what by the bars of ``nas.stopping`` will lose, each on its own
-two thirds of the networks. Bars are of accuracies, as the rule has them, or of what searches are
-told of trainings (``trials.signal``), in which all that is lacking is counted.
+that stop nothing, or do not train what by the bars of ``nas.stopping`` will lose, each on what it
+begins with and its own two thirds of the others. None of their trainings is for the front, whose
+bars are lower. They name the best measured network, as finals would begin with it; what it lacks is
+measured by the same short trainings, not by long ones. Bars are of accuracies, as the rule has
+them, or of what searches are told of trainings (``trials.signal``), in which all that is lacking
+is counted.
 """
 
 from __future__ import annotations
@@ -65,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{number}: {told}", file=sys.stderr, flush=True)
     if args.share == WHOLE:
         print("\n".join(agreements(found)))
-        for name, measure in (("accuracies", _accuracy), ("what searches are told", _merit)):
+        for name, measure in (("accuracies", by_accuracy), ("what searches are told", by_merit)):
             print(f"\nBars of {name}:\n")
             known = table(nearby, found, measure)
             print(compared(known, args.search, STOPS, args.seeds, PART, BUDGETS))
@@ -96,7 +99,7 @@ def table(
     rows = rows_of(nearby.space, [ArchSpec.from_json(one["spec"]) for one in found])
     for row, one in zip(() if rows is None else rows, found, strict=True):
         before, after = (one[when] for when in WHEN)
-        more = {} if measure is _merit else {k: after[k] for k in ("loss", PROBABILITY)}
+        more = {} if measure is by_merit else {k: after[k] for k in ("loss", PROBABILITY)}
         networks.append(
             Network(
                 row,
@@ -113,17 +116,19 @@ def table(
     return Table(Candidates(nearby.space, nearby.aim), networks, len(nearby.starts), finals=True)
 
 
-def _accuracy(told: Mapping[str, Any]) -> float:
+def by_accuracy(told: Mapping[str, Any]) -> float:
+    """A measure that bars are of."""
     return float(told["accuracy"])
 
 
-def _merit(told: Mapping[str, Any]) -> float:
+def by_merit(told: Mapping[str, Any]) -> float:
+    """What searches are told of a training."""
     return together(float(told["probability"]), math.exp(-told["loss"]))
 
 
 def agreements(found: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Of both measures: mean and spread before and after, how they agree; the seconds."""
-    for name, of in (("accuracy", _accuracy), ("what searches are told", _merit)):
+    for name, of in (("accuracy", by_accuracy), ("what searches are told", by_merit)):
         before, after = (100 * np.array([of(one[when]) for one in found]) for when in WHEN)
         agreed = np.corrcoef(before, after)[0, 1], kendalltau(before, after).statistic
         yield (

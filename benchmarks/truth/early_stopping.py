@@ -10,7 +10,7 @@ in random order, or by the sampler auto, which then chooses among the table's ne
 search that stops pays for each measurement on the way, one that does not pays for none.
 
 Printed: how rungs and ends agree; then for each way to search and to stop, at each budget of
-processor seconds (shares of what the whole table takes), how many trainings were begun and stopped,
+processor seconds (shares of what the whole table takes), how many networks were tried and stopped,
 what the named network's reward lacks of the table's best, in points, and the mean difference in
 reward to the search of the same seed that stops nothing, with a 90 % bootstrap interval over the
 seeds.

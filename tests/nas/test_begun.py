@@ -150,6 +150,7 @@ def test_a_chosen_network_that_is_the_parent_is_not_compared_with_itself(tmp_pat
     ("inherits", "epochs", "trust", "asked", "before", "stopped"),
     [
         (True, 2, None, None, {}, True),
+        (True, 2, 1.0, None, {}, True),
         (True, 2, None, False, {}, False),
         (True, 0, None, None, {}, False),  # nothing is trained
         (True, 2, 0.5, None, {}, False),  # a network may be named whose training loses

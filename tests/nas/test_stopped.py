@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
+import optuna
 import pytest
 
-from benchmarks.support.stopped import Network, Stop, Table, cells, compared, replay
+from benchmarks.support.stopped import (
+    Named,
+    Network,
+    Stop,
+    Table,
+    cells,
+    compared,
+    replay,
+    training,
+)
+from benchmarks.truth.before_training import by_accuracy, by_merit
+from benchmarks.truth.before_training import table as pairs_table
 from benchmarks.truth.pool import AIM, SPACE
 from nas.candidates import Candidates
 from nas.stopping import BEFORE, FEWEST
@@ -41,27 +58,48 @@ def table(foretold: bool = True, told: bool = True) -> Table:
 @pytest.mark.parametrize("told", [True, False])
 def test_what_is_not_stopped_is_paid_in_full(way: str, told: bool) -> None:
     found = replay(table(told=told), way, 0, None, (0.25, 0.5, 1.0))
-    assert [one.begun for one in found] == [6, 12, 24]
+    assert [one.tried for one in found] == [6, 12, 24]
     assert [one.stopped for one in found] == [0, 0, 0]
     assert way == "auto" or found[-1].lost == 0  # auto goes by what it expects
 
 
 @pytest.mark.parametrize("way", ["random", "auto"])
 def test_where_a_rung_foretells_the_end_searches_that_stop_see_more(way: str) -> None:
-    """Each loser after the first six costs 7 s in the place of 35, and the best one is found."""
-    without, stopping = (replay(table(), way, 0, stop, (0.5,))[0] for stop in (None, STOP))
-    assert without.begun == 12
-    seconds = 7 * stopping.stopped + 37 * (stopping.begun - stopping.stopped)
-    assert 12 * WHOLE - 37 < seconds <= 12 * WHOLE or stopping.begun == len(ROWS)
-    assert stopping.begun > without.begun
-    assert stopping.lost <= without.lost
+    """Each loser after the first six costs 7 s in the place of 35."""
+    share = 0.36
+    without, stopping = (replay(table(), way, 0, stop, (share,))[0] for stop in (None, STOP))
+    paid = share * len(ROWS) * WHOLE
+    assert without.tried == int(paid / WHOLE) == 8
+    seconds = 7 * stopping.stopped + 37 * (stopping.tried - stopping.stopped)
+    assert paid - 37 < seconds <= paid
+    assert without.tried + 3 < stopping.tried < len(ROWS)
+    assert way == "auto" or stopping.lost <= without.lost
+
+
+def test_what_finals_would_begin_with_is_named() -> None:
+    named = replay(table()._replace(finals=True), "auto", 0, None, (1.0,))[0]
+    assert named.lost == 0
+    assert replay(table(), "auto", 0, None, (1.0,))[0].lost > 0  # what it expects is another
+
+
+def test_what_is_stopped_on_its_way_is_paid_that_far() -> None:
+    network = table().networks[0]._replace(curve={0.5: 0.2, 0.75: 0.3})
+    study = optuna.create_study(direction="maximize")
+    assert training(network, CANDIDATES, study, None)[1] == WHOLE
+    assert training(network, CANDIDATES, study, ((0.5, 0.75), 2.0))[1] == WHOLE + 2 * 2.0
+    for at, one in enumerate(table().networks[:8]):  # from 0.1 to 0.8, and as good at the end
+        far = one._replace(curve={0.5: at / 10 + 0.1}, accuracy=at / 10 + 0.15)
+        study.add_trial(training(far, CANDIDATES, study, ((0.5,), 2.0))[0])
+    trial, seconds = training(network, CANDIDATES, study, ((0.5,), 2.0))
+    assert trial.state == optuna.trial.TrialState.PRUNED
+    assert seconds == 5.0 + 2.0 + 0.5 * 30.0
 
 
 def test_where_a_rung_tells_nothing_nothing_is_stopped() -> None:
     """What is measured costs 2 s of each all the same."""
     found = replay(table(foretold=False), "random", 0, STOP, (1.0,))[0]
     assert found.stopped == 0
-    assert found.begun == int(24 * WHOLE / 37) > FEWEST
+    assert found.tried == int(24 * WHOLE / 37) > FEWEST
 
 
 def test_a_part_has_all_that_a_search_begins_with() -> None:
@@ -73,8 +111,29 @@ def test_a_part_has_all_that_a_search_begins_with() -> None:
 
 
 def test_gains_are_on_the_search_of_the_same_seed() -> None:
-    without = [replay(table(), "random", seed, None) for seed in range(3)]
-    assert all("+0.00 (+0.00 to +0.00)" in cell for cell in cells(without, without))
+    ours = [[Named(0.01, 8, 3)], [Named(0.02, 6, 1)]]
+    without = [[Named(0.03, 4, 0)], [Named(0.03, 4, 0)]]
+    (cell,) = cells(ours, without)
+    assert cell.startswith("7.0 tried, 2.0 stopped, lacks 1.50: +1.50 (+1.00 to +2.00)")
     shown = compared(table(), ["random"], {"none": None, "before": STOP}, 3, 0.9).splitlines()
     assert [line.split(" | ")[1] for line in shown[2:]] == ["none", "before"]
     assert "+0.00 (+0.00 to +0.00)" in shown[2]
+
+
+@pytest.mark.parametrize("measure", [by_accuracy, by_merit])
+def test_a_table_of_pairs(measure: Callable[[Mapping[str, Any]], float]) -> None:
+    """Rewards are of what searches are told, by whichever measure the bars are."""
+    nearby: Any = SimpleNamespace(space=SPACE, aim=AIM, starts=ROWS[:2])
+    before = {"accuracy": 0.5, "loss": 1.4, "probability": 0.4, "birth": 3.0, "seconds": 2.0}
+    after = {"accuracy": 0.6, "loss": 1.2, "probability": 0.5, "seconds": 30.0}
+    specs = [SPACE.spec_of(row) for row in ROWS[:3]]
+    pairs = [
+        {"spec": spec.to_json(), "cost": 6e7, "before": before, "after": after} for spec in specs
+    ]
+    made = pairs_table(nearby, pairs, measure)
+    one = made.networks[2]
+    assert [SPACE.spec_of(each.row).key for each in made.networks] == [spec.key for spec in specs]
+    assert one.merit == pytest.approx((0.5 + math.exp(-1.2)) / 2)
+    assert (one.accuracy, one.curve) == (measure(after), {0.0: measure(before)})
+    assert (one.seconds, one.rung) == (33.0, 2.0)
+    assert (made.begun, made.finals) == (2, True)

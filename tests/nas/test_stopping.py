@@ -157,10 +157,22 @@ def test_what_is_tried_for_the_front_loses_only_on_it() -> None:
 
 def test_what_a_stopped_training_would_have_come_to() -> None:
     trials = clear()
-    expected, error = Curves(trials, AIM).expected(stopped(0.3))
-    assert expected == pytest.approx(expit(0.5 * logit(0.3) - 0.5), abs=0.002)
+    expected, error = Curves(trials, AIM).expected(stopped(0.2))
+    assert expected == pytest.approx(expit(0.5 * logit(0.2) - 0.5), abs=0.002)
     assert 0 < error < 0.004
     assert np.isnan(Curves(trials[:3], AIM).expected(stopped(0.3))).all()
+
+
+def test_what_was_cut_to_pieces_is_expected_to_end_no_lower_than_it_stood() -> None:
+    """Six sound networks made the line, far above it."""
+    before = (0.90, 0.91, 0.92, 0.93, 0.94, 0.95)
+    trials = [finished(0.87 + 2 * (at - 0.9), at) for at in before]
+    curves = Curves(trials, AIM)
+    for at in (0.0, 0.1, 0.5):
+        expected, error = curves.expected(stopped(at))
+        assert expected == pytest.approx(max(at, 1e-3))
+        assert error > 0.3 * curves.expected(stopped(0.92))[1] > 0
+    assert curves.expected(stopped(1.0))[0] < 1
 
 
 def true_accuracy(spec: ArchSpec) -> float:
