@@ -46,11 +46,11 @@ def _decided(finals: Sequence[Finalist]) -> str:
     if first.loss is not None:
         what = "exp(-loss)" if first.probability is None else "the probability of the right class"
         by = f", with {what} for the accuracy"
-    said = (
-        f"Of {len(finals)} networks that were trained further it has the greatest reward{by}: "
-        f"{first.merit:.4f}"
-    )
     rivals = [one for one in others if one.trainings == first.trainings]
+    said, again = f"Of {len(finals)} networks that were trained further", 1 + len(rivals)
+    if again < len(finals):
+        said += f" the best {again} were so once more, and of these"
+    said += f" it has the greatest reward{by}: {first.merit:.4f}"
     if not rivals:
         return f"{said}."
     second = rivals[0]

@@ -40,7 +40,8 @@ def show_finals(page: Page, finals: Sequence[Finalist], trained: Sequence[Candid
     page.text(
         "The best networks by their scores were trained further, and the best of these once more, "
         "under another seed and, where the validation pictures are few, judged by as many others, "
-        f"which the parent had not seen. Named is that of these with the greatest reward when {by} "
+        "which the parent had not seen: what was trained once and what twice do not compare. Named "
+        f"is that of those trained most often with the greatest reward when {by} "
         "stands for the accuracy: it tells near equals apart where accuracies of so few pictures "
         "do not."
         + " (The mean of its arithmetic mean and of its geometric one, exp(-loss).)"

@@ -89,6 +89,17 @@ def test_finals_have_the_last_word(found: SearchResult) -> None:
     assert f"Trial {most.number} was measured higher before" in said
 
 
+def test_what_was_trained_more_often_is_not_compared_with_the_rest(found: SearchResult) -> None:
+    numbers = [one.number for one in candidates(found.trials, AIM)][:4]
+    rounds = ((2, 0.5), (2, 0.4), (1, 0.6), (1, 0.3))
+    finals = [Finalist(n, 0.5, None, None, *r) for n, r in zip(numbers, rounds, strict=True)]
+    said = why(replace(named(found, numbers[0]), finals=tuple(finals)), AIM, "macs")
+    assert said.startswith(
+        "Of 4 networks that were trained further the best 2 were so once more, and of these it has "
+        f"the greatest reward: 0.5000, where the next, trial {numbers[1]}, has 0.4000"
+    )
+
+
 def test_the_parent_itself_is_called_so(found: SearchResult) -> None:
     """Whatever name the space has for it."""
     best = found.best
