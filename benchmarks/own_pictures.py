@@ -129,6 +129,17 @@ def largest(spec: ArchSpec, budget: float) -> ArchSpec:
     return found
 
 
+def space_of(name: str, parent: ArchSpec, data: Data) -> Space:
+    """That space at the ``parent``'s resolution, for the data, with what a child shares with it."""
+    return space(name).with_template(
+        resolution=parent.resolution,
+        classes=len(data.classes),
+        in_channels=data.channels,
+        dropout=parent.dropout,
+        **alike(parent),
+    )
+
+
 def _ready(parent: Parent, recipe: Recipe, data: Data, device: str, path: Path) -> Parent:
     if not path.exists():
         keep(prepared(parent, recipe, data, 0, torch.device(device), PARENT_EPOCHS), path)
@@ -259,13 +270,8 @@ class Bench:
     @property
     def space(self) -> Space:
         """At the parent's resolution, and with what a child shares with it."""
-        return space(self.args.space).with_template(
-            resolution=self.widest.resolution,
-            classes=len(self.data.classes),
-            in_channels=self.data.channels,
-            dropout=self.ready.spec.dropout,
-            **alike(self.ready.spec),
-        )
+        spec = replace(self.ready.spec, resolution=self.widest.resolution)
+        return space_of(self.args.space, spec, self.data)
 
     def _own(self, spec: ArchSpec) -> ArchSpec:
         return replace(spec, classes=len(self.data.classes), in_channels=self.data.channels)

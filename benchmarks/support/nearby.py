@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.own_pictures import largest
+from benchmarks.own_pictures import PARENT_EPOCHS, largest, space_of
 from benchmarks.support.shares import parent_at, read, write
 from common.units import parse_size
 from models.cost import cost
@@ -20,20 +20,19 @@ from models.spec import ArchSpec
 from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.samplers import rows_of
-from nas.space import Batch, Space, sides_about, space, starts
+from nas.samplers.climb import REACH
+from nas.space import Batch, Space, sides_about, starts
 from training.data import load
 from training.device import arithmetic
 from training.loop.scores import measure
 from training.loop.train import first, train
 from training.transfer.child import born, judge_of
 from training.transfer.options import transfer_recipe
-from training.transfer.parent import Parent, alike, prepared
+from training.transfer.parent import Parent, prepared
 from training.transfer.sources import open_parent
 from trials.record import trial_seed
 from trials.signal import PROBABILITY
 
-CHOICES = 3  # away from a start at most, as sampler auto's region has it
-PARENT_EPOCHS = 6
 CPU = torch.device("cpu")
 
 
@@ -68,13 +67,7 @@ class Nearby:
     @cached_property
     def space(self) -> Space:
         """With the resolutions that are searched."""
-        found = space("mnasnet").with_template(
-            classes=len(self.data.classes),
-            in_channels=self.data.channels,
-            dropout=self.published.spec.dropout,
-            resolution=self.published.spec.resolution,
-            **alike(self.published.spec),
-        )
+        found = space_of("mnasnet", self.published.spec, self.data)
         return found.at(sides_about(self.own, self.aim.budget))
 
     def pairs(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -108,7 +101,7 @@ class Nearby:
         found = {one.key: one for one in map(self.space.spec_of, rows)}
         while len(found) < count:
             row = rows[rng.integers(len(rows))][None]
-            for _ in range(rng.integers(1, CHOICES + 1)):
+            for _ in range(rng.integers(1, REACH + 1)):
                 row = self.space.mutated(row, rng)
             if inside.admits(row)[0]:
                 spec = self.space.spec_of(row[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,11 @@ from trials.signal import PROBABILITY, together
 
 Stop = tuple[tuple[float, ...], float]  # rungs, and the deviations that are hoped for
 BUDGETS = (0.3, 0.45, 0.6)  # of the seconds of the whole table
+
+
+def told(loss: float, probability: float) -> float:
+    """What searches are told of a training (``trials.signal``), in [0, 1]."""
+    return together(probability, math.exp(-loss))
 
 
 class Network(NamedTuple):
@@ -48,7 +54,7 @@ class Network(NamedTuple):
         """By which it is named: the accuracy, or the measure of searches that are told more."""
         if self.loss is None or self.probability is None:
             return self.accuracy
-        return together(self.probability, float(np.exp(-self.loss)))
+        return told(self.loss, self.probability)
 
 
 class Table(NamedTuple):
@@ -60,6 +66,13 @@ class Table(NamedTuple):
     networks: list[Network]
     begun: int = 0
     finals: bool = False
+
+    @property
+    def auto(self) -> OnPool:
+        """The default sampler, which has only these networks to choose from."""
+        rows = np.stack([one.row for one in self.networks])
+        near = rows[: self.begun] if self.begun else None
+        return OnPool(rows, self.candidates, None, near)
 
     @property
     def seconds(self) -> float:
@@ -96,6 +109,7 @@ def replay(
     networks, rewards = table.networks, table.rewards
     study = optuna.create_study(direction="maximize")
     following = _following(table, way, study, np.random.default_rng(seed))
+    whole = table.seconds
     order: list[int] = []
     found: list[Named] = []
     spent = 0.0
@@ -104,8 +118,8 @@ def replay(
         seconds = np.inf
         if taken is not None:
             trial, seconds = training(networks[taken], table.candidates, study, stop)
-        while len(found) < len(budgets) and spent + seconds > budgets[len(found)] * table.seconds:
-            lost = rewards.max() - rewards[order[_named(table, way, study, order)]]
+        while len(found) < len(budgets) and spent + seconds > budgets[len(found)] * whole:
+            lost = rewards.max() - rewards[order[_named(table, way, study, rewards[order])]]
             states = [one.state for one in study.get_trials(deepcopy=False)]
             found.append(Named(float(lost), len(order), states.count(TrialState.PRUNED)))
         if taken is not None:
@@ -125,23 +139,20 @@ def _following(
     if way == "random":
         yield from order
         return
-    rows = np.stack([one.row for one in table.networks])
-    place = {row.tobytes(): i for i, row in enumerate(rows)}
-    auto = OnPool(rows, table.candidates, None, rows[: table.begun] if table.begun else None)
+    place = {one.row.tobytes(): i for i, one in enumerate(table.networks)}
+    auto = table.auto
     asked = create_trial(state=TrialState.WAITING)
     for _ in range(count - table.begun):
         history = History(table.candidates, study)
         yield place[next(auto.propose(study, asked, history, rng)).tobytes()]
 
 
-def _named(table: Table, way: str, study: optuna.Study, order: list[int]) -> int:
-    """The number of the trial."""
+def _named(table: Table, way: str, study: optuna.Study, rewards: Floats) -> int:
+    """The number of the trial, of those that have these ``rewards`` or were stopped."""
     if way == "random" or table.finals:
         whole = [trial.number for trial in study.get_trials(deepcopy=False) if trial.values]
-        return max(whole, key=lambda number: table.rewards[order[number]])
-    rows = np.stack([one.row for one in table.networks])
-    auto = OnPool(rows, table.candidates, None, rows[: table.begun] if table.begun else None)
-    return auto.recommend(History(table.candidates, study))
+        return max(whole, key=lambda number: rewards[number])
+    return table.auto.recommend(History(table.candidates, study))
 
 
 def training(

@@ -21,7 +21,6 @@ is counted.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -33,14 +32,14 @@ from scipy.stats import kendalltau
 
 from benchmarks.support.nearby import Nearby
 from benchmarks.support.shares import WHOLE, add_options
-from benchmarks.support.stopped import Network, Stop, Table, compared
+from benchmarks.support.stopped import Network, Stop, Table, compared, told
 from common.command import count, parser, place
 from common.command import run as run_command
 from models.spec import ArchSpec
 from nas.candidates import Candidates
 from nas.samplers import rows_of
 from nas.stopping import BEFORE
-from trials.signal import PROBABILITY, together
+from trials.signal import PROBABILITY
 
 WHEN = ("before", "after")
 STOPS: dict[str, Stop | None] = {
@@ -64,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = []
     for number, one in nearby.pairs():
         found.append(one)
-        told = " -> ".join(f"{one[when]['accuracy']:.4f}" for when in WHEN)
-        print(f"{number}: {told}", file=sys.stderr, flush=True)
+        shown = " -> ".join(f"{one[when]['accuracy']:.4f}" for when in WHEN)
+        print(f"{number}: {shown}", file=sys.stderr, flush=True)
     if args.share == WHOLE:
         print("\n".join(agreements(found)))
         for name, measure in (("accuracies", by_accuracy), ("what searches are told", by_merit)):
@@ -116,14 +115,14 @@ def table(
     return Table(Candidates(nearby.space, nearby.aim), networks, len(nearby.starts), finals=True)
 
 
-def by_accuracy(told: Mapping[str, Any]) -> float:
+def by_accuracy(found: Mapping[str, Any]) -> float:
     """A measure that bars are of."""
-    return float(told["accuracy"])
+    return float(found["accuracy"])
 
 
-def by_merit(told: Mapping[str, Any]) -> float:
+def by_merit(found: Mapping[str, Any]) -> float:
     """What searches are told of a training."""
-    return together(float(told["probability"]), math.exp(-told["loss"]))
+    return told(found["loss"], found["probability"])
 
 
 def agreements(found: Sequence[dict[str, Any]]) -> Iterator[str]:
