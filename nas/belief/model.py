@@ -9,7 +9,8 @@ A sum of linear and squared-exponential kernels, one for each group of features 
 A guess is a straight line of its source, of which ever more may gain ever less: the term "guess"
 bends it where trainings say so. Without it, one that shows how bad a starved network is would make
 the model overrate the fullest ones. Everything else is centred at zero: its sign and its weight
-are what trainings say.
+are what trainings say. The last term is a network's own, of which no other tells anything: without
+it all that features do not explain would be noise, and no training would be taken at its word.
 
 An accuracy that was foretold and not measured has, beyond that noise, an error of known size.
 """
@@ -28,22 +29,24 @@ from nas.candidates import Floats
 
 TUNED = 250  # rows that scale, variances and noise are fitted to, at most
 USED = 600  # rows that a prediction uses, at most
+OWN = 2e-3  # a length so short that no two networks are alike, whatever their choices
 
 
 class Term(NamedTuple):
-    """A kernel on a group: linear where ``length`` is 0; the prior mean of its log variance."""
+    """A kernel on a group: linear where ``length`` is 0; the prior of its log variance."""
 
     group: str
     length: float
     log_variance: float
+    width: float = 0.7
 
 
 TERMS = (
     Term("totals", 0, -1.5), Term("types", 0, -2), Term("trends", 0, -2), Term("choices", 0, -2.5),
     Term("choices", 1, -1.5), Term("stages", 1, -2), Term("totals", 1.5, -1),
     Term("capacity", 0, -1), Term("prior", 0, -1), Term("guess", 3, 0), Term("scores", 0, -1),
+    Term("choices", OWN, -4.5, 1.0),
 )  # fmt: skip
-WIDTH = 0.7  # prior standard deviation of every term's log variance
 NOISE, NOISE_WIDTH = -3.0, 2.0  # prior of the noise's log variance
 # The scale's prior guess, as a share of the mean error, and the standard deviation of its
 # logarithm: the first networks are alike by design, and would have it far too small.
@@ -84,7 +87,11 @@ class Model:
         self._error = np.broadcast_to(error, accuracy.shape)[kept]
         self._data, accuracy = data.take(kept), accuracy[kept]
         self._terms = [term for term in TERMS if term.group in data.groups]
-        self._log_variances = [term.log_variance + np.log(doubt) for term in self._terms]
+        # No guess, however strong, foretells what is a network's own.
+        self._log_variances = [
+            term.log_variance + (0.0 if term.length == OWN else np.log(doubt))
+            for term in self._terms
+        ]
         self._centre = float(accuracy.mean())
         few = _thin(accuracy, TUNED)
         self._tune(self._data.take(few), accuracy[few] - self._centre, self._error[few])
@@ -141,7 +148,7 @@ class Model:
         eye = np.eye(len(centred))
         scale = np.log(SPREAD * min(max(1 - self._centre, 1e-4), 1.0))
         mu = np.array([*self._log_variances, NOISE, scale])
-        sd = np.array([WIDTH] * len(self._terms) + [NOISE_WIDTH, SPREAD_WIDTH])
+        sd = np.array([term.width for term in self._terms] + [NOISE_WIDTH, SPREAD_WIDTH])
 
         def negative_log_posterior(p: Floats) -> tuple[float, Floats]:
             variances = np.exp(p[:-1])

@@ -13,7 +13,7 @@ from nas.belief.account import FEWEST, account, course, in_words
 from nas.belief.belief import Belief
 from nas.belief.features import Features
 from nas.belief.knowledge import CAPACITY, NONE, Knowledge
-from nas.belief.model import Model
+from nas.belief.model import OWN, TERMS, Model, _kernel
 from nas.candidates import Candidates, Floats
 from nas.objective import Objective
 from nas.search import search
@@ -81,6 +81,43 @@ def test_accuracies_of_any_level_are_believed_alike(seed: int, count: int) -> No
     assert np.isfinite(mean).all()
     assert (sd > 0).all()
     assert sum(belief.weights.values()) == pytest.approx(1)
+
+
+def test_where_nothing_is_noisy_a_training_is_taken_at_its_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Against a strong guess that is right but for a little of each network's own; what scatters by
+    as much as networks differ is noise as before."""
+    data = SEE(ROWS[:40])[CAPACITY]
+    plain = 0.6 + 0.01 * data.guess
+
+    def kept(scatter: float) -> float:
+        """The share of the deviations from what was foretold that is believed, mean of five."""
+        shares = []
+        for seed in range(5):
+            own = scatter * np.random.default_rng(seed).standard_normal(40)
+            believed = Model(data, plain + own, doubt=0.1).mean(data) - plain
+            shares.append(own @ believed / (own @ own))
+        return float(np.mean(shares))
+
+    little, much = kept(0.001), kept(0.01)
+    monkeypatch.setattr("nas.belief.model.TERMS", TERMS[:-1])
+    assert little > kept(0.001) + 0.1
+    assert much == pytest.approx(kept(0.01), abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["mbconv", "mnasnet", "macro"])
+def test_what_is_a_networks_own_says_nothing_of_any_other(name: str) -> None:
+    (own,) = (term for term in TERMS if term.length == OWN)
+    searched = space(name)
+    see = Knowledge(Candidates(searched, Objective(70e6 if name == "macro" else 400e6)))
+    rows = np.unique(see.reference[:100], axis=0)
+    others = searched.mutated(rows, np.random.default_rng(0))  # by a single choice
+    one, other = (see(some)[NONE].groups for some in (rows, others))
+    assert _kernel(own, one, one) == pytest.approx(np.eye(len(rows)), abs=1e-6)
+    moved = (rows != others).any(1)
+    assert moved.any()
+    assert np.diag(_kernel(own, one, other))[moved] == pytest.approx(0, abs=1e-6)
 
 
 def test_depth_is_known_and_a_bare_projection_has_none() -> None:
