@@ -8,10 +8,10 @@ model believes of the trained networks (their posterior means: noise does not se
 ``ALONG`` trainings for one network's sake, one is chosen as for the front, so that a run says what
 other costs buy. The first trainings have no model to go by: they maximise functions drawn from its
 prior (Thompson sampling), the first one the prior's mean; for ``front`` under cost limits that
-spread over the window. They follow the strongest guess beforehand (``belief.knowledge``) and no
-guess in turn: where a source misleads, their networks differ, and the evidence sees it. Running
-trials are believed to come out as predicted (kriging believer, Ginsbourger et al. 2010), so that
-workers spread.
+spread over the window. They follow the strongest guess beforehand (``belief.knowledge``), no
+guess and the other one in turn: where a source misleads, their networks differ, and the evidence
+sees it. Running trials are believed to come out as predicted (kriging believer, Ginsbourger et al.
+2010), so that workers spread.
 
 Scores of untrained networks, where the caller gives them, cost seconds a network. So candidates are
 searched by the scores that are expected of them, and the best ``SHORTLIST`` ranked again by their

@@ -22,11 +22,13 @@ def opening(candidates: Candidates, see: Knowledge, number: int, rng: np.random.
     """What the ``number``-th training maximises: a function drawn from the prior (Thompson
     sampling); for trial 0 the prior's mean.
 
-    Views take turns. For the aim ``front`` each training has a limit of cost of its own, spread
-    over the window.
+    Views take turns: the strongest guess, none, and what else may be believed. For the aim
+    ``front`` each training has a limit of cost of its own, spread over the window.
     """
     aim, views = candidates.objective, see(candidates.space.random(1, rng))
-    view = (next(iter(views)), NONE)[number % 2]
+    strongest, *others = views
+    turns = (strongest, NONE, *others[:-1])
+    view = turns[number % len(turns)]
     drawn = _linear_draw(views[view].groups, rng)
     free = view == NONE  # nothing guessed: the draw is all there is
     boldness = _SPREAD if free or number >= OPENING else _BOLDNESS

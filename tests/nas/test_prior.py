@@ -12,12 +12,13 @@ import pytest
 
 from models.families import family
 from nas.belief.belief import Belief
-from nas.belief.knowledge import PRIOR, Knowledge
+from nas.belief.knowledge import CAPACITY, PRIOR, Knowledge
 from nas.candidates import Candidates
 from nas.objective import Objective
 from nas.prior import Prior, load_prior, prior_of, read_prior
 from nas.result import SearchResult
 from nas.samplers import sampler
+from nas.samplers.auto import Auto
 from nas.samplers.opening import OPENING
 from nas.search import search
 from nas.space import space
@@ -145,18 +146,25 @@ def test_a_good_prior_starts_near_the_best() -> None:
     assert first["with"] > first["without"]  # where smaller networks are better, a guess is not
 
 
-def test_the_opening_follows_the_guess_and_no_guess_in_turn() -> None:
-    """The prior's, a network of no guess, the prior's again: two of three it expects much of."""
+@pytest.mark.parametrize("believed", [(PRIOR, CAPACITY), (PRIOR,)])
+def test_views_take_turns_in_the_opening(believed: tuple[str, ...]) -> None:
+    """The prior's, a network of no guess, and capacity's, or without that view the prior's again:
+    each far up in what it follows."""
     objective = Objective(400e6)
     for truth in (-TRUTH, TRUTH):
         study = optuna.create_study(direction="maximize")
         study.sampler = sampler("auto", MBCONV, objective, seed=0, prior=Prior(ROWS, truth))
+        assert isinstance(study.sampler.method, Auto)
+        study.sampler.method.see.believed = believed
         for _ in range(OPENING):
             step(study, MBCONV, objective)
         rows = MBCONV.indices([trial.params for trial in study.trials])
-        see = Knowledge(Candidates(MBCONV, objective), Prior(ROWS, truth))
-        first, other, third = see(rows)[PRIOR].guess
-        assert min(first, third) > max(1, other)
+        views = Knowledge(Candidates(MBCONV, objective), Prior(ROWS, truth))(rows)
+        prior, other = views[PRIOR].guess, views[believed[-1]].guess
+        assert prior[0] > max(1, prior[1])
+        assert other[2] > max(1, other[1])
+        if believed[-1] == CAPACITY and truth is not TRUTH:
+            assert prior[2] < 0  # which this prior speaks against
 
 
 def test_a_prior_counts_as_far_as_the_trainings_bear_it_out() -> None:
