@@ -61,7 +61,9 @@ def scale(
 
 def compound(spec: ArchSpec, phi: float, *, pixels: bool = True) -> ArchSpec:
     """``spec`` scaled by EfficientNet's rule: α^φ times as deep, β^φ as wide and, with ``pixels``,
-    γ^φ at a side. Rounding keeps the order: of a greater φ nothing is smaller, nor cheaper."""
+    γ^φ at a side. Rounding keeps the order: of a greater φ nothing is smaller, nor cheaper, unless
+    widths within a stage rise and then fall: the course through more layers misses their peak.
+    """
     return scale(spec, ALPHA**phi, BETA**phi, GAMMA**phi if pixels else 1.0)
 
 
