@@ -33,8 +33,8 @@ OWN = 2e-3  # a length so short that no two networks are alike, whatever their c
 
 
 class Term(NamedTuple):
-    """A kernel on a group: linear where ``length`` is 0; mean and standard deviation of the prior of
-    its log variance."""
+    """A kernel on a group, linear where ``length`` is 0; its log variance has a prior of that mean
+    and standard deviation."""
 
     group: str
     length: float
